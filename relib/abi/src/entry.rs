@@ -1,0 +1,173 @@
+//! The tables that the two images hand to each other when a module is loaded.
+//!
+//! The module exports one [`ModuleEntry`]. The host makes one [`HostContext`] for each module, calls
+//! [`ModuleEntry::attach`] with it, and then points the module's imports at the shims of [`ModuleEntry::redirects`].
+
+use core::ffi::{c_char, c_int, c_void};
+
+use crate::call::{FunctionEntry, RawSlice};
+
+/// What a module exports under [`symbol::ENTRY`](crate::symbol::ENTRY).
+#[repr(C)]
+pub struct ModuleEntry {
+    /// Must equal [`ABI_VERSION`](crate::ABI_VERSION); checked before anything else of the table is used.
+    pub abi_version: u32,
+    /// Gives the module its host: from here on its allocator and its shims work through the context.
+    ///
+    /// The context must stay in place until the image is gone.
+    pub attach: unsafe extern "C" fn(context: *const HostContext),
+    /// Imports of the image that must be sent to the module's shims.
+    pub redirects: RawSlice<Redirect>,
+    /// Allocates a block through the module's `#[global_allocator]`, hands it to `visit`, and frees it.
+    ///
+    /// So the host learns where that allocator takes its memory from.
+    pub probe_allocator:
+        unsafe extern "C" fn(context: *mut (), visit: unsafe extern "C" fn(*mut (), *const u8)),
+}
+
+// SAFETY: the table is a constant of the image: function addresses and a slice of constants that is never written.
+unsafe impl Sync for ModuleEntry {}
+
+/// A set of imports that are redirected together.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectGroup {
+    /// What unloading needs: threads, thread-local destructors, mappings, descriptors.
+    Always = 0,
+    /// The C allocation functions; redirected only when the host was asked to reclaim C allocations.
+    CAllocations = 1,
+}
+
+/// An import by name, and the function inside the module that takes its place.
+#[repr(C)]
+pub struct Redirect {
+    /// The symbol's name without a version.
+    pub name: RawSlice<u8>,
+    /// The shim; it has the signature of the function that it replaces.
+    pub shim: *const (),
+    /// When the redirection applies.
+    pub group: RedirectGroup,
+}
+
+// SAFETY: a redirect is a constant of the image: a static name and a code address.
+unsafe impl Sync for Redirect {}
+
+/// The module's heap, as functions on an opaque pointer.
+///
+/// The functions are those of a host-owned allocator; they may be called from any thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct HeapTable {
+    /// First argument of all allocating functions.
+    pub heap: *mut c_void,
+    /// Allocates `size` bytes aligned to at least [`HeapTable::NATURAL_ALIGNMENT`]; null if there is no memory.
+    pub allocate: unsafe extern "C" fn(heap: *mut c_void, size: usize) -> *mut c_void,
+    /// Allocates zeroed bytes.
+    pub allocate_zeroed: unsafe extern "C" fn(heap: *mut c_void, size: usize) -> *mut c_void,
+    /// Allocates with an alignment, a power of two.
+    pub allocate_aligned: unsafe extern "C" fn(heap: *mut c_void, size: usize, align: usize) -> *mut c_void,
+    /// Allocates zeroed bytes with an alignment.
+    pub allocate_zeroed_aligned:
+        unsafe extern "C" fn(heap: *mut c_void, size: usize, align: usize) -> *mut c_void,
+    /// Resizes a block; the old block stays valid when null is returned.
+    pub reallocate: unsafe extern "C" fn(heap: *mut c_void, block: *mut c_void, size: usize) -> *mut c_void,
+    /// Resizes a block and keeps its alignment.
+    pub reallocate_aligned:
+        unsafe extern "C" fn(heap: *mut c_void, block: *mut c_void, size: usize, align: usize) -> *mut c_void,
+    /// Frees a block of this heap.
+    pub free: unsafe extern "C" fn(block: *mut c_void),
+}
+
+impl HeapTable {
+    /// Alignment in bytes that `allocate` and `reallocate` guarantee for blocks of at least that size.
+    pub const NATURAL_ALIGNMENT: usize = 16;
+}
+
+/// What the host gives to one module. It stays in place and unchanged until the image is gone.
+#[repr(C)]
+pub struct HostContext {
+    /// Passed back to the host as the first argument of every function of `system`.
+    pub module: *const c_void,
+    /// The module's heap.
+    pub heap: HeapTable,
+    /// Where the shims forward to.
+    pub system: SystemTable,
+}
+
+// SAFETY: the context is written by the host before the module sees it and never afterwards; the functions that it
+// names are callable from any thread.
+unsafe impl Sync for HostContext {}
+// SAFETY: as for `Sync`: nothing in the context belongs to a thread.
+unsafe impl Send for HostContext {}
+
+/// A destructor of one thread-local object (Itanium C++ ABI, section 3.3.5.3).
+pub type ThreadLocalDestructor = unsafe extern "C" fn(object: *mut c_void);
+
+/// The function that a POSIX thread starts with.
+pub type ThreadStart = unsafe extern "C-unwind" fn(argument: *mut c_void) -> *mut c_void;
+
+/// A destructor of a POSIX thread-specific key.
+pub type KeyDestructor = unsafe extern "C" fn(value: *mut c_void);
+
+/// Host functions that take the place of system functions which the module imports, on ELF systems.
+///
+/// Each has the parameters of the function that it is named after, with the module's context in front.
+#[cfg(unix)]
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(
+    missing_docs,
+    reason = "each field is documented by the system function that it is named after"
+)]
+pub struct SystemTable {
+    /// `__cxa_thread_atexit_impl` and `__cxa_thread_atexit`.
+    pub thread_atexit: unsafe extern "C" fn(*const c_void, ThreadLocalDestructor, *mut c_void) -> c_int,
+    pub pthread_create:
+        unsafe extern "C" fn(*const c_void, *mut c_void, *const c_void, ThreadStart, *mut c_void) -> c_int,
+    pub pthread_key_create: unsafe extern "C" fn(*const c_void, *mut u32, Option<KeyDestructor>) -> c_int,
+    pub pthread_key_delete: unsafe extern "C" fn(*const c_void, u32) -> c_int,
+    pub pthread_setspecific: unsafe extern "C" fn(*const c_void, u32, *const c_void) -> c_int,
+    pub mmap:
+        unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, c_int, i64) -> *mut c_void,
+    pub munmap: unsafe extern "C" fn(*const c_void, *mut c_void, usize) -> c_int,
+    pub mremap:
+        unsafe extern "C" fn(*const c_void, *mut c_void, usize, usize, c_int, *mut c_void) -> *mut c_void,
+    /// A descriptor was made by a call of the named function and is open now.
+    pub descriptor_opened: unsafe extern "C" fn(*const c_void, c_int),
+    /// A descriptor is about to be closed.
+    pub descriptor_closing: unsafe extern "C" fn(*const c_void, c_int),
+    /// The module changed a signal's disposition.
+    pub signal_changed: unsafe extern "C" fn(*const c_void, c_int),
+    pub dlopen: unsafe extern "C" fn(*const c_void, *const c_char, c_int) -> *mut c_void,
+    pub dlclose: unsafe extern "C" fn(*const c_void, *mut c_void) -> c_int,
+    /// Whether a block belongs to the module's heap; used by the C allocation shims.
+    pub heap_owns: unsafe extern "C" fn(*const c_void, *const c_void) -> bool,
+    /// Usable size in bytes of a block of the module's heap.
+    pub heap_usable_size: unsafe extern "C" fn(*const c_void) -> usize,
+}
+
+/// Where a module keeps the functions of one import interface; an array of these is the section
+/// [`IMPORT_SECTION`](crate::metadata::IMPORT_SECTION).
+#[repr(C)]
+pub struct ImportTable {
+    /// [`interface_id`](crate::metadata::interface_id) of the interface's record.
+    pub interface: u64,
+    /// The functions of the interface in the module's order, written once by the host.
+    pub slots: *mut FunctionEntry,
+    /// Number of slots.
+    pub len: usize,
+}
+
+// SAFETY: the table itself is constant; the slots behind it are written once, before any code of the module that reads
+// them runs, and that write happens before the module's first thread is started.
+unsafe impl Sync for ImportTable {}
+
+/// What a module exports for each interface that it implements.
+#[repr(C)]
+pub struct ExportTable {
+    /// The functions of the interface in the module's order.
+    pub functions: RawSlice<FunctionEntry>,
+}
+
+// SAFETY: the table and the functions behind it are constants of the image.
+unsafe impl Sync for ExportTable {}

@@ -1,0 +1,323 @@
+//! Descriptions of the types and functions that cross the boundary.
+//!
+//! A [`Type`] is built in constants, one for each type that crosses. Its fingerprint covers everything that both sides
+//! must agree on: path, size, alignment, and for structs and enums each field with its name, offset and type. Two
+//! images may exchange a value exactly when their fingerprints of its type are equal; the description behind the
+//! fingerprint is only read to explain a difference.
+
+/// A type that may cross the boundary.
+#[derive(Debug)]
+pub struct Type {
+    /// Path of the type as written where it is defined, without generic arguments: `alloc::vec::Vec`.
+    pub path: &'static str,
+    /// Size in bytes.
+    pub size: usize,
+    /// Alignment in bytes.
+    pub align: usize,
+    /// Generic arguments, or the parts of a built-in type such as a tuple.
+    pub arguments: &'static [&'static Type],
+    /// What the type is made of.
+    pub shape: Shape,
+    /// Covers all of the above, including the fingerprints of the types that it refers to.
+    pub fingerprint: u64,
+}
+
+/// What a type is made of, and how its name is written.
+#[derive(Debug)]
+pub enum Shape {
+    /// Nothing that relib looks into: written as its path with its arguments.
+    Opaque,
+    /// `&T`
+    Reference,
+    /// `&mut T`
+    MutableReference,
+    /// `[T]`
+    Slice,
+    /// `(A, B)`
+    Tuple,
+    /// `[T; N]`
+    Array,
+    /// A struct with its fields.
+    Struct(&'static [Field]),
+    /// An enum with its variants.
+    Enum(&'static [Variant]),
+}
+
+impl Shape {
+    /// The number that stands for the shape in metadata.
+    pub const fn tag(&self) -> u8 {
+        match self {
+            Self::Opaque => 0,
+            Self::Reference => 1,
+            Self::MutableReference => 2,
+            Self::Slice => 3,
+            Self::Tuple => 4,
+            Self::Array => 5,
+            Self::Struct(_) => 6,
+            Self::Enum(_) => 7,
+        }
+    }
+}
+
+/// A field of a struct or of an enum's variant.
+#[derive(Debug)]
+pub struct Field {
+    /// The field's name, or its position in a tuple struct.
+    pub name: &'static str,
+    /// Offset in bytes from the start of the struct; [`Field::NO_OFFSET`] in variants, whose layout the enum's size,
+    /// alignment and compiler determine.
+    pub offset: usize,
+    /// The field's type.
+    pub ty: &'static Type,
+}
+
+impl Field {
+    /// The offset of fields whose place cannot be named in a constant.
+    pub const NO_OFFSET: usize = usize::MAX;
+}
+
+/// A variant of an enum.
+#[derive(Debug)]
+pub struct Variant {
+    /// The variant's name.
+    pub name: &'static str,
+    /// The variant's fields.
+    pub fields: &'static [Field],
+}
+
+/// A function of an interface.
+#[derive(Debug)]
+pub struct Function {
+    /// The function's name.
+    pub name: &'static str,
+    /// The parameters in order.
+    pub parameters: &'static [Parameter],
+    /// The return type.
+    pub returns: &'static Type,
+}
+
+/// A parameter of a function.
+#[derive(Debug)]
+pub struct Parameter {
+    /// The parameter's name; not part of any fingerprint.
+    pub name: &'static str,
+    /// The parameter's type.
+    pub ty: &'static Type,
+}
+
+impl Type {
+    /// Describes a type that relib does not look into, such as a primitive or a collection of the standard library.
+    pub const fn opaque<T>(path: &'static str, arguments: &'static [&'static Type]) -> Self {
+        Self::new(path, size_of::<T>(), align_of::<T>(), arguments, Shape::Opaque)
+    }
+
+    /// Describes a type from its parts.
+    pub const fn new(
+        path: &'static str,
+        size: usize,
+        align: usize,
+        arguments: &'static [&'static Type],
+        shape: Shape,
+    ) -> Self {
+        let mut hash = Fnv::new()
+            .text(path)
+            .number(size)
+            .number(align)
+            .number(shape.tag() as usize);
+        let mut i = 0;
+        while i < arguments.len() {
+            hash = hash.number(arguments[i].fingerprint as usize);
+            i += 1;
+        }
+        match &shape {
+            Shape::Struct(fields) => hash = hash.fields(fields),
+            Shape::Enum(variants) => {
+                let mut i = 0;
+                while i < variants.len() {
+                    hash = hash.text(variants[i].name).fields(variants[i].fields);
+                    i += 1;
+                }
+            }
+            _ => {}
+        }
+        Self {
+            path,
+            size,
+            align,
+            arguments,
+            shape,
+            fingerprint: hash.0,
+        }
+    }
+}
+
+impl Function {
+    /// Covers the name, the parameters' types and the return type.
+    pub const fn fingerprint(&self) -> u64 {
+        let mut hash = Fnv::new().text(self.name).number(self.parameters.len());
+        let mut i = 0;
+        while i < self.parameters.len() {
+            hash = hash.number(self.parameters[i].ty.fingerprint as usize);
+            i += 1;
+        }
+        hash.number(self.returns.fingerprint as usize).0
+    }
+}
+
+/// The hash of some bytes, as fingerprints use it.
+pub const fn hash(bytes: &[u8]) -> u64 {
+    Fnv::new().bytes(bytes).0
+}
+
+/// The hash of all fingerprints: FNV-1a with 64 bits. It guards against mistakes, not against forgery.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    const fn byte(self, byte: u8) -> Self {
+        Self((self.0 ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
+    }
+
+    const fn bytes(mut self, bytes: &[u8]) -> Self {
+        let mut i = 0;
+        while i < bytes.len() {
+            self = self.byte(bytes[i]);
+            i += 1;
+        }
+        self
+    }
+
+    const fn number(self, number: usize) -> Self {
+        self.bytes(&(number as u64).to_le_bytes())
+    }
+
+    /// Hashes the length too, so that neighbouring texts cannot run into each other.
+    const fn text(self, text: &str) -> Self {
+        self.number(text.len()).bytes(text.as_bytes())
+    }
+
+    const fn fields(mut self, fields: &[Field]) -> Self {
+        self = self.number(fields.len());
+        let mut i = 0;
+        while i < fields.len() {
+            let field = &fields[i];
+            self = self
+                .text(field.name)
+                .number(field.offset)
+                .number(field.ty.fingerprint as usize);
+            i += 1;
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const U32: &Type = &Type::opaque::<u32>("u32", &[]);
+    const U64: &Type = &Type::opaque::<u64>("u64", &[]);
+
+    const fn struct_of(fields: &'static [Field]) -> Type {
+        Type::new("crate::S", 16, 8, &[], Shape::Struct(fields))
+    }
+
+    #[test]
+    fn fingerprint_sees_each_part() {
+        let base = struct_of(
+            const {
+                &[Field {
+                    name: "a",
+                    offset: 0,
+                    ty: U32,
+                }]
+            },
+        );
+        let renamed = struct_of(
+            const {
+                &[Field {
+                    name: "b",
+                    offset: 0,
+                    ty: U32,
+                }]
+            },
+        );
+        let moved = struct_of(
+            const {
+                &[Field {
+                    name: "a",
+                    offset: 4,
+                    ty: U32,
+                }]
+            },
+        );
+        let retyped = struct_of(
+            const {
+                &[Field {
+                    name: "a",
+                    offset: 0,
+                    ty: U64,
+                }]
+            },
+        );
+        let grown = struct_of(
+            const {
+                &[
+                    Field {
+                        name: "a",
+                        offset: 0,
+                        ty: U32,
+                    },
+                    Field {
+                        name: "b",
+                        offset: 8,
+                        ty: U64,
+                    },
+                ]
+            },
+        );
+        let all = [&base, &renamed, &moved, &retyped, &grown].map(|ty| ty.fingerprint);
+        for (i, one) in all.iter().enumerate() {
+            for other in &all[i + 1..] {
+                assert_ne!(one, other);
+            }
+        }
+    }
+
+    #[test]
+    fn function_fingerprint_ignores_parameter_names_only() {
+        const fn function(
+            name: &'static str,
+            parameters: &'static [Parameter],
+            returns: &'static Type,
+        ) -> u64 {
+            Function {
+                name,
+                parameters,
+                returns,
+            }
+            .fingerprint()
+        }
+        let base = function("f", const { &[Parameter { name: "x", ty: U32 }] }, U64);
+        assert_eq!(
+            base,
+            function("f", const { &[Parameter { name: "y", ty: U32 }] }, U64)
+        );
+        assert_ne!(
+            base,
+            function("g", const { &[Parameter { name: "x", ty: U32 }] }, U64)
+        );
+        assert_ne!(
+            base,
+            function("f", const { &[Parameter { name: "x", ty: U64 }] }, U64)
+        );
+        assert_ne!(
+            base,
+            function("f", const { &[Parameter { name: "x", ty: U32 }] }, U32)
+        );
+        assert_ne!(base, function("f", const { &[] }, U64));
+    }
+}

@@ -1,0 +1,21 @@
+//! Names of the symbols that a module exports for its host.
+//!
+//! The host never looks these up through the dynamic linker: it takes their addresses from the verified file, so that
+//! no other image can stand in for them. Code inside the module never refers to them either.
+
+/// Prefix of every symbol that relib exports from a module.
+pub const PREFIX: &str = "__relib_";
+
+/// The [`ModuleEntry`](crate::entry::ModuleEntry) of the module.
+pub const ENTRY: &str = "__relib_entry";
+
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of the module's `main`.
+pub const MAIN: &str = "__relib_main";
+
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of the module's `before_unload`.
+pub const BEFORE_UNLOAD: &str = "__relib_before_unload";
+
+/// The functions that a module may export by name, with the symbol of each.
+///
+/// Anything else goes through an interface, so that its signature is checked.
+pub const NAMED_EXPORTS: &[(&str, &str)] = &[("main", MAIN), ("before_unload", BEFORE_UNLOAD)];

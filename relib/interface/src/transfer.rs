@@ -1,0 +1,260 @@
+//! [`Transfer`]: types whose values may cross the boundary, and its implementations for the standard library.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use relib_abi::schema::{Shape, Type};
+
+/// A type whose values may cross between a host and a module.
+///
+/// Each side has its own allocator and its own statics, and a module's are gone after its unload. So a value crosses
+/// by a deep copy that the receiver makes into its own allocator, and the sender drops the original. What cannot be
+/// copied that way does not implement this trait: `Rc`, `Arc`, `&'static T`, function pointers, closures, trait
+/// objects.
+///
+/// # Deriving
+/// `#[derive(Transfer)]` works for structs and enums whose fields are all `Transfer`. A type with a `Drop` of its own
+/// is refused, because both sides drop their copy. A field that leads back to the type itself, as in a tree, is
+/// recognised by the type's name; for a longer way round mark the field `#[transfer(recursive)]`:
+///
+/// ```
+/// use relib_interface::Transfer;
+///
+/// #[derive(Transfer)]
+/// enum Json {
+///     Number(f64),
+///     Text(String),
+///     List(Vec<Json>),
+/// }
+/// # fn main() {}
+/// ```
+///
+/// What may not cross is a compile error:
+///
+/// ```compile_fail
+/// #[derive(relib_interface::Transfer)]
+/// struct Shared {
+///     counter: std::sync::Arc<u64>,
+/// }
+/// ```
+///
+/// # Safety
+/// - [`TYPE`](Self::TYPE) must describe the type truly: equal fingerprints must mean equal layout and meaning.
+/// - The value must reach nothing that belongs to an image: no reference to a static, no function pointer, no vtable.
+/// - [`deep_copy`](Self::deep_copy) must return a value whose heap memory is all from the allocator of the image that
+///   it is compiled into.
+/// - If [`OWNS_MEMORY`](Self::OWNS_MEMORY) is false, copying the bytes must be a deep copy and dropping must do nothing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` may not cross between a host and a module",
+    label = "not `Transfer`",
+    note = "each side has its own allocator and statics: only values that can be deep-copied may cross",
+    note = "for a struct or enum of your own, add `#[derive(relib_interface::Transfer)]`"
+)]
+pub unsafe trait Transfer: Sized + 'static {
+    /// Describes the type to the other side.
+    const TYPE: &'static Type;
+
+    /// Whether a value can own heap memory.
+    const OWNS_MEMORY: bool;
+
+    /// Copies the value into the allocator of the image that calls this.
+    fn deep_copy(&self) -> Self;
+}
+
+/// Implemented for every type that implements `Drop`, so that deriving [`Transfer`] for one is an error.
+#[doc(hidden)]
+pub trait MustNotImplementDrop {}
+
+#[allow(
+    drop_bounds,
+    reason = "the bound selects exactly the types with a `Drop` implementation of their own"
+)]
+impl<T: Drop> MustNotImplementDrop for T {}
+
+/// Implements [`Transfer`] for types that own no memory, where a copy of the bytes is a deep copy.
+macro_rules! plain {
+    ($($ty:ty = $path:literal),* $(,)?) => {$(
+        // SAFETY: the type is plain data of the standard library: it owns no memory, points to nothing and has no
+        // `Drop`; its description carries its name, size and alignment.
+        unsafe impl Transfer for $ty {
+            const TYPE: &'static Type = &Type::opaque::<$ty>($path, &[]);
+            const OWNS_MEMORY: bool = false;
+
+            fn deep_copy(&self) -> Self {
+                *self
+            }
+        }
+    )*};
+}
+
+plain! {
+    u8 = "u8", u16 = "u16", u32 = "u32", u64 = "u64", u128 = "u128", usize = "usize",
+    i8 = "i8", i16 = "i16", i32 = "i32", i64 = "i64", i128 = "i128", isize = "isize",
+    f32 = "f32", f64 = "f64", bool = "bool", char = "char",
+    std::num::NonZeroU8 = "NonZeroU8", std::num::NonZeroU16 = "NonZeroU16", std::num::NonZeroU32 = "NonZeroU32",
+    std::num::NonZeroU64 = "NonZeroU64", std::num::NonZeroUsize = "NonZeroUsize",
+    std::num::NonZeroI8 = "NonZeroI8", std::num::NonZeroI16 = "NonZeroI16", std::num::NonZeroI32 = "NonZeroI32",
+    std::num::NonZeroI64 = "NonZeroI64", std::num::NonZeroIsize = "NonZeroIsize",
+    std::time::Duration = "Duration", std::time::Instant = "Instant", std::time::SystemTime = "SystemTime",
+    std::net::Ipv4Addr = "Ipv4Addr", std::net::Ipv6Addr = "Ipv6Addr", std::net::IpAddr = "IpAddr",
+    std::net::SocketAddrV4 = "SocketAddrV4", std::net::SocketAddrV6 = "SocketAddrV6",
+    std::net::SocketAddr = "SocketAddr", std::cmp::Ordering = "Ordering",
+}
+
+/// Implements [`Transfer`] for types made of other types. `owns` and `copy` see the type's parameters.
+macro_rules! container {
+    ([$($param:ident $(: $bound:ident $(+ $more:ident)*)?),*] $ty:ty = $path:literal,
+     owns: $owns:expr, copy: |$value:ident| $copy:expr) => {
+        // SAFETY: the standard library's type reaches only values of its parameters, which are `Transfer`, in memory
+        // that it owns itself; the copy is built with this image's allocator; the description carries the parameters.
+        unsafe impl<$($param: Transfer $($(+ $more)* + $bound)?),*> Transfer for $ty {
+            const TYPE: &'static Type = &Type::opaque::<$ty>($path, const { &[$($param::TYPE),*] });
+            const OWNS_MEMORY: bool = $owns;
+
+            fn deep_copy(&self) -> Self {
+                let $value = self;
+                $copy
+            }
+        }
+    };
+}
+
+container!([] String = "String", owns: true, copy: |value| value.as_str().to_owned());
+container!([] Box<str> = "Box<str>", owns: true, copy: |value| Box::from(&**value));
+container!([] OsString = "OsString", owns: true, copy: |value| value.as_os_str().to_owned());
+container!([] PathBuf = "PathBuf", owns: true, copy: |value| Path::to_owned(value));
+container!([T] Vec<T> = "Vec", owns: true, copy: |value| copy_slice(value));
+container!([T] Box<[T]> = "Box<[_]>", owns: true, copy: |value| copy_slice(value).into_boxed_slice());
+container!([T] VecDeque<T> = "VecDeque", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
+container!([T] Box<T> = "Box", owns: true, copy: |value| Box::new(T::deep_copy(value)));
+container!([K: Eq + Hash, V] HashMap<K, V> = "HashMap", owns: true,
+    copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect());
+container!([K: Ord, V] BTreeMap<K, V> = "BTreeMap", owns: true,
+    copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect());
+container!([T: Eq + Hash] HashSet<T> = "HashSet", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
+container!([T: Ord] BTreeSet<T> = "BTreeSet", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
+container!([T] Option<T> = "Option", owns: T::OWNS_MEMORY, copy: |value| value.as_ref().map(T::deep_copy));
+container!([T, E] Result<T, E> = "Result", owns: T::OWNS_MEMORY || E::OWNS_MEMORY,
+    copy: |value| value.as_ref().map(T::deep_copy).map_err(E::deep_copy));
+container!([T] std::ops::Range<T> = "Range", owns: T::OWNS_MEMORY,
+    copy: |value| value.start.deep_copy()..value.end.deep_copy());
+container!([T] std::ops::RangeInclusive<T> = "RangeInclusive", owns: T::OWNS_MEMORY,
+    copy: |value| value.start().deep_copy()..=value.end().deep_copy());
+container!([T] std::num::Wrapping<T> = "Wrapping", owns: T::OWNS_MEMORY,
+    copy: |value| std::num::Wrapping(value.0.deep_copy()));
+container!([T] std::cmp::Reverse<T> = "Reverse", owns: T::OWNS_MEMORY,
+    copy: |value| std::cmp::Reverse(value.0.deep_copy()));
+container!([T] PhantomData<T> = "PhantomData", owns: false, copy: |_value| PhantomData);
+
+/// Copies a slice element by element, or at once where the bytes are all there is.
+fn copy_slice<T: Transfer>(slice: &[T]) -> Vec<T> {
+    if T::OWNS_MEMORY {
+        return slice.iter().map(T::deep_copy).collect();
+    }
+    let mut copy = Vec::with_capacity(slice.len());
+    // SAFETY: the capacity is that of the slice, the two do not overlap, and `T` promises by `OWNS_MEMORY` that a copy
+    // of the bytes is a deep copy.
+    unsafe {
+        std::ptr::copy_nonoverlapping(slice.as_ptr(), copy.as_mut_ptr(), slice.len());
+        copy.set_len(slice.len());
+    }
+    copy
+}
+
+// SAFETY: an array holds its elements in place; the description carries the element and, by the size, the length.
+unsafe impl<T: Transfer, const N: usize> Transfer for [T; N] {
+    const TYPE: &'static Type = &Type::new(
+        "array",
+        size_of::<[T; N]>(),
+        align_of::<[T; N]>(),
+        const { &[T::TYPE, length_type::<N>()] },
+        Shape::Array,
+    );
+    const OWNS_MEMORY: bool = T::OWNS_MEMORY;
+
+    fn deep_copy(&self) -> Self {
+        std::array::from_fn(|i| self[i].deep_copy())
+    }
+}
+
+/// Stands for the length of an array: its "size" is the length, so that arrays of zero-sized elements differ too.
+const fn length_type<const N: usize>() -> &'static Type {
+    const { &Type::new("length", N, 1, &[], Shape::Opaque) }
+}
+
+/// Implements [`Transfer`] for tuples.
+macro_rules! tuples {
+    ($($($name:ident)*;)*) => {$(
+        // SAFETY: a tuple holds its parts in place; the same compiler lays out the same tuple in the same way, and the
+        // description carries the parts.
+        unsafe impl<$($name: Transfer),*> Transfer for ($($name,)*) {
+            const TYPE: &'static Type =
+                &Type::new("tuple", size_of::<Self>(), align_of::<Self>(), const { &[$($name::TYPE),*] }, Shape::Tuple);
+            const OWNS_MEMORY: bool = false $(|| $name::OWNS_MEMORY)*;
+
+            #[allow(non_snake_case, clippy::unused_unit, reason = "the parts are named after their types")]
+            fn deep_copy(&self) -> Self {
+                let ($($name,)*) = self;
+                ($($name.deep_copy(),)*)
+            }
+        }
+    )*};
+}
+
+tuples! {
+    ;
+    A;
+    A B;
+    A B C;
+    A B C D;
+    A B C D E;
+    A B C D E F;
+    A B C D E F G;
+    A B C D E F G H;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_equal_and_separate() {
+        let original: HashMap<String, Vec<Option<Box<u32>>>> = [
+            ("a".to_owned(), vec![Some(Box::new(1)), None]),
+            (String::new(), vec![]),
+        ]
+        .into();
+        let copy = original.deep_copy();
+        assert_eq!(original, copy);
+        assert_ne!(original["a"].as_ptr(), copy["a"].as_ptr());
+    }
+
+    #[test]
+    fn plain_values_own_nothing() {
+        const { assert!(!<(u8, [Option<char>; 3])>::OWNS_MEMORY) };
+        const { assert!(<(u8, [Option<String>; 3])>::OWNS_MEMORY) };
+    }
+
+    #[test]
+    fn fingerprints_tell_types_apart() {
+        let fingerprints = [
+            <Vec<u8>>::TYPE,
+            <Vec<i8>>::TYPE,
+            <VecDeque<u8>>::TYPE,
+            <[u8; 2]>::TYPE,
+            <[u8; 3]>::TYPE,
+            <[(); 2]>::TYPE,
+            <[(); 3]>::TYPE,
+            <(u8, u8)>::TYPE,
+            <Option<u8>>::TYPE,
+            <Result<u8, ()>>::TYPE,
+            <Result<(), u8>>::TYPE,
+        ]
+        .map(|ty| ty.fingerprint);
+        let different: std::collections::BTreeSet<_> = fingerprints.into_iter().collect();
+        assert_eq!(different.len(), fingerprints.len());
+    }
+}

@@ -1,0 +1,134 @@
+//! `#[export]`: what a module offers to its host.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::spanned::Spanned;
+use syn::{Error, Item, ItemFn, ItemImpl, Result, ReturnType, Type, parse_quote, parse2};
+
+use crate::implement::Implementation;
+
+pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
+    if !arguments.is_empty() {
+        return Err(Error::new(arguments.span(), "`export` takes no arguments"));
+    }
+    match parse2(item)? {
+        Item::Fn(function) => export_function(&function, root),
+        Item::Impl(item) => export_interface(&item, root),
+        other => Err(Error::new(
+            other.span(),
+            "`export` is for `fn main`, `fn before_unload`, or the implementation of an interface",
+        )),
+    }
+}
+
+fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream> {
+    let signature = &function.sig;
+    let name = &signature.ident;
+    if name != "main" && name != "before_unload" {
+        return Err(Error::new(
+            name.span(),
+            "only `main` and `before_unload` are exported by name; put other functions into an `#[interface]` trait",
+        ));
+    }
+    let unsupported = signature
+        .asyncness
+        .map(|token| token.span())
+        .or(signature.unsafety.map(|token| token.span()))
+        .or(signature.abi.as_ref().map(Spanned::span))
+        .or((!signature.generics.params.is_empty()).then(|| signature.generics.span()))
+        .or((!signature.inputs.is_empty()).then(|| signature.inputs.span()));
+    if let Some(span) = unsupported {
+        return Err(Error::new(
+            span,
+            format!("`{name}` must be a plain function without parameters"),
+        ));
+    }
+    let returns: Type = match &signature.output {
+        ReturnType::Default => parse_quote!(()),
+        ReturnType::Type(_, ty) => (**ty).clone(),
+    };
+    let text = name.to_string();
+    let symbol = format!("__relib_{name}");
+    let record_symbol = format!("__relib_record_{name}");
+    let kind = if name == "main" {
+        quote!(Main)
+    } else {
+        quote!(BeforeUnload)
+    };
+    let check = (name == "before_unload").then(|| quote!(let () = #name();));
+    let call = if name == "before_unload" {
+        quote!(())
+    } else {
+        quote!(#name())
+    };
+    Ok(quote! {
+        #function
+
+        const _: () = {
+            #[allow(improper_ctypes_definitions)]
+            unsafe extern "C" fn thunk() -> #root::Outcome<<#returns as #root::Return>::Wire> {
+                #root::catch(|| {
+                    #check
+                    <#returns as #root::Return>::send(#call)
+                })
+            }
+
+            #[unsafe(export_name = #symbol)]
+            pub static ENTRY: #root::FunctionEntry = #root::FunctionEntry {
+                call: thunk as *const (),
+                release: <#returns as #root::Return>::RELEASE,
+            };
+
+            const FUNCTIONS: &[#root::Function] = &[#root::Function {
+                name: #text,
+                parameters: &[],
+                returns: <#returns as #root::Return>::TYPE,
+            }];
+            const PAYLOAD_LEN: usize = #root::metadata::interface_payload_len(#text, FUNCTIONS);
+            const PAYLOAD: [u8; PAYLOAD_LEN] = #root::metadata::interface_payload(#text, FUNCTIONS);
+            const LEN: usize = #root::metadata::record_len(&[&PAYLOAD]);
+
+            #[unsafe(link_section = ".relib")]
+            #[unsafe(export_name = #record_symbol)]
+            pub static RECORD: [u8; LEN] =
+                #root::metadata::record(#root::metadata::RecordKind::#kind, &[&PAYLOAD]);
+        };
+    })
+}
+
+fn export_interface(item: &ItemImpl, root: &TokenStream) -> Result<TokenStream> {
+    let Implementation {
+        interface,
+        implementor,
+        name,
+    } = Implementation::of(item)?;
+    let symbol = format!(
+        "__relib_export_{}_{name}",
+        interface.segments.last().expect("a path has a segment").ident
+    );
+    let record_symbol = format_ident!("{symbol}_record").to_string();
+    Ok(quote! {
+        #[doc = "Implements the interface that this module exports."]
+        #[derive(Debug)]
+        pub struct #name;
+
+        #item
+
+        const _: () = {
+            #[unsafe(export_name = #symbol)]
+            pub static TABLE: #root::ExportTable = #root::ExportTable {
+                functions: #root::RawSlice::new(<#implementor as #interface>::__RELIB_FUNCTIONS),
+            };
+
+            const SYMBOL_LEN: usize = #root::metadata::symbol_payload_len(#symbol);
+            const SYMBOL: [u8; SYMBOL_LEN] = #root::metadata::symbol_payload(#symbol);
+            const PAYLOAD: &[u8] = <#implementor as #interface>::__RELIB_INTERFACE.payload;
+            const LEN: usize = #root::metadata::record_len(&[&SYMBOL, PAYLOAD]);
+
+            #[unsafe(link_section = ".relib")]
+            #[unsafe(export_name = #record_symbol)]
+            pub static RECORD: [u8; LEN] =
+                #root::metadata::record(#root::metadata::RecordKind::Export, &[&SYMBOL, PAYLOAD]);
+        };
+    })
+}

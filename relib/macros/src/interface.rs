@@ -1,0 +1,322 @@
+//! `#[interface]`: the trait with its thunks, and the handle for the calling side.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::spanned::Spanned;
+use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
+
+use crate::lifetimes;
+use crate::signature::Function;
+
+/// Which side implements the interface.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    /// The module implements it and the host calls it.
+    Exports,
+    /// The host implements it and the module calls it.
+    Imports,
+}
+
+pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
+    let direction = direction(arguments)?;
+    let mut item: ItemTrait = parse2(item)?;
+    if !item.generics.params.is_empty() {
+        return Err(Error::new(item.generics.span(), "an interface cannot be generic"));
+    }
+    let mut functions = Vec::new();
+    for member in &item.items {
+        match member {
+            TraitItem::Fn(function) => functions.push(Function::from_trait_item(function)?),
+            other => {
+                return Err(Error::new(
+                    other.span(),
+                    "an interface may contain only functions",
+                ));
+            }
+        }
+    }
+    let name = interface_name(&item.ident);
+    let handle = format_ident!("Module{}", item.ident);
+    for function in &functions {
+        item.items.push(thunk(function, root));
+    }
+    let thunks = functions.iter().map(|function| {
+        let thunk = thunk_name(function);
+        let returns = lifetimes::replace(&function.returns, "'static");
+        quote!(#root::FunctionEntry {
+            call: Self::#thunk as *const (),
+            release: <#returns as #root::Return>::RELEASE,
+        })
+    });
+    item.items.push(parse_quote! {
+        #[doc(hidden)]
+        const __RELIB_FUNCTIONS: &'static [#root::FunctionEntry] = &[#(#thunks),*];
+    });
+    item.items.push(parse_quote! {
+        #[doc(hidden)]
+        const __RELIB_INTERFACE: &'static #root::Interface = #handle::__RELIB_INTERFACE;
+    });
+    let description = description(&name, &functions, root);
+    let caller = match direction {
+        Direction::Exports => exports_handle(&item, &handle, &functions, root),
+        Direction::Imports => imports_handle(&item, &handle, &name, &functions, root),
+    };
+    Ok(quote! {
+        #item
+
+        impl #handle {
+            #[doc(hidden)]
+            pub const __RELIB_INTERFACE: &'static #root::Interface = { #description };
+        }
+
+        #caller
+    })
+}
+
+fn direction(arguments: TokenStream) -> Result<Direction> {
+    if arguments.is_empty() {
+        return Ok(Direction::Exports);
+    }
+    let argument: Ident = parse2(arguments)?;
+    match argument.to_string().as_str() {
+        "exports" => Ok(Direction::Exports),
+        "imports" => Ok(Direction::Imports),
+        _ => Err(Error::new(
+            argument.span(),
+            "expected `exports` (the module implements the interface, the default) or `imports` (the host does)",
+        )),
+    }
+}
+
+/// Crate and trait, by which the two sides find each other's interfaces.
+fn interface_name(ident: &Ident) -> String {
+    // Cargo sets the variable for each compiler run; without cargo the trait's name has to do.
+    match std::env::var("CARGO_CRATE_NAME") {
+        Ok(krate) => format!("{krate}::{ident}"),
+        Err(_) => ident.to_string(),
+    }
+}
+
+fn thunk_name(function: &Function) -> Ident {
+    format_ident!("__relib_thunk_{}", function.name)
+}
+
+/// The types of the parameters and the return type with all lifetimes `'static`: wire forms do not depend on them.
+fn static_types(function: &Function) -> (Vec<Type>, Type) {
+    (
+        function
+            .parameters
+            .iter()
+            .map(|(_, ty)| lifetimes::replace(ty, "'static"))
+            .collect(),
+        lifetimes::replace(&function.returns, "'static"),
+    )
+}
+
+/// The `extern "C"` function that the other side calls, as a provided function of the trait.
+fn thunk(function: &Function, root: &TokenStream) -> TraitItem {
+    let name = &function.name;
+    let thunk = thunk_name(function);
+    let (types, returns) = static_types(function);
+    let arguments: Vec<Ident> = (0..types.len()).map(|i| format_ident!("argument_{i}")).collect();
+    let borrows = lifetimes::occur_in(&function.returns);
+    let in_place = borrows.then(|| {
+        quote!(#(const {
+            assert!(
+                <#types as #root::Argument>::IN_PLACE,
+                "a function that returns a reference cannot take `&mut` of a type that owns memory: \
+                 the reference could point into the copy that is made for the call",
+            )
+        };)*)
+    });
+    parse_quote! {
+        #[doc(hidden)]
+        #[allow(improper_ctypes_definitions, clippy::missing_safety_doc)]
+        unsafe extern "C" fn #thunk(
+            #(#arguments: <#types as #root::Argument>::Wire),*
+        ) -> #root::Outcome<<#returns as #root::Return>::Wire> {
+            #in_place
+            #root::catch(move || {
+                // SAFETY: the caller compared this function's fingerprint with its own and passes the wire forms of
+                // arguments that it keeps in place until the thunk returns.
+                #(let mut #arguments = unsafe { <#types as #root::Argument>::accept(#arguments) };)*
+                let result = Self::#name(
+                    // SAFETY: each argument is opened once, and outlives the call.
+                    #(unsafe { <#types as #root::Argument>::open(&mut #arguments) }),*
+                );
+                let result = <#returns as #root::Return>::send(result);
+                #(<#types as #root::Argument>::give_back(#arguments);)*
+                result
+            })
+        }
+    }
+}
+
+/// The constant that describes the interface.
+fn description(name: &str, functions: &[Function], root: &TokenStream) -> TokenStream {
+    let functions = functions.iter().map(|function| {
+        let name = function.name.to_string();
+        let (types, returns) = static_types(function);
+        let names = function.parameters.iter().map(|(name, _)| name.to_string());
+        quote!(#root::Function {
+            name: #name,
+            parameters: const { &[#(#root::Parameter { name: #names, ty: <#types as #root::Argument>::TYPE }),*] },
+            returns: <#returns as #root::Return>::TYPE,
+        })
+    });
+    quote! {
+        const FUNCTIONS: &[#root::Function] = &[#(#functions),*];
+        #[allow(long_running_const_eval)]
+        const LEN: usize = #root::metadata::interface_payload_len(#name, FUNCTIONS);
+        #[allow(long_running_const_eval)]
+        const PAYLOAD: [u8; LEN] = #root::metadata::interface_payload::<LEN>(#name, FUNCTIONS);
+        &#root::Interface { name: #name, functions: FUNCTIONS, payload: &PAYLOAD }
+    }
+}
+
+/// The wire call of function `index` through `thunk`, as an expression of the type `Outcome`.
+fn wire_call(function: &Function, thunk: TokenStream, root: &TokenStream) -> TokenStream {
+    let (types, returns) = static_types(function);
+    let names = function.parameters.iter().map(|(name, _)| name);
+    quote! {{
+        #[allow(improper_ctypes_definitions)]
+        type Thunk = unsafe extern "C" fn(
+            #(<#types as #root::Argument>::Wire),*
+        ) -> #root::Outcome<<#returns as #root::Return>::Wire>;
+        // SAFETY: relib compared the fingerprints of this function on both sides before it connected them, so the
+        // address is that of a thunk of this type.
+        let thunk = unsafe { ::core::mem::transmute::<*const (), Thunk>(#thunk) };
+        // SAFETY: the arguments are alive and unused until the call returns; the image is loaded as long as its
+        // functions can be reached.
+        unsafe { thunk(#(#root::Argument::lend(&mut #names)),*) }
+    }}
+}
+
+fn exports_handle(
+    item: &ItemTrait,
+    handle: &Ident,
+    functions: &[Function],
+    root: &TokenStream,
+) -> TokenStream {
+    let visibility = &item.vis;
+    let documentation = format!(
+        "Calls a module that implements [`{}`]; each function returns `None` if the module panicked.",
+        item.ident
+    );
+    let methods = functions.iter().enumerate().map(|(index, function)| {
+        let attributes = &function.attributes;
+        let name = &function.name;
+        let (_, static_returns) = static_types(function);
+        let call = wire_call(function, quote!(self.0.thunk(#index)), root);
+        let body = quote! {{
+            let outcome = #call;
+            // SAFETY: the outcome is that of the function with this index, whose return type is this.
+            unsafe { self.0.finish::<#static_returns>(#index, outcome) }
+        }};
+        if lifetimes::occur_in(&function.returns) {
+            // What comes back may live in the module, so it borrows from the handle as well as from the arguments.
+            let names = function.parameters.iter().map(|(name, _)| name);
+            let types = function.parameters.iter().map(|(_, ty)| lifetimes::replace(ty, "'relib"));
+            let returns = lifetimes::replace(&function.returns, "'relib");
+            quote! {
+                #(#attributes)*
+                #[allow(unused_mut)]
+                #visibility fn #name<'relib>(&'relib self, #(mut #names: #types),*) -> ::core::option::Option<#returns> #body
+            }
+        } else {
+            let generics = &function.generics;
+            let names = function.parameters.iter().map(|(name, _)| name);
+            let types = function.parameters.iter().map(|(_, ty)| ty);
+            let returns = &function.returns;
+            quote! {
+                #(#attributes)*
+                #[allow(unused_mut)]
+                #visibility fn #name #generics (&self, #(mut #names: #types),*) -> ::core::option::Option<#returns> #body
+            }
+        }
+    });
+    quote! {
+        #[doc = #documentation]
+        #[derive(Debug)]
+        #visibility struct #handle(#root::BoundExports);
+
+        impl #handle {
+            #(#methods)*
+        }
+
+        // SAFETY: the handle binds its own interface and calls the functions of that interface only.
+        unsafe impl #root::ExportsHandle for #handle {
+            fn interfaces() -> ::std::vec::Vec<&'static #root::Interface> {
+                ::std::vec![Self::__RELIB_INTERFACE]
+            }
+
+            fn bind(binder: &mut dyn #root::ExportBinder) -> Self {
+                Self(binder.bind(Self::__RELIB_INTERFACE))
+            }
+        }
+    }
+}
+
+fn imports_handle(
+    item: &ItemTrait,
+    handle: &Ident,
+    name: &str,
+    functions: &[Function],
+    root: &TokenStream,
+) -> TokenStream {
+    let visibility = &item.vis;
+    let documentation = format!(
+        "Calls the host's implementation of [`{}`] from a module.",
+        item.ident
+    );
+    let count = functions.len();
+    let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
+    let wrappers = functions.iter().enumerate().map(|(index, function)| {
+        let attributes = &function.attributes;
+        let ident = &function.name;
+        let generics = &function.generics;
+        let names = function.parameters.iter().map(|(name, _)| name);
+        let types = function.parameters.iter().map(|(_, ty)| ty);
+        let returns = &function.returns;
+        let (_, static_returns) = static_types(function);
+        let path = format!("{name}::{ident}");
+        let call = wire_call(function, quote!(entry.call), root);
+        quote! {
+            #(#attributes)*
+            #[allow(unused_mut)]
+            #[track_caller]
+            #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
+                let entry = #slots.function(#index);
+                let outcome = #call;
+                // SAFETY: the outcome is that of the entry, whose return type is this.
+                unsafe { #root::call_import::<#static_returns>(#path, entry, outcome) }
+            }
+        }
+    });
+    quote! {
+        #[doc = #documentation]
+        #[derive(Debug)]
+        #visibility struct #handle(());
+
+        impl #handle {
+            #(#wrappers)*
+        }
+
+        #[doc(hidden)]
+        #[allow(non_upper_case_globals)]
+        static #slots: #root::ImportSlots<#count> = {
+            const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
+            const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
+            #[unsafe(link_section = ".relib")]
+            static RECORD: [u8; LEN] =
+                #root::metadata::record::<LEN>(#root::metadata::RecordKind::Import, &[PAYLOAD]);
+            #[unsafe(link_section = ".relibp")]
+            static TABLE: #root::ImportTable = #root::ImportTable {
+                interface: #root::metadata::interface_id(PAYLOAD),
+                slots: #slots.as_ptr(),
+                len: #count,
+            };
+            #root::ImportSlots::new(#name, &RECORD, &TABLE)
+        };
+    }
+}

@@ -1,0 +1,101 @@
+//! Reading the functions of an interface.
+
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Error, FnArg, GenericParam, Generics, Ident, Pat, Result, ReturnType, TraitItemFn, Type,
+    parse_quote,
+};
+
+/// A function of an interface, known to be one that relib supports.
+pub struct Function {
+    /// The `#[doc]` and other attributes of the function.
+    pub attributes: Vec<Attribute>,
+    pub name: Ident,
+    pub generics: Generics,
+    pub parameters: Vec<(Ident, Type)>,
+    pub returns: Type,
+}
+
+impl Function {
+    pub fn from_trait_item(item: &TraitItemFn) -> Result<Self> {
+        let signature = &item.sig;
+        if let Some(asyncness) = &signature.asyncness {
+            return Err(Error::new(
+                asyncness.span(),
+                "a function of an interface cannot be async: a future is code and \
+                 state of one image; return a value, or take the work to a thread of the host",
+            ));
+        }
+        if let Some(unsafety) = &signature.unsafety {
+            return Err(Error::new(
+                unsafety.span(),
+                "functions of an interface are safe to call and cannot be `unsafe`",
+            ));
+        }
+        if let Some(abi) = &signature.abi {
+            return Err(Error::new(
+                abi.span(),
+                "relib chooses the calling convention: remove `extern`",
+            ));
+        }
+        for parameter in &signature.generics.params {
+            if !matches!(parameter, GenericParam::Lifetime(_)) {
+                return Err(Error::new(
+                    parameter.span(),
+                    "a function of an interface cannot be generic: the other side was compiled without knowing the types",
+                ));
+            }
+        }
+        let parameters = signature.inputs.iter().map(parameter).collect::<Result<_>>()?;
+        let returns = match &signature.output {
+            ReturnType::Default => parse_quote!(()),
+            ReturnType::Type(_, ty) => (**ty).clone(),
+        };
+        if let Type::ImplTrait(ty) = &returns {
+            return Err(Error::new(
+                ty.span(),
+                "a function of an interface must return a named type",
+            ));
+        }
+        Ok(Self {
+            attributes: item
+                .attrs
+                .iter()
+                .filter(|attribute| is_for_callers(attribute))
+                .cloned()
+                .collect(),
+            name: signature.ident.clone(),
+            generics: signature.generics.clone(),
+            parameters,
+            returns,
+        })
+    }
+}
+
+fn is_for_callers(attribute: &Attribute) -> bool {
+    ["doc", "cfg", "deprecated", "must_use", "allow", "expect"]
+        .iter()
+        .any(|name| attribute.path().is_ident(name))
+}
+
+fn parameter(argument: &FnArg) -> Result<(Ident, Type)> {
+    match argument {
+        FnArg::Receiver(receiver) => Err(Error::new(
+            receiver.span(),
+            "functions of an interface take no `self`: keep the module's state in a static, or pass it as `&mut State`",
+        )),
+        FnArg::Typed(typed) => match (&*typed.pat, &*typed.ty) {
+            (_, Type::ImplTrait(ty)) => Err(Error::new(
+                ty.span(),
+                "a parameter of an interface function must have a named type",
+            )),
+            (Pat::Ident(pattern), ty) if pattern.by_ref.is_none() && pattern.subpat.is_none() => {
+                Ok((pattern.ident.clone(), ty.clone()))
+            }
+            (pattern, _) => Err(Error::new(
+                pattern.span(),
+                "a parameter of an interface function must be a plain name",
+            )),
+        },
+    }
+}

@@ -1,0 +1,204 @@
+//! `#[derive(Transfer)]`.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::spanned::Spanned;
+use syn::visit::Visit;
+use syn::{
+    Data, DeriveInput, Error, Field, Fields, GenericParam, Ident, Index, Member, Result, Type, parse_quote,
+    parse2,
+};
+
+pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
+    let input: DeriveInput = parse2(item)?;
+    if let Some(lifetime) = input.generics.lifetimes().next() {
+        return Err(Error::new(
+            lifetime.span(),
+            "a type that borrows cannot cross as a value: take it by reference, or own the data",
+        ));
+    }
+    let name = &input.ident;
+    let parts = match &input.data {
+        Data::Struct(data) => of_struct(name, &data.fields, root)?,
+        Data::Enum(data) => of_enum(name, data, root)?,
+        Data::Union(data) => {
+            return Err(Error::new(
+                data.union_token.span(),
+                "a union cannot cross: relib cannot know which of its fields to copy",
+            ));
+        }
+    };
+    let Parts { shape, types, copy } = parts;
+
+    let mut generics = input.generics.clone();
+    for parameter in &mut generics.params {
+        if let GenericParam::Type(parameter) = parameter {
+            parameter.bounds.push(parse_quote!(#root::Transfer));
+        }
+    }
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let declared = &generics.params;
+    let bounds = where_clause.map(|clause| {
+        let predicates = &clause.predicates;
+        quote!(where #predicates)
+    });
+    let arguments = input.generics.type_params().map(|parameter| &parameter.ident);
+    let description = quote!(#root::Type::new(
+        ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
+        ::core::mem::size_of::<Self>(),
+        ::core::mem::align_of::<Self>(),
+        const { &[#(<#arguments as #root::Transfer>::TYPE),*] },
+        #shape,
+    ));
+    Ok(quote! {
+        // SAFETY: every field is `Transfer`; the description has each of them, with offsets where the layout is not
+        // given by the compiler and the fields alone; the copy copies each field.
+        unsafe impl #impl_generics #root::Transfer for #name #type_generics #where_clause {
+            const TYPE: &'static #root::Type = const { &#description };
+            const OWNS_MEMORY: bool = false #(|| <#types as #root::Transfer>::OWNS_MEMORY)*;
+
+            fn deep_copy(&self) -> Self {
+                #copy
+            }
+        }
+
+        impl #impl_generics #root::MustNotImplementDrop for #name #type_generics #where_clause {}
+
+        #root::cross_by_copy!([#declared] #name #type_generics #bounds);
+    })
+}
+
+/// What a struct and an enum differ in.
+struct Parts {
+    /// The expression of type `Shape`.
+    shape: TokenStream,
+    /// The types of the fields that say whether a value owns memory.
+    types: Vec<Type>,
+    /// The body of `deep_copy`.
+    copy: TokenStream,
+}
+
+fn of_struct(name: &Ident, fields: &Fields, root: &TokenStream) -> Result<Parts> {
+    let mut descriptions = Vec::new();
+    let mut copies = Vec::new();
+    for (field, member) in fields.iter().zip(members(fields)) {
+        let offset = quote!(::core::mem::offset_of!(Self, #member));
+        descriptions.push(field_description(name, field, &member, offset, root)?);
+        copies.push(quote!(#member: #root::Transfer::deep_copy(&self.#member)));
+    }
+    Ok(Parts {
+        shape: quote!(#root::Shape::Struct(const { &[#(#descriptions),*] })),
+        types: fields.iter().map(|field| field.ty.clone()).collect(),
+        copy: quote!(Self { #(#copies),* }),
+    })
+}
+
+fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Parts> {
+    let mut variants = Vec::new();
+    let mut arms = Vec::new();
+    for variant in &data.variants {
+        let ident = &variant.ident;
+        let text = ident.to_string();
+        let mut descriptions = Vec::new();
+        let mut bindings = Vec::new();
+        let mut copies = Vec::new();
+        for (index, (field, member)) in variant.fields.iter().zip(members(&variant.fields)).enumerate() {
+            descriptions.push(field_description(
+                name,
+                field,
+                &member,
+                quote!(#root::Field::NO_OFFSET),
+                root,
+            )?);
+            let binding = format_ident!("field_{index}");
+            bindings.push(quote!(#member: #binding));
+            copies.push(quote!(#member: #root::Transfer::deep_copy(#binding)));
+        }
+        variants.push(quote!(#root::Variant { name: #text, fields: const { &[#(#descriptions),*] } }));
+        arms.push(quote!(Self::#ident { #(#bindings),* } => Self::#ident { #(#copies),* }));
+    }
+    if arms.is_empty() {
+        return Err(Error::new(
+            name.span(),
+            "an enum without variants has no values that could cross",
+        ));
+    }
+    Ok(Parts {
+        shape: quote!(#root::Shape::Enum(const { &[#(#variants),*] })),
+        types: data
+            .variants
+            .iter()
+            .flat_map(|variant| &variant.fields)
+            .map(|field| field.ty.clone())
+            .collect(),
+        copy: quote!(match self { #(#arms),* }),
+    })
+}
+
+fn members(fields: &Fields) -> Vec<Member> {
+    fields
+        .iter()
+        .enumerate()
+        .map(|(index, field)| match &field.ident {
+            Some(ident) => Member::Named(ident.clone()),
+            None => Member::Unnamed(Index::from(index)),
+        })
+        .collect()
+}
+
+fn field_description(
+    name: &Ident,
+    field: &Field,
+    member: &Member,
+    offset: TokenStream,
+    root: &TokenStream,
+) -> Result<TokenStream> {
+    let text = match member {
+        Member::Named(ident) => ident.to_string(),
+        Member::Unnamed(index) => index.index.to_string(),
+    };
+    let ty = &field.ty;
+    let description = if is_marked_recursive(field)? || mentions(ty, name) {
+        // The full description of the field's type would contain itself: its name and layout have to do.
+        let written = quote!(#ty).to_string();
+        quote!(const { &#root::Type::opaque::<#ty>(#written, &[]) })
+    } else {
+        quote!(<#ty as #root::Transfer>::TYPE)
+    };
+    Ok(quote!(#root::Field { name: #text, offset: #offset, ty: #description }))
+}
+
+fn is_marked_recursive(field: &Field) -> Result<bool> {
+    let mut marked = false;
+    for attribute in field
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("transfer"))
+    {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("recursive") {
+                marked = true;
+                Ok(())
+            } else {
+                Err(meta.error("expected `recursive`"))
+            }
+        })?;
+    }
+    Ok(marked)
+}
+
+/// Whether a type is written with the name of the type that it is part of.
+fn mentions(ty: &Type, name: &Ident) -> bool {
+    struct Find<'a> {
+        name: &'a Ident,
+        found: bool,
+    }
+    impl Visit<'_> for Find<'_> {
+        fn visit_ident(&mut self, ident: &Ident) {
+            self.found |= ident == self.name || ident == "Self";
+        }
+    }
+    let mut find = Find { name, found: false };
+    find.visit_type(ty);
+    find.found
+}
