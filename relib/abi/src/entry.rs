@@ -3,7 +3,8 @@
 //! The module exports one [`ModuleEntry`]. The host makes one [`HostContext`] for each module, calls
 //! [`ModuleEntry::attach`] with it, and then points the module's imports at the shims of [`ModuleEntry::redirects`].
 
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_int, c_uint, c_void};
+use core::sync::atomic::AtomicPtr;
 
 use crate::call::{FunctionEntry, RawSlice};
 
@@ -45,11 +46,14 @@ pub struct Redirect {
     pub name: RawSlice<u8>,
     /// The shim; it has the signature of the function that it replaces.
     pub shim: *const (),
+    /// Where the host stores the address that the import had before, so that the shim can go on to it. Points to an
+    /// `AtomicPtr`, because the shim's own imports are redirected like all others of the image.
+    pub original: *const AtomicPtr<()>,
     /// When the redirection applies.
     pub group: RedirectGroup,
 }
 
-// SAFETY: a redirect is a constant of the image: a static name and a code address.
+// SAFETY: a redirect is a constant of the image: a static name, a code address, and the address of an atomic.
 unsafe impl Sync for Redirect {}
 
 /// The module's heap, as functions on an opaque pointer.
@@ -100,50 +104,54 @@ unsafe impl Sync for HostContext {}
 // SAFETY: as for `Sync`: nothing in the context belongs to a thread.
 unsafe impl Send for HostContext {}
 
-/// A destructor of one thread-local object (Itanium C++ ABI, section 3.3.5.3).
-pub type ThreadLocalDestructor = unsafe extern "C" fn(object: *mut c_void);
+/// A destructor of one thread-local object (Itanium C++ ABI, section 3.3.5.3), or of the value of a POSIX thread-specific
+/// key.
+pub type Destructor = unsafe extern "C" fn(object: *mut c_void);
 
 /// The function that a POSIX thread starts with.
 pub type ThreadStart = unsafe extern "C-unwind" fn(argument: *mut c_void) -> *mut c_void;
 
-/// A destructor of a POSIX thread-specific key.
-pub type KeyDestructor = unsafe extern "C" fn(value: *mut c_void);
-
-/// Host functions that take the place of system functions which the module imports, on ELF systems.
-///
-/// Each has the parameters of the function that it is named after, with the module's context in front.
+/// Host functions for the shims of a module on ELF systems. The first parameter is [`HostContext::module`].
 #[cfg(unix)]
 #[repr(C)]
 #[derive(Clone, Copy)]
-#[allow(
-    missing_docs,
-    reason = "each field is documented by the system function that it is named after"
-)]
 pub struct SystemTable {
-    /// `__cxa_thread_atexit_impl` and `__cxa_thread_atexit`.
-    pub thread_atexit: unsafe extern "C" fn(*const c_void, ThreadLocalDestructor, *mut c_void) -> c_int,
-    pub pthread_create:
-        unsafe extern "C" fn(*const c_void, *mut c_void, *const c_void, ThreadStart, *mut c_void) -> c_int,
-    pub pthread_key_create: unsafe extern "C" fn(*const c_void, *mut u32, Option<KeyDestructor>) -> c_int,
-    pub pthread_key_delete: unsafe extern "C" fn(*const c_void, u32) -> c_int,
-    pub pthread_setspecific: unsafe extern "C" fn(*const c_void, u32, *const c_void) -> c_int,
-    pub mmap:
-        unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, c_int, i64) -> *mut c_void,
-    pub munmap: unsafe extern "C" fn(*const c_void, *mut c_void, usize) -> c_int,
-    pub mremap:
-        unsafe extern "C" fn(*const c_void, *mut c_void, usize, usize, c_int, *mut c_void) -> *mut c_void,
-    /// A descriptor was made by a call of the named function and is open now.
-    pub descriptor_opened: unsafe extern "C" fn(*const c_void, c_int),
-    /// A descriptor is about to be closed.
-    pub descriptor_closing: unsafe extern "C" fn(*const c_void, c_int),
+    /// Registers a destructor of a thread-local object of the calling thread. Returns zero.
+    pub thread_atexit:
+        unsafe extern "C" fn(*const c_void, destructor: Destructor, object: *mut c_void) -> c_int,
+    /// `pthread_create`: starts a thread that counts as the module's until its destructors have run.
+    pub thread_create: unsafe extern "C" fn(
+        *const c_void,
+        thread: *mut c_void,
+        attributes: *const c_void,
+        start: ThreadStart,
+        argument: *mut c_void,
+    ) -> c_int,
+    /// `pthread_key_create`: makes a key whose destructor the host runs.
+    pub key_create:
+        unsafe extern "C" fn(*const c_void, key: *mut c_uint, destructor: Option<Destructor>) -> c_int,
+    /// `pthread_key_delete`.
+    pub key_delete: unsafe extern "C" fn(*const c_void, key: c_uint) -> c_int,
+    /// `pthread_setspecific`.
+    pub key_set: unsafe extern "C" fn(*const c_void, key: c_uint, value: *const c_void) -> c_int,
+    /// The module mapped `len` bytes at `address`.
+    pub mapped: unsafe extern "C" fn(*const c_void, address: *mut c_void, len: usize),
+    /// The module unmapped `len` bytes at `address`, or they moved elsewhere.
+    pub unmapped: unsafe extern "C" fn(*const c_void, address: *mut c_void, len: usize),
+    /// The module opened a descriptor.
+    pub descriptor_opened: unsafe extern "C" fn(*const c_void, descriptor: c_int),
+    /// The module is about to close a descriptor.
+    pub descriptor_closing: unsafe extern "C" fn(*const c_void, descriptor: c_int),
     /// The module changed a signal's disposition.
-    pub signal_changed: unsafe extern "C" fn(*const c_void, c_int),
-    pub dlopen: unsafe extern "C" fn(*const c_void, *const c_char, c_int) -> *mut c_void,
-    pub dlclose: unsafe extern "C" fn(*const c_void, *mut c_void) -> c_int,
-    /// Whether a block belongs to the module's heap; used by the C allocation shims.
-    pub heap_owns: unsafe extern "C" fn(*const c_void, *const c_void) -> bool,
+    pub signal_changed: unsafe extern "C" fn(*const c_void, signal: c_int),
+    /// The module opened a library.
+    pub library_opened: unsafe extern "C" fn(*const c_void, handle: *mut c_void),
+    /// The module is about to close a library.
+    pub library_closing: unsafe extern "C" fn(*const c_void, handle: *mut c_void),
+    /// Whether a block of memory belongs to the module's heap.
+    pub heap_owns: unsafe extern "C" fn(*const c_void, block: *const c_void) -> bool,
     /// Usable size in bytes of a block of the module's heap.
-    pub heap_usable_size: unsafe extern "C" fn(*const c_void) -> usize,
+    pub heap_usable_size: unsafe extern "C" fn(*const c_void, block: *const c_void) -> usize,
 }
 
 /// Where a module keeps the functions of one import interface; an array of these is the section

@@ -1,0 +1,257 @@
+//! The module's allocator: three indirect calls into a heap that the host owns.
+//!
+//! Before the host hands the heap over, constructors of the image may already allocate; they get memory from a small
+//! arena inside the image, which is never reused and disappears with it.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use relib_abi::entry::HeapTable;
+
+/// The allocator of relib modules.
+///
+/// With the default feature `global-allocator` it is the module's global allocator already. A module that wants one of
+/// its own switches the feature off and composes the two, so that its memory is still reclaimed on unload:
+///
+/// ```
+/// use std::alloc::{GlobalAlloc, Layout};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use relib_module::ModuleAlloc;
+///
+/// struct Counting(AtomicUsize);
+///
+/// // SAFETY: forwards to `ModuleAlloc`, which is an allocator.
+/// unsafe impl GlobalAlloc for Counting {
+///     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///         // SAFETY: the caller keeps the contract of `GlobalAlloc`.
+///         unsafe { ModuleAlloc.alloc(layout) }
+///     }
+///
+///     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+///         // SAFETY: the block came from `ModuleAlloc`, by `alloc` above.
+///         unsafe { ModuleAlloc.dealloc(block, layout) }
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ModuleAlloc;
+
+#[cfg(feature = "global-allocator")]
+#[global_allocator]
+static GLOBAL: ModuleAlloc = ModuleAlloc;
+
+/// The heap in use. Starts with the arena, so that allocating needs no test whether the host was there.
+struct CurrentHeap(UnsafeCell<HeapTable>);
+
+// SAFETY: written once by `attach`, when the image has no thread of its own and the loading thread is in the host;
+// every other access reads.
+unsafe impl Sync for CurrentHeap {}
+
+static HEAP: CurrentHeap = CurrentHeap(UnsafeCell::new(HeapTable {
+    heap: std::ptr::null_mut(),
+    allocate: arena_allocate,
+    allocate_zeroed: arena_allocate,
+    allocate_aligned: arena_allocate_aligned,
+    allocate_zeroed_aligned: arena_allocate_aligned,
+    reallocate: arena_reallocate,
+    reallocate_aligned: arena_reallocate_aligned,
+    free: arena_free,
+}));
+
+#[inline]
+fn heap() -> &'static HeapTable {
+    // SAFETY: see `CurrentHeap`.
+    unsafe { &*HEAP.0.get() }
+}
+
+/// From here on memory comes from the host's heap.
+pub(crate) fn attach(table: &HeapTable) {
+    // SAFETY: see `CurrentHeap`: nothing else reads or writes the heap table while the host attaches the module.
+    unsafe { *HEAP.0.get() = *table };
+}
+
+// SAFETY: blocks come from the host's heap or from the arena, both of which return blocks of the size and alignment
+// asked for, or null; each block is freed and resized by the one that it came from.
+unsafe impl GlobalAlloc for ModuleAlloc {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let table = heap();
+        // SAFETY: the functions belong to `table.heap`.
+        unsafe {
+            if has_natural_alignment(layout) {
+                (table.allocate)(table.heap, layout.size()).cast()
+            } else {
+                (table.allocate_aligned)(table.heap, layout.size(), layout.align()).cast()
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        let table = heap();
+        // SAFETY: the functions belong to `table.heap`.
+        unsafe {
+            if has_natural_alignment(layout) {
+                (table.allocate_zeroed)(table.heap, layout.size()).cast()
+            } else {
+                (table.allocate_zeroed_aligned)(table.heap, layout.size(), layout.align()).cast()
+            }
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
+        if !ARENA.contains(block) {
+            // SAFETY: a block that is not the arena's is the heap's, says the caller of `dealloc`.
+            unsafe { (heap().free)(block.cast()) };
+        }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if ARENA.contains(block) {
+            // SAFETY: the block holds `layout.size()` bytes, says the caller of `realloc`.
+            return unsafe { move_out_of_arena(block, layout, size) };
+        }
+        let table = heap();
+        // SAFETY: the functions belong to `table.heap`, and a block that is not the arena's is the heap's.
+        unsafe {
+            if has_natural_alignment(layout) {
+                (table.reallocate)(table.heap, block.cast(), size).cast()
+            } else {
+                (table.reallocate_aligned)(table.heap, block.cast(), size, layout.align()).cast()
+            }
+        }
+    }
+}
+
+/// Whether the heap aligns such a block without being asked: it does for blocks of at least that size.
+#[inline]
+fn has_natural_alignment(layout: Layout) -> bool {
+    layout.align() <= HeapTable::NATURAL_ALIGNMENT && layout.align() <= layout.size()
+}
+
+#[cold]
+unsafe fn move_out_of_arena(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    // SAFETY: the new layout has the old alignment and the size that the caller of `realloc` vouches for.
+    unsafe {
+        let moved = ModuleAlloc.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+        if !moved.is_null() {
+            std::ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
+        }
+        moved
+    }
+}
+
+/// Allocates and frees a block through whatever the module's global allocator is, and shows the block to the host.
+pub(crate) unsafe extern "C" fn probe(context: *mut (), visit: unsafe extern "C" fn(*mut (), *const u8)) {
+    let block: Box<[u8; 64]> = Box::new(std::hint::black_box([0; 64]));
+    // SAFETY: the host passes a function together with its context; it does not keep the address.
+    unsafe { visit(context, std::hint::black_box(block.as_ptr())) };
+}
+
+/// Memory for constructors that run before the host hands the heap over.
+#[repr(align(4096))]
+struct Arena {
+    bytes: UnsafeCell<[u8; Arena::LEN]>,
+    used: AtomicUsize,
+}
+
+// SAFETY: `used` hands out disjoint parts of `bytes`.
+unsafe impl Sync for Arena {}
+
+static ARENA: Arena = Arena {
+    bytes: UnsafeCell::new([0; Arena::LEN]),
+    used: AtomicUsize::new(0),
+};
+
+impl Arena {
+    /// Zero pages of the image's `.bss`: they cost nothing until they are touched.
+    const LEN: usize = 256 * 1024;
+
+    fn start(&self) -> *mut u8 {
+        self.bytes.get().cast()
+    }
+
+    #[inline]
+    fn contains(&self, block: *const u8) -> bool {
+        block.addr().wrapping_sub(self.start().addr()) < Self::LEN
+    }
+
+    fn allocate(&self, size: usize, align: usize) -> *mut c_void {
+        let mut place = 0;
+        let reserved = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                place = used.checked_next_multiple_of(align)?;
+                place.checked_add(size).filter(|end| *end <= Self::LEN)
+            });
+        match reserved {
+            // SAFETY: `place + size` is within the arena, and this part was reserved for nobody else.
+            Ok(_) if align <= align_of::<Self>() => unsafe { self.start().add(place).cast() },
+            _ => std::ptr::null_mut(),
+        }
+    }
+}
+
+unsafe extern "C" fn arena_allocate(_heap: *mut c_void, size: usize) -> *mut c_void {
+    ARENA.allocate(size, HeapTable::NATURAL_ALIGNMENT)
+}
+
+unsafe extern "C" fn arena_allocate_aligned(_heap: *mut c_void, size: usize, align: usize) -> *mut c_void {
+    ARENA.allocate(size, align)
+}
+
+// While the arena is the heap every block is the arena's, and `GlobalAlloc` above handles those before it comes here.
+
+unsafe extern "C" fn arena_reallocate(_heap: *mut c_void, _block: *mut c_void, _size: usize) -> *mut c_void {
+    std::ptr::null_mut()
+}
+
+unsafe extern "C" fn arena_reallocate_aligned(
+    _heap: *mut c_void,
+    _block: *mut c_void,
+    _size: usize,
+    _align: usize,
+) -> *mut c_void {
+    std::ptr::null_mut()
+}
+
+unsafe extern "C" fn arena_free(_block: *mut c_void) {}
+
+/// A block for C code; null if there is no memory. `align` is a power of two.
+pub(crate) fn allocate(size: usize, align: usize) -> *mut c_void {
+    let table = heap();
+    // SAFETY: the functions belong to `table.heap`. C code expects a block of its own for zero bytes too.
+    unsafe { (table.allocate_aligned)(table.heap, size.max(1), align) }
+}
+
+/// A zeroed block for C code; null if there is no memory.
+pub(crate) fn allocate_zeroed(size: usize) -> *mut c_void {
+    let table = heap();
+    // SAFETY: the functions belong to `table.heap`.
+    unsafe { (table.allocate_zeroed_aligned)(table.heap, size.max(1), HeapTable::NATURAL_ALIGNMENT) }
+}
+
+/// Resizes a block for C code; null if there is no memory.
+///
+/// # Safety
+/// The block must be the heap's; unless null is returned it is given up.
+pub(crate) unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
+    let table = heap();
+    // SAFETY: the functions belong to `table.heap`, and so does the block, says the caller.
+    unsafe { (table.reallocate_aligned)(table.heap, block, size.max(1), HeapTable::NATURAL_ALIGNMENT) }
+}
+
+/// Frees a block of C code.
+///
+/// # Safety
+/// The block must be the heap's and is given up.
+pub(crate) unsafe fn free(block: *mut c_void) {
+    // SAFETY: as the caller says.
+    unsafe { (heap().free)(block) };
+}

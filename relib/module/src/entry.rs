@@ -1,0 +1,59 @@
+//! The module's end of the contract: the entry table, the build record, and taking over the host's context.
+
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use relib_abi::call::RawSlice;
+use relib_abi::entry::{HostContext, ModuleEntry, SystemTable};
+use relib_abi::metadata::{self, RecordKind};
+use relib_interface::panics;
+
+use crate::{allocator, imp};
+
+#[unsafe(export_name = "__relib_entry")]
+static ENTRY: ModuleEntry = ModuleEntry {
+    abi_version: relib_abi::ABI_VERSION,
+    attach,
+    redirects: RawSlice::new(imp::REDIRECTS),
+    probe_allocator: allocator::probe,
+};
+
+const BUILD_LEN: usize = metadata::record_len(&[metadata::BUILD_PAYLOAD]);
+
+/// Stands for the whole crate in the file: a library without it is not a module.
+#[unsafe(link_section = ".relib")]
+#[unsafe(export_name = "__relib_record_build")]
+static BUILD: [u8; BUILD_LEN] = metadata::record(RecordKind::Build, &[metadata::BUILD_PAYLOAD]);
+
+/// The context that the host gave, or null before that.
+static CONTEXT: AtomicPtr<HostContext> = AtomicPtr::new(std::ptr::null_mut());
+
+unsafe extern "C" fn attach(context: *const HostContext) {
+    // SAFETY: the host passes a context that stays in place until this image is gone.
+    let host = unsafe { &*context };
+    allocator::attach(&host.heap);
+    CONTEXT.store(context.cast_mut(), Ordering::Release);
+    record_panics();
+}
+
+/// Makes the hook of this image's `std` note where a panic happened, and then do what it did before.
+fn record_panics() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        panics::note(info);
+        previous(info);
+    }));
+}
+
+/// The host's functions, and the pointer to pass back to them.
+///
+/// The shims that need it are only reached through imports that the host redirected, which it does after `attach`.
+pub(crate) fn host() -> (&'static SystemTable, *const std::ffi::c_void) {
+    let context = CONTEXT.load(Ordering::Acquire);
+    assert!(
+        !context.is_null(),
+        "a redirected import was called before the host attached the module"
+    );
+    // SAFETY: the pointer is the host's context, which stays in place until this image is gone.
+    let context = unsafe { &*context };
+    (&context.system, context.module)
+}

@@ -1,0 +1,430 @@
+//! The shims for Linux: what a module imports from glibc (glibc manual; Itanium C++ ABI for the destructors).
+//!
+//! Either the host takes a call over, or the shim goes on to the original function and tells the host of the result.
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use relib_abi::call::RawSlice;
+use relib_abi::entry::{Destructor, Redirect, RedirectGroup, ThreadStart};
+
+use crate::allocator;
+use crate::entry::host;
+
+/// The address that an import had before it was redirected.
+struct Original(AtomicPtr<()>);
+
+impl Original {
+    const fn new() -> Self {
+        Self(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    fn address(&self) -> *const () {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Defines a module `$name` for each import: the shim, and the original. In the body, `original(...)` calls the latter.
+macro_rules! shims {
+    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $ty:ty),* $(,)?) -> $returns:ty $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            pub(super) static ORIGINAL: Original = Original::new();
+
+            #[allow(dead_code, reason = "a shim that the host takes over has no use for the original")]
+            unsafe fn original($($argument: $ty),*) -> $returns {
+                type Function = unsafe extern "C-unwind" fn($($ty),*) -> $returns;
+                // SAFETY: the host stored the address that the import of this name was bound to, and the shim has the
+                // signature that the platform gives to that name.
+                let function = unsafe { std::mem::transmute::<*const (), Function>(ORIGINAL.address()) };
+                // SAFETY: the arguments are those that the module passed for this very function.
+                unsafe { function($($argument),*) }
+            }
+
+            $(#[$attribute])*
+            pub(super) unsafe extern "C-unwind" fn shim($($argument: $ty),*) -> $returns $body
+        }
+    )*};
+}
+
+/// The table entries for some shims.
+macro_rules! redirects {
+    ($($group:ident: $($name:ident)*;)*) => {
+        &[$($(Redirect {
+            name: RawSlice::new(stringify!($name).as_bytes()),
+            shim: $name::shim as *const (),
+            original: &raw const $name::ORIGINAL.0,
+            group: RedirectGroup::$group,
+        },)*)*]
+    };
+}
+
+/// All shims of the platform.
+pub(crate) const REDIRECTS: &[Redirect] = redirects! {
+    Always:
+        __cxa_thread_atexit_impl __cxa_thread_atexit
+        pthread_create pthread_key_create pthread_key_delete pthread_setspecific
+        mmap mmap64 munmap mremap
+        open open64 openat openat64 creat creat64 socket accept accept4 dup dup2 dup3 fcntl fcntl64
+        eventfd epoll_create epoll_create1 timerfd_create signalfd inotify_init inotify_init1 memfd_create
+        pipe pipe2 socketpair close
+        sigaction signal
+        dlopen dlclose;
+    CAllocations:
+        malloc calloc realloc free posix_memalign aligned_alloc memalign malloc_usable_size;
+};
+
+/// Calls a function of the host's table with the module's context in front.
+macro_rules! tell_host {
+    ($function:ident($($argument:expr),*)) => {{
+        let (table, module) = host();
+        // SAFETY: the table and the context come from the host; the arguments describe a call of the module's own.
+        unsafe { (table.$function)(module, $($argument),*) }
+    }};
+}
+
+/// Passes on a descriptor that a call has returned.
+fn opened(descriptor: c_int) -> c_int {
+    if descriptor >= 0 {
+        tell_host!(descriptor_opened(descriptor));
+    }
+    descriptor
+}
+
+/// Passes on the two descriptors that a successful call has stored.
+///
+/// # Safety
+/// If `result` is zero, `pair` must point to two descriptors.
+unsafe fn opened_pair(result: c_int, pair: *const c_int) -> c_int {
+    if result == 0 {
+        // SAFETY: the call succeeded, so it stored two descriptors.
+        let pair = unsafe { *pair.cast::<[c_int; 2]>() };
+        pair.into_iter().for_each(|descriptor| _ = opened(descriptor));
+    }
+    result
+}
+
+/// Passes on a mapping that a call has made.
+fn mapped(address: *mut c_void, len: usize) -> *mut c_void {
+    if address.addr() != MAP_FAILED {
+        tell_host!(mapped(address, len));
+    }
+    address
+}
+
+/// What `mmap` and `mremap` return for an error.
+const MAP_FAILED: usize = usize::MAX;
+
+/// `fcntl` commands that make a descriptor.
+const F_DUPFD: c_int = 0;
+const F_DUPFD_CLOEXEC: c_int = 1030;
+
+/// What the allocation functions report (`errno.h`).
+const EINVAL: c_int = 22;
+const ENOMEM: c_int = 12;
+
+shims! {
+    fn __cxa_thread_atexit_impl(destructor: Destructor, object: *mut c_void, _image: *mut c_void) -> c_int {
+        tell_host!(thread_atexit(destructor, object))
+    }
+
+    fn __cxa_thread_atexit(destructor: Destructor, object: *mut c_void, _image: *mut c_void) -> c_int {
+        tell_host!(thread_atexit(destructor, object))
+    }
+
+    fn pthread_create(
+        thread: *mut c_void,
+        attributes: *const c_void,
+        start: ThreadStart,
+        argument: *mut c_void,
+    ) -> c_int {
+        tell_host!(thread_create(thread, attributes, start, argument))
+    }
+
+    fn pthread_key_create(key: *mut c_uint, destructor: Option<Destructor>) -> c_int {
+        tell_host!(key_create(key, destructor))
+    }
+
+    fn pthread_key_delete(key: c_uint) -> c_int {
+        tell_host!(key_delete(key))
+    }
+
+    fn pthread_setspecific(key: c_uint, value: *const c_void) -> c_int {
+        tell_host!(key_set(key, value))
+    }
+
+    fn mmap(
+        address: *mut c_void,
+        len: usize,
+        protection: c_int,
+        flags: c_int,
+        descriptor: c_int,
+        offset: i64,
+    ) -> *mut c_void {
+        // SAFETY: passed on as the module called it.
+        mapped(unsafe { original(address, len, protection, flags, descriptor, offset) }, len)
+    }
+
+    fn mmap64(
+        address: *mut c_void,
+        len: usize,
+        protection: c_int,
+        flags: c_int,
+        descriptor: c_int,
+        offset: i64,
+    ) -> *mut c_void {
+        // SAFETY: passed on as the module called it.
+        mapped(unsafe { original(address, len, protection, flags, descriptor, offset) }, len)
+    }
+
+    fn munmap(address: *mut c_void, len: usize) -> c_int {
+        // Before the call: afterwards another thread may have mapped the same range again.
+        tell_host!(unmapped(address, len));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(address, len) }
+    }
+
+    // The fifth argument only counts with MREMAP_FIXED; the variadic call passes it in the same register.
+    fn mremap(address: *mut c_void, len: usize, new_len: usize, flags: c_int, place: *mut c_void) -> *mut c_void {
+        // SAFETY: passed on as the module called it.
+        let moved = unsafe { original(address, len, new_len, flags, place) };
+        if moved.addr() != MAP_FAILED {
+            tell_host!(unmapped(address, len));
+        }
+        mapped(moved, new_len)
+    }
+
+    // `open` and its relatives are variadic; on x86_64 the mode is in the same register whether it was passed or not.
+    fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(path, flags, mode) })
+    }
+
+    fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(path, flags, mode) })
+    }
+
+    fn openat(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(directory, path, flags, mode) })
+    }
+
+    fn openat64(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(directory, path, flags, mode) })
+    }
+
+    fn creat(path: *const c_char, mode: c_uint) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(path, mode) })
+    }
+
+    fn creat64(path: *const c_char, mode: c_uint) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(path, mode) })
+    }
+
+    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(domain, kind, protocol) })
+    }
+
+    fn accept(listener: c_int, address: *mut c_void, len: *mut c_void) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(listener, address, len) })
+    }
+
+    fn accept4(listener: c_int, address: *mut c_void, len: *mut c_void, flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(listener, address, len, flags) })
+    }
+
+    fn dup(descriptor: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(descriptor) })
+    }
+
+    fn dup2(descriptor: c_int, target: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(descriptor, target) })
+    }
+
+    fn dup3(descriptor: c_int, target: c_int, flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(descriptor, target, flags) })
+    }
+
+    fn fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int {
+        // SAFETY: passed on as the module called it.
+        let result = unsafe { original(descriptor, command, argument) };
+        if matches!(command, F_DUPFD | F_DUPFD_CLOEXEC) { opened(result) } else { result }
+    }
+
+    fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int {
+        // SAFETY: passed on as the module called it.
+        let result = unsafe { original(descriptor, command, argument) };
+        if matches!(command, F_DUPFD | F_DUPFD_CLOEXEC) { opened(result) } else { result }
+    }
+
+    fn eventfd(initial: c_uint, flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(initial, flags) })
+    }
+
+    fn epoll_create(size: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(size) })
+    }
+
+    fn epoll_create1(flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(flags) })
+    }
+
+    fn timerfd_create(clock: c_int, flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(clock, flags) })
+    }
+
+    fn signalfd(descriptor: c_int, mask: *const c_void, flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(descriptor, mask, flags) })
+    }
+
+    fn inotify_init() -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original() })
+    }
+
+    fn inotify_init1(flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(flags) })
+    }
+
+    fn memfd_create(name: *const c_char, flags: c_uint) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(name, flags) })
+    }
+
+    fn pipe(pair: *mut c_int) -> c_int {
+        // SAFETY: passed on as the module called it; a successful call stores two descriptors.
+        unsafe { opened_pair(original(pair), pair) }
+    }
+
+    fn pipe2(pair: *mut c_int, flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it; a successful call stores two descriptors.
+        unsafe { opened_pair(original(pair, flags), pair) }
+    }
+
+    fn socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int {
+        // SAFETY: passed on as the module called it; a successful call stores two descriptors.
+        unsafe { opened_pair(original(domain, kind, protocol, pair), pair) }
+    }
+
+    fn close(descriptor: c_int) -> c_int {
+        // Before the call: afterwards another thread may have got the same number again.
+        tell_host!(descriptor_closing(descriptor));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(descriptor) }
+    }
+
+    fn sigaction(signal: c_int, action: *const c_void, previous: *mut c_void) -> c_int {
+        // SAFETY: passed on as the module called it.
+        let result = unsafe { original(signal, action, previous) };
+        if result == 0 && !action.is_null() {
+            tell_host!(signal_changed(signal));
+        }
+        result
+    }
+
+    fn signal(signal: c_int, handler: *const c_void) -> *const c_void {
+        // SAFETY: passed on as the module called it.
+        let previous = unsafe { original(signal, handler) };
+        tell_host!(signal_changed(signal));
+        previous
+    }
+
+    fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void {
+        // SAFETY: passed on as the module called it.
+        let handle = unsafe { original(path, flags) };
+        if !handle.is_null() {
+            tell_host!(library_opened(handle));
+        }
+        handle
+    }
+
+    fn dlclose(handle: *mut c_void) -> c_int {
+        tell_host!(library_closing(handle));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(handle) }
+    }
+
+    fn malloc(size: usize) -> *mut c_void {
+        allocator::allocate(size, MALLOC_ALIGNMENT)
+    }
+
+    fn calloc(count: usize, size: usize) -> *mut c_void {
+        match count.checked_mul(size) {
+            Some(size) => allocator::allocate_zeroed(size),
+            None => std::ptr::null_mut(),
+        }
+    }
+
+    fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+        if block.is_null() {
+            allocator::allocate(size, MALLOC_ALIGNMENT)
+        } else if tell_host!(heap_owns(block)) {
+            // SAFETY: the host says that the block is the heap's; the module gives it up.
+            unsafe { allocator::reallocate(block, size) }
+        } else {
+            // SAFETY: a block that is not the heap's came from the C library, which the original belongs to.
+            unsafe { original(block, size) }
+        }
+    }
+
+    fn free(block: *mut c_void) -> () {
+        if block.is_null() {
+        } else if tell_host!(heap_owns(block)) {
+            // SAFETY: the host says that the block is the heap's; the module gives it up.
+            unsafe { allocator::free(block) }
+        } else {
+            // SAFETY: a block that is not the heap's came from the C library, which the original belongs to.
+            unsafe { original(block) }
+        }
+    }
+
+    fn posix_memalign(place: *mut *mut c_void, align: usize, size: usize) -> c_int {
+        if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
+            return EINVAL;
+        }
+        let block = allocator::allocate(size, align);
+        if block.is_null() {
+            return ENOMEM;
+        }
+        // SAFETY: the module passes a place for a pointer.
+        unsafe { *place = block };
+        0
+    }
+
+    fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
+        if align.is_power_of_two() { allocator::allocate(size, align) } else { std::ptr::null_mut() }
+    }
+
+    fn memalign(align: usize, size: usize) -> *mut c_void {
+        if align.is_power_of_two() { allocator::allocate(size, align) } else { std::ptr::null_mut() }
+    }
+
+    fn malloc_usable_size(block: *mut c_void) -> usize {
+        if !block.is_null() && tell_host!(heap_owns(block)) {
+            tell_host!(heap_usable_size(block))
+        } else {
+            // SAFETY: null, or a block of the C library, which the original belongs to.
+            unsafe { original(block) }
+        }
+    }
+}
+
+/// Alignment in bytes of what `malloc` returns (System V AMD64 ABI: that of `max_align_t`).
+const MALLOC_ALIGNMENT: usize = 16;
