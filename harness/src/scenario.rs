@@ -1,0 +1,647 @@
+//! What a scenario is, and what its body gets to work with.
+//!
+//! This module must not know how a scenario is run or how its outcome is judged: it is the vocabulary that the
+//! catalogue of scenarios (`tests/src/scenarios/`) is written in.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fixtures::Fixtures;
+use crate::probe::{Leak, Probe, Tolerance};
+use crate::report::{Event, ReportWriter};
+
+/// A row of the support table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feature {
+    /// Calls from the host into the module and back.
+    ExportsImports,
+    /// Memory of the module is reclaimed.
+    Memory,
+    /// A panic stays inside the call.
+    Panics,
+    /// Destructors of thread-locals run.
+    ThreadLocals,
+    /// Threads of the module that still run are found before the unload.
+    Threads,
+    /// The image is really gone.
+    Unload,
+    /// What must not be loaded is refused.
+    Load,
+    /// A new build takes the place of the old one.
+    Reload,
+    /// Backtraces name the module's functions and leave nothing behind.
+    Backtraces,
+    /// Descriptors, mappings, keys, handlers that the module left.
+    Ledger,
+    /// Scenarios that test the harness; never in the matrix and never in the table.
+    SelfTest,
+}
+
+impl Feature {
+    /// The features of the support table, in its order.
+    pub const ALL: [Feature; 10] = [
+        Feature::ExportsImports,
+        Feature::Memory,
+        Feature::Panics,
+        Feature::ThreadLocals,
+        Feature::Threads,
+        Feature::Unload,
+        Feature::Load,
+        Feature::Reload,
+        Feature::Backtraces,
+        Feature::Ledger,
+    ];
+
+    /// The stable name, as in `--filter` and in JSON.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Feature::ExportsImports => "exports-imports",
+            Feature::Memory => "memory",
+            Feature::Panics => "panics",
+            Feature::ThreadLocals => "thread-locals",
+            Feature::Threads => "threads",
+            Feature::Unload => "unload",
+            Feature::Load => "load",
+            Feature::Reload => "reload",
+            Feature::Backtraces => "backtraces",
+            Feature::Ledger => "ledger",
+            Feature::SelfTest => "self-test",
+        }
+    }
+
+    /// The text of the row.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Feature::ExportsImports => "Imports and exports",
+            Feature::Memory => "Memory deallocation",
+            Feature::Panics => "Panic handling",
+            Feature::ThreadLocals => "Thread-locals",
+            Feature::Threads => "Background threads check",
+            Feature::Unload => "Final unload check",
+            Feature::Load => "Load checks",
+            Feature::Reload => "Reload",
+            Feature::Backtraces => "Backtraces",
+            Feature::Ledger => "Leaked resources",
+            Feature::SelfTest => "Self-tests of the harness",
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// The cargo profile that fixtures and runner are built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// `cargo build`
+    Debug,
+    /// `cargo build --release`
+    Release,
+}
+
+impl Profile {
+    /// Both profiles: what a scenario runs in unless it says otherwise.
+    pub const ALL: &'static [Profile] = &[Profile::Debug, Profile::Release];
+
+    /// The profile that this code was compiled in.
+    pub const fn current() -> Profile {
+        if cfg!(debug_assertions) {
+            Profile::Debug
+        } else {
+            Profile::Release
+        }
+    }
+
+    /// The name of the profile, which is also the name of its snapshot folder.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Profile::Debug => "debug",
+            Profile::Release => "release",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// A column of the support table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Platform {
+    /// `x86_64-unknown-linux-gnu`
+    #[serde(rename = "linux-x86_64")]
+    LinuxX86_64,
+    /// `x86_64-pc-windows-gnu`
+    #[serde(rename = "windows-x86_64")]
+    WindowsX86_64,
+}
+
+impl Platform {
+    /// Every platform of the table, in its order.
+    pub const ALL: &'static [Platform] = &[Platform::LinuxX86_64, Platform::WindowsX86_64];
+
+    /// The name of the snapshot folder.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Platform::LinuxX86_64 => "linux-x86_64",
+            Platform::WindowsX86_64 => "windows-x86_64",
+        }
+    }
+
+    /// The title of the column.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Platform::LinuxX86_64 => "Linux x86_64",
+            Platform::WindowsX86_64 => "Windows x86_64",
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// What the process of a scenario may use up; `None` lifts the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Wall-clock time, after which the whole process group is killed.
+    pub time: Option<Duration>,
+    /// Bytes of address space. A sanitizer reserves terabytes and needs `None`.
+    pub address_space: Option<u64>,
+}
+
+impl Limits {
+    /// 60 seconds and 8 GiB: several times what the largest scenario needs on a slow machine.
+    pub const DEFAULT: Limits = Limits {
+        time: Some(Duration::from_secs(60)),
+        address_space: Some(8 << 30),
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::DEFAULT
+    }
+}
+
+/// What a scenario is expected to come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It ends as `ok`.
+    Pass,
+    /// A documented limit: on these platforms it ends as something else than `ok`, and the footnote says why.
+    Limit {
+        /// The text of the footnote in the support table.
+        footnote: &'static str,
+        /// The platforms that have the limit; it passes on the others.
+        platforms: &'static [Platform],
+    },
+}
+
+/// The body of a scenario.
+pub type Body = fn(&mut Run) -> Result<(), Failure>;
+
+/// One load / call / unload story, run in a process of its own, with one recorded outcome.
+///
+/// Made by [`Scenario::new`] and const builder methods, so that a catalogue is a table of one or a few lines each:
+///
+/// ```
+/// use relib_harness::{Failure, Feature, Run, Scenario};
+///
+/// fn adds(run: &mut Run) -> Result<(), Failure> {
+///     run.observe("sum", 1 + 2);
+///     run.check_eq("sum", 1 + 2, 3)
+/// }
+///
+/// pub const SCENARIOS: &[Scenario] = &[
+///     Scenario::new("calls-adds", Feature::ExportsImports, adds).time_limit_secs(10),
+/// ];
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// The stable name: of the snapshot, of the `#[test]`, of the footnote.
+    pub id: &'static str,
+    /// The row of the support table.
+    pub feature: Feature,
+    /// The profiles it runs in.
+    pub profiles: &'static [Profile],
+    /// The platforms it exists on.
+    pub platforms: &'static [Platform],
+    /// What its process may use up.
+    pub limits: Limits,
+    /// What it is expected to come to.
+    pub expected: Expected,
+    /// What a reader of the table should know if it ever is not ok.
+    pub note: Option<&'static str>,
+    /// The body.
+    pub run: Body,
+}
+
+impl Scenario {
+    /// A scenario for both profiles and all platforms, with the default limits, which is expected to pass.
+    pub const fn new(id: &'static str, feature: Feature, run: Body) -> Scenario {
+        Scenario {
+            id,
+            feature,
+            profiles: Profile::ALL,
+            platforms: Platform::ALL,
+            limits: Limits::DEFAULT,
+            expected: Expected::Pass,
+            note: None,
+            run,
+        }
+    }
+
+    /// Only these profiles.
+    pub const fn profiles(mut self, profiles: &'static [Profile]) -> Scenario {
+        self.profiles = profiles;
+        self
+    }
+
+    /// Only these platforms.
+    pub const fn platforms(mut self, platforms: &'static [Platform]) -> Scenario {
+        self.platforms = platforms;
+        self
+    }
+
+    /// Only Linux: what it tests exists nowhere else.
+    pub const fn linux_only(self) -> Scenario {
+        self.platforms(&[Platform::LinuxX86_64])
+    }
+
+    /// Another time limit.
+    pub const fn time_limit_secs(mut self, secs: u64) -> Scenario {
+        self.limits.time = Some(Duration::from_secs(secs));
+        self
+    }
+
+    /// Another address-space limit in bytes; `None` for none.
+    pub const fn address_space(mut self, bytes: Option<u64>) -> Scenario {
+        self.limits.address_space = bytes;
+        self
+    }
+
+    /// A documented limit on every platform: it does not end as `ok`, and the footnote says why.
+    pub const fn limit(self, footnote: &'static str) -> Scenario {
+        self.limit_on(Platform::ALL, footnote)
+    }
+
+    /// A documented limit on some platforms.
+    pub const fn limit_on(mut self, platforms: &'static [Platform], footnote: &'static str) -> Scenario {
+        self.expected = Expected::Limit { footnote, platforms };
+        self
+    }
+
+    /// The footnote for the case that it ever is not ok.
+    pub const fn note(mut self, note: &'static str) -> Scenario {
+        self.note = Some(note);
+        self
+    }
+
+    /// Everything but the body, as plain data.
+    pub fn info(&self) -> ScenarioInfo {
+        let (limit_footnote, limit_platforms) = match self.expected {
+            Expected::Pass => (None, Vec::new()),
+            Expected::Limit { footnote, platforms } => (Some(footnote.to_owned()), platforms.to_vec()),
+        };
+        ScenarioInfo {
+            id: self.id.to_owned(),
+            feature: self.feature,
+            profiles: self.profiles.to_vec(),
+            platforms: self.platforms.to_vec(),
+            limits: self.limits,
+            limit_footnote,
+            limit_platforms,
+            note: self.note.map(str::to_owned),
+        }
+    }
+}
+
+/// What the `list` command of a runner prints of a [`Scenario`]; enough to run it and to judge its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioInfo {
+    /// See [`Scenario::id`].
+    pub id: String,
+    /// See [`Scenario::feature`].
+    pub feature: Feature,
+    /// See [`Scenario::profiles`].
+    pub profiles: Vec<Profile>,
+    /// See [`Scenario::platforms`].
+    pub platforms: Vec<Platform>,
+    /// See [`Scenario::limits`].
+    pub limits: Limits,
+    /// The footnote of [`Expected::Limit`].
+    pub limit_footnote: Option<String>,
+    /// The platforms of [`Expected::Limit`].
+    pub limit_platforms: Vec<Platform>,
+    /// See [`Scenario::note`].
+    pub note: Option<String>,
+}
+
+impl ScenarioInfo {
+    /// Whether the scenario is expected to end as `ok` there.
+    pub fn passes_on(&self, platform: Platform) -> bool {
+        !self.limit_platforms.contains(&platform)
+    }
+
+    /// The footnote for this scenario, if it has one for this platform.
+    pub fn footnote(&self, platform: Platform) -> Option<&str> {
+        let limit = if self.passes_on(platform) {
+            None
+        } else {
+            self.limit_footnote.as_deref()
+        };
+        limit.or(self.note.as_deref())
+    }
+}
+
+/// Why a body ended early: a message for the snapshot.
+///
+/// Made from any error by `?` (the chain of its sources becomes part of the message), from text by [`Failure::new`]
+/// or [`fail!`](crate::fail).
+/// Like `anyhow::Error` it does not implement [`std::error::Error`] itself, which is what makes the conversion from
+/// every error possible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    message: String,
+}
+
+impl Failure {
+    /// A failure with this message.
+    pub fn new(message: impl Into<String>) -> Failure {
+        Failure {
+            message: message.into(),
+        }
+    }
+
+    /// Puts `context` and a colon before the message.
+    pub fn context(self, context: impl fmt::Display) -> Failure {
+        Failure {
+            message: format!("{context}: {}", self.message),
+        }
+    }
+
+    /// The message, with the causes after it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure {
+            message: chain(&error),
+        }
+    }
+}
+
+/// An error and its sources on one line each: `message`, `caused by: message`.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str("\ncaused by: ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Ends the body with a [`Failure`] whose message is formatted as by `format!`.
+#[macro_export]
+macro_rules! fail {
+    ($($arg:tt)*) => {
+        return ::core::result::Result::Err($crate::Failure::new(::std::format!($($arg)*)))
+    };
+}
+
+/// Turns an absent value into a [`Failure`], for calls that return `None` when the module panicked.
+pub trait OrFail<T> {
+    /// The value, or a failure with this message.
+    ///
+    /// # Errors
+    /// When there is no value.
+    fn or_fail(self, message: &str) -> Result<T, Failure>;
+}
+
+impl<T> OrFail<T> for Option<T> {
+    fn or_fail(self, message: &str) -> Result<T, Failure> {
+        self.ok_or_else(|| Failure::new(message))
+    }
+}
+
+/// The two directories of one run.
+#[derive(Debug, Clone)]
+pub struct Directories {
+    /// `TMPDIR` of the process; what is left in it at the end is a leak.
+    pub temp: PathBuf,
+    /// For the body's own files, and the working directory; nobody looks at what is left in it.
+    pub scratch: PathBuf,
+}
+
+/// What the body of a scenario gets.
+#[derive(Debug)]
+pub struct Run {
+    fixtures: Fixtures,
+    directories: Directories,
+    report: ReportWriter,
+    baseline: Option<Probe>,
+    tolerance: Tolerance,
+}
+
+impl Run {
+    /// A run over these fixtures and directories which reports there.
+    pub fn new(fixtures: Fixtures, directories: Directories, report: ReportWriter) -> Run {
+        Run {
+            fixtures,
+            directories,
+            report,
+            baseline: None,
+            tolerance: Tolerance::default(),
+        }
+    }
+
+    /// The path of a fixture's library. `-` and `_` in the name are the same.
+    ///
+    /// # Panics
+    /// When there is no such fixture; the message lists those there are.
+    pub fn fixture(&self, name: &str) -> PathBuf {
+        match self.fixtures.path(name) {
+            Ok(path) => path.to_owned(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The private directory that `TMPDIR` points to. Whatever is left in it at the end of the process is reported as
+    /// a leak; the body's own files belong into [`Run::scratch_dir`].
+    pub fn temp_dir(&self) -> &Path {
+        &self.directories.temp
+    }
+
+    /// A private directory for the body's own files, which is also the working directory; may be left as it is.
+    pub fn scratch_dir(&self) -> &Path {
+        &self.directories.scratch
+    }
+
+    /// The profile that the fixtures and this executable were built in.
+    pub fn profile(&self) -> Profile {
+        self.fixtures.profile()
+    }
+
+    /// Records a line of the snapshot. It is in the report at once, so that a later crash does not lose it.
+    ///
+    /// # Panics
+    /// When the report cannot be written.
+    pub fn observe(&mut self, key: &str, value: impl fmt::Display) {
+        let event = Event::Observed {
+            key: Cow::Borrowed(key),
+            value: Cow::Owned(value.to_string()),
+        };
+        self.report
+            .write(&event)
+            .expect("the report of the scenario should be writable");
+    }
+
+    /// Fails with this message unless the condition holds.
+    ///
+    /// # Errors
+    /// When the condition does not hold.
+    pub fn check(&self, holds: bool, message: impl Into<String>) -> Result<(), Failure> {
+        if holds { Ok(()) } else { Err(Failure::new(message)) }
+    }
+
+    /// Fails with both values unless they are equal.
+    ///
+    /// # Errors
+    /// When the values differ.
+    pub fn check_eq<A, B>(&self, what: &str, found: A, expected: B) -> Result<(), Failure>
+    where
+        A: PartialEq<B> + fmt::Debug,
+        B: fmt::Debug,
+    {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(Failure::new(format!(
+                "{what}: found {found:?}, expected {expected:?}"
+            )))
+        }
+    }
+
+    /// Takes the probe that the state at the end of the scenario is compared with. To be called after the warm-up
+    /// (first load, first panic, first thread), since those leave caches of the host behind that are nobody's leak.
+    ///
+    /// The first thread of a process, which makes std create a pthread key, is part of this.
+    ///
+    /// # Panics
+    /// When no thread can be started or `/proc` cannot be read.
+    pub fn baseline(&mut self) {
+        std::thread::spawn(|| ())
+            .join()
+            .expect("an empty thread should end");
+        self.baseline = Some(Probe::take().expect("the state of the process should be readable"));
+    }
+
+    /// How much may have grown since the baseline.
+    pub fn tolerance(&mut self) -> &mut Tolerance {
+        &mut self.tolerance
+    }
+
+    /// What leaked since the baseline, if one was taken; waits for what is just about to go.
+    pub(crate) fn leaks(&self) -> std::io::Result<Vec<Leak>> {
+        match &self.baseline {
+            Some(baseline) => baseline.leaks_now(&self.tolerance),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Ends the run and gives the report back.
+    pub(crate) fn into_report(self) -> ReportWriter {
+        self.report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Outer(std::num::ParseIntError);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the answer is unusable")
+        }
+    }
+
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_failure_carries_the_chain_of_sources() {
+        fn body() -> Result<(), Failure> {
+            "x".parse::<u32>().map_err(Outer)?;
+            Ok(())
+        }
+        let failure = body().unwrap_err();
+        assert_eq!(
+            failure.message(),
+            "the answer is unusable\ncaused by: invalid digit found in string"
+        );
+        assert_eq!(
+            failure.context("second call").message().lines().next(),
+            Some("second call: the answer is unusable")
+        );
+    }
+
+    #[test]
+    fn a_failure_is_made_from_text_too() {
+        fn body() -> Result<(), Failure> {
+            fail!("{} is not {}", 1, 2)
+        }
+        assert_eq!(body().unwrap_err(), Failure::new("1 is not 2"));
+        assert_eq!(
+            None::<u8>.or_fail("greet panicked").unwrap_err(),
+            Failure::new("greet panicked")
+        );
+    }
+
+    #[test]
+    fn a_limit_on_one_platform_passes_on_the_other() {
+        fn body(_: &mut Run) -> Result<(), Failure> {
+            Ok(())
+        }
+        let info = Scenario::new("x", Feature::SelfTest, body)
+            .limit_on(&[Platform::WindowsX86_64], "no signals there")
+            .info();
+        assert!(info.passes_on(Platform::LinuxX86_64));
+        assert_eq!(info.footnote(Platform::LinuxX86_64), None);
+        assert_eq!(info.footnote(Platform::WindowsX86_64), Some("no signals there"));
+    }
+
+    #[test]
+    fn the_serialised_names_are_the_ids() {
+        for feature in Feature::ALL {
+            assert_eq!(serde_json::to_value(feature).unwrap(), feature.id());
+        }
+        for platform in Platform::ALL {
+            assert_eq!(serde_json::to_value(platform).unwrap(), platform.id());
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The probe sees what a process takes and what it gives back.
+//!
+//! Each test runs in a process of its own, since the other tests of this file take and give back as well.
+
+use std::time::Duration;
+
+use relib_harness::probe::{Leak, Probe, Tolerance};
+use rusty_fork::rusty_fork_test;
+
+fn soon() -> Tolerance {
+    Tolerance {
+        grace: Duration::from_millis(100),
+        ..Tolerance::default()
+    }
+}
+
+fn leaks(before: &Probe) -> Vec<Leak> {
+    before.leaks_now(&soon()).unwrap()
+}
+
+rusty_fork_test! {
+    #[test]
+    fn nothing_taken_is_no_leak() {
+        let before = Probe::take().unwrap();
+        assert_eq!(leaks(&before), []);
+    }
+
+    #[test]
+    fn a_thread_is_seen_until_it_ends() {
+        let before = Probe::take().unwrap();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::Builder::new().name("probed".into()).spawn(move || stopped.recv()).unwrap();
+        // The name is set by the new thread itself.
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(leaks(&before), [Leak::Threads { count: 1, names: vec!["probed".into()] }]);
+        drop(stop);
+        let _ = thread.join();
+        assert_eq!(before.leaks_now(&Tolerance::default()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_thread_that_is_about_to_end_is_waited_for() {
+        let before = Probe::take().unwrap();
+        drop(std::thread::spawn(|| std::thread::sleep(Duration::from_millis(300))));
+        assert_eq!(before.leaks_now(&Tolerance::default()).unwrap(), []);
+    }
+
+    #[test]
+    fn descriptors_are_seen_with_their_kind() {
+        let before = Probe::take().unwrap();
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let found = leaks(&before);
+        assert!(matches!(&found[..], [Leak::Descriptor { kind, .. }] if kind == "socket"), "{found:?}");
+        drop(socket);
+        assert_eq!(leaks(&before), []);
+    }
+
+    #[test]
+    fn heap_is_seen_on_every_arena() {
+        let before = Probe::take().unwrap();
+        let blocks: Vec<Vec<u8>> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| (0..100).map(|_| vec![1; 1024]).collect::<Vec<_>>())).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let found = leaks(&before);
+        assert!(matches!(found[..], [Leak::HeapBytes { bytes: 400_000.. }]), "{found:?}");
+        drop(blocks);
+        assert_eq!(leaks(&before), []);
+    }
+
+    #[test]
+    fn a_large_block_is_resident_until_it_is_freed() {
+        let before = Probe::take().unwrap();
+        let block = std::hint::black_box(vec![1_u8; 32 << 20]);
+        let found = leaks(&before);
+        assert!(matches!(found[..], [Leak::HeapBytes { .. }, Leak::ResidentBytes { .. }]), "{found:?}");
+        drop(block);
+        assert_eq!(leaks(&before), []);
+    }
+
+    #[test]
+    fn files_in_a_watched_directory_are_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("old"), "").unwrap();
+        let before = Probe::take_with(&[dir.path()]).unwrap();
+        std::fs::write(dir.path().join("new"), "").unwrap();
+        assert_eq!(leaks(&before), [Leak::Entry { path: dir.path().join("new") }]);
+    }
+
+    #[test]
+    fn every_pthread_key_is_given_back() {
+        let first = Probe::take().unwrap().free_pthread_keys;
+        assert!(first > 900, "{first}");
+        assert_eq!(Probe::take().unwrap().free_pthread_keys, first);
+    }
+
+    #[test]
+    fn a_mapped_file_is_seen() {
+        // Loads the C library's own helper; nothing in this process uses it otherwise.
+        let before = Probe::take().unwrap();
+        // SAFETY: the name is a C string, and libutil is a part of glibc whose constructors do nothing.
+        let handle = unsafe { libc::dlopen(c"libutil.so.1".as_ptr(), libc::RTLD_NOW) };
+        assert!(!handle.is_null());
+        let found = leaks(&before);
+        assert!(
+            matches!(&found[..], [Leak::Mapping { path }] if path.ends_with("libutil.so.1")),
+            "{found:?}"
+        );
+        // SAFETY: the handle came from dlopen above and is closed once.
+        unsafe { libc::dlclose(handle) };
+        assert_eq!(leaks(&before), []);
+    }
+}
