@@ -1,0 +1,6 @@
+//! Scenarios of the feature "Final unload check".
+
+use relib_harness::Scenario;
+
+/// The scenarios, in the order of the catalogue.
+pub const SCENARIOS: &[Scenario] = &[];
