@@ -24,9 +24,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use escargot::format::Message;
 use serde::{Deserialize, Serialize};
 
+use crate::cargo::{self, BuildError};
 use crate::scenario::Profile;
 
 /// The folder of the fixtures' workspace.
@@ -169,17 +169,12 @@ pub enum FixtureError {
         /// The error of the parser.
         source: serde_json::Error,
     },
-    /// `cargo build` could not be run.
-    RunBuild {
+    /// `cargo build` failed.
+    Build {
         /// The manifest of the fixtures' workspace.
         manifest: PathBuf,
-        /// The error of the build helper.
-        source: escargot::error::CargoError,
-    },
-    /// `cargo build` failed.
-    Compile {
-        /// What the compiler said, or cargo when the compiler was not reached.
-        rendered: String,
+        /// Why, with what the compiler said.
+        source: BuildError,
     },
     /// No fixture has this name.
     Unknown {
@@ -229,15 +224,8 @@ impl fmt::Display for FixtureError {
                 "[package.metadata.relib-fixture] of {package} is wrong; it may hold rustflags = [\"...\"] and \
                  profile-panic = \"abort\""
             ),
-            FixtureError::RunBuild { manifest, .. } => {
-                write!(
-                    f,
-                    "cannot run cargo build for {}; is cargo in PATH?",
-                    manifest.display()
-                )
-            }
-            FixtureError::Compile { rendered } => {
-                write!(f, "the fixtures do not compile; mend them first:\n{rendered}")
+            FixtureError::Build { manifest, .. } => {
+                write!(f, "cannot build the fixtures of {}", manifest.display())
             }
             FixtureError::Unknown { name, known } if known.is_empty() => {
                 write!(
@@ -273,10 +261,8 @@ impl std::error::Error for FixtureError {
             FixtureError::ParseMetadata { source, .. } | FixtureError::PackageTable { source, .. } => {
                 Some(source)
             }
-            FixtureError::RunBuild { source, .. } => Some(source),
-            FixtureError::Metadata { .. } | FixtureError::Compile { .. } | FixtureError::Unknown { .. } => {
-                None
-            }
+            FixtureError::Build { source, .. } => Some(source),
+            FixtureError::Metadata { .. } | FixtureError::Unknown { .. } => None,
         }
     }
 }
@@ -393,15 +379,9 @@ fn build_group(
     flags: &Flags,
     members: &[&Package],
 ) -> Result<BTreeMap<String, PathBuf>, FixtureError> {
-    let failed = |source| FixtureError::RunBuild {
-        manifest: manifest.to_owned(),
-        source,
-    };
-    // Quiet, since escargot reads cargo's standard error only at the end: progress lines could fill the pipe.
     let mut build = escargot::CargoBuild::new()
         .manifest_path(manifest)
-        .target_dir(target_dir)
-        .arg("--quiet");
+        .target_dir(target_dir);
     for member in members {
         build = build.arg("--package").arg(&member.name);
     }
@@ -421,52 +401,17 @@ fn build_group(
             .env("CARGO_PROFILE_RELEASE_PANIC", value);
     }
 
-    let mut artefacts = BTreeMap::new();
-    let mut rendered = String::new();
-    let mut failure = None;
-    for message in build.exec().map_err(failed)? {
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => {
-                failure = Some(error);
-                break;
-            }
-        };
-        match message.decode().map_err(failed)? {
-            Message::CompilerArtifact(artefact)
-                if artefact.target.kind.iter().any(|kind| kind == "cdylib") =>
-            {
-                let library = artefact.filenames.iter().find(|file| is_library(file));
-                let member = members
-                    .iter()
-                    .find(|member| artefact.manifest_path.as_deref() == Some(&member.manifest));
-                if let (Some(library), Some(member)) = (library, member) {
-                    artefacts.insert(normalised(&member.name), library.to_path_buf());
-                }
-            }
-            Message::CompilerMessage(message) => {
-                let level = &message.message.level;
-                if matches!(level, escargot::format::diagnostic::DiagnosticLevel::Error) {
-                    rendered.push_str(
-                        message
-                            .message
-                            .rendered
-                            .as_deref()
-                            .unwrap_or(&message.message.message),
-                    );
-                }
-            }
-            _ => {}
-        }
-    }
-    match failure {
-        None => Ok(artefacts),
-        Some(_) if !rendered.is_empty() => Err(FixtureError::Compile { rendered }),
-        // The compiler was not reached: a build script, a missing dependency. escargot prints cargo's words.
-        Some(error) => Err(FixtureError::Compile {
-            rendered: error.to_string(),
-        }),
-    }
+    let built = cargo::run(build).map_err(|source| FixtureError::Build {
+        manifest: manifest.to_owned(),
+        source,
+    })?;
+    let libraries = built.into_iter().filter_map(|artefact| {
+        let member = members
+            .iter()
+            .find(|member| member.manifest == artefact.manifest)?;
+        Some((normalised(&member.name), artefact.cdylib?))
+    });
+    Ok(libraries.collect())
 }
 
 /// The flags of the environment and then these, in the form that keeps spaces.
@@ -487,11 +432,6 @@ fn encoded_rustflags(flags: &[String]) -> OsString {
         encoded.push(flag);
     }
     encoded
-}
-
-fn is_library(file: &Path) -> bool {
-    file.extension()
-        .is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
 }
 
 fn normalised(name: &str) -> String {

@@ -13,6 +13,7 @@
 //! 5. [`snapshot`] compares with the accepted outcome; [`matrix`] does all of it for many scenarios in parallel;
 //! 6. [`table`] turns the accepted outcomes into the support table of the README.
 
+pub mod cargo;
 pub mod fixtures;
 pub mod matrix;
 pub mod outcome;

@@ -76,8 +76,8 @@ fn plain_and_flagged_fixtures_are_built_apart_and_found_by_name() {
 fn a_fixture_that_does_not_compile_shows_what_the_compiler_said() {
     let root = root(&[("broken", "", "fn f() -> u32 { \"text\" }")]);
     let error = Fixtures::build(root.path(), Profile::Debug).unwrap_err();
-    assert!(matches!(error, FixtureError::Compile { .. }));
-    let text = error.to_string();
+    assert!(matches!(error, FixtureError::Build { .. }));
+    let text = relib_harness::scenario::chain(&error);
     assert!(
         text.contains("error[E0308]: mismatched types") && text.contains("broken/src/lib.rs:1"),
         "{text}"

@@ -1,2 +1,52 @@
-//! The tasks.
-fn main() {}
+//! The tasks of this repository, run by `cargo xtask`.
+//!
+//! One file per subcommand; `report/` prints the results of the matrix, `runner.rs` builds what is run. xtask must not
+//! depend on `relib`: it starts the runner executable and reads what it says, which keeps `cargo xtask` quick to build
+//! and independent of whether relib compiles.
+
+mod gen_support_table;
+mod report;
+mod runner;
+mod test_matrix;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Something differs from what is accepted, or a task failed.
+const EXIT_FAILED: u8 = 1;
+/// There was nothing to do: the filter matched nothing. clap uses the same code for a wrong command line.
+const EXIT_USAGE: u8 = 2;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The tasks of this repository"
+)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the scenarios, each in a process of its own, and compare the outcomes with the snapshots
+    TestMatrix(test_matrix::Arguments),
+    /// Write the support table of README.md from the snapshots
+    GenSupportTable(gen_support_table::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::TestMatrix(arguments) => test_matrix::run(&arguments),
+        Task::GenSupportTable(arguments) => gen_support_table::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        for cause in error.chain().skip(1) {
+            eprintln!("caused by: {cause}");
+        }
+        ExitCode::from(EXIT_FAILED)
+    })
+}

@@ -1,0 +1,84 @@
+//! Builds the runner executable and the fixtures, and asks the runner which scenarios it has.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use relib_harness::process::Runner;
+use relib_harness::{Feature, Fixtures, Profile, ScenarioInfo, cargo};
+
+/// The package and the executable that hold the scenarios.
+const PACKAGE: &str = "relib_tests";
+const BINARY: &str = "relib-scenario";
+
+/// Where things are. The hidden arguments are for the tests of xtask, which work on a copy.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Places {
+    /// The root of the workspace
+    #[arg(long, hide = true)]
+    root: Option<PathBuf>,
+    /// A runner that is built already, in whatever profile
+    #[arg(long, hide = true)]
+    runner: Option<PathBuf>,
+}
+
+impl Places {
+    /// The root of the workspace: the parent of xtask's own folder unless told otherwise.
+    pub fn root(&self) -> PathBuf {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        self.root
+            .clone()
+            .unwrap_or_else(|| own.parent().unwrap_or(own).to_owned())
+    }
+
+    /// Builds the runner executable for this profile.
+    pub fn build_runner(&self, profile: Profile) -> Result<PathBuf> {
+        if let Some(runner) = &self.runner {
+            return Ok(runner.clone());
+        }
+        eprintln!("building {BINARY} ({profile})");
+        let mut build = escargot::CargoBuild::new()
+            .manifest_path(self.root().join("Cargo.toml"))
+            .package(PACKAGE)
+            .bin(BINARY);
+        if profile == Profile::Release {
+            build = build.release();
+        }
+        let artefacts = cargo::run(build).with_context(|| format!("cannot build {BINARY}"))?;
+        let executable = artefacts.into_iter().find_map(|artefact| artefact.executable);
+        executable.with_context(|| format!("cargo built no executable {BINARY} in {PACKAGE}"))
+    }
+
+    /// Builds the fixtures for this profile and says how to run scenarios with them.
+    pub fn prepare(&self, executable: PathBuf, profile: Profile) -> Result<Runner> {
+        let root = self.root();
+        eprintln!("building fixtures ({profile})");
+        let manifest = Fixtures::manifest_path(&root, profile);
+        Fixtures::build(&root, profile)?.save(&manifest)?;
+        Ok(Runner {
+            executable,
+            manifest,
+            root,
+        })
+    }
+}
+
+/// The scenarios of a runner; those that test the harness itself only if asked for.
+pub fn list(executable: &Path, with_self_tests: bool) -> Result<Vec<ScenarioInfo>> {
+    let output = Command::new(executable)
+        .arg("list")
+        .output()
+        .with_context(|| format!("cannot run {}", executable.display()))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "{} list ended with {}: {stderr}",
+            executable.display(),
+            output.status
+        );
+    }
+    let mut scenarios: Vec<ScenarioInfo> = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("the list of {} is not understood", executable.display()))?;
+    scenarios.retain(|scenario| with_self_tests || scenario.feature != Feature::SelfTest);
+    Ok(scenarios)
+}

@@ -1,0 +1,158 @@
+//! `cargo xtask test-matrix`: runs the scenarios and compares the outcomes with the snapshots.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, stderr};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use relib_harness::matrix::Matrix;
+use relib_harness::snapshot::Snapshots;
+use relib_harness::{Platform, Profile, ScenarioInfo};
+
+use crate::report::{self, Summary};
+use crate::runner::{Places, list};
+use crate::{EXIT_FAILED, EXIT_USAGE};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Only scenarios whose id or feature contains this
+    #[arg(long, value_name = "SUBSTR")]
+    filter: Option<String>,
+    /// Only this profile
+    #[arg(long, value_enum, default_value_t = Profiles::All)]
+    profile: Profiles,
+    /// The platform to run on
+    #[arg(long, value_enum, default_value_t = PlatformName::Linux)]
+    platform: PlatformName,
+    /// How many scenarios run at once [default: the number of processors]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Accept the outcomes as snapshots, except those that contradict what their scenario declares
+    #[arg(long)]
+    bless: bool,
+    /// How to print the results; progress goes to standard error
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Also the scenarios that test the harness itself
+    #[arg(long, hide = true)]
+    self_tests: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Profiles {
+    Debug,
+    Release,
+    All,
+}
+
+impl Profiles {
+    fn list(self) -> &'static [Profile] {
+        match self {
+            Profiles::Debug => &[Profile::Debug],
+            Profiles::Release => &[Profile::Release],
+            Profiles::All => Profile::ALL,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PlatformName {
+    #[value(alias = "linux-x86_64")]
+    Linux,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+    Junit,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let platform = match arguments.platform {
+        PlatformName::Linux => Platform::LinuxX86_64,
+    };
+    let profiles = arguments.profile.list();
+
+    // The list comes before the fixtures, so that a filter that matches nothing is told so at once.
+    let mut executables = BTreeMap::new();
+    let first = arguments.places.build_runner(profiles[0])?;
+    let all = list(&first, arguments.self_tests)?;
+    let scenarios = filtered(&all, arguments.filter.as_deref());
+    if let (true, Some(filter)) = (scenarios.is_empty(), &arguments.filter) {
+        eprintln!(
+            "nothing matched --filter {filter}: no id or feature of the {} scenarios contains it",
+            all.len()
+        );
+        return Ok(ExitCode::from(EXIT_USAGE));
+    }
+    executables.insert(profiles[0], first);
+    for &profile in &profiles[1..] {
+        executables.insert(profile, arguments.places.build_runner(profile)?);
+    }
+    let runners = executables
+        .into_iter()
+        .map(|(profile, executable)| Ok((profile, arguments.places.prepare(executable, profile)?)))
+        .collect::<Result<_>>()?;
+
+    let root = arguments.places.root();
+    let matrix = Matrix {
+        runners,
+        platform,
+        snapshots: Snapshots::new(&root, platform),
+        bless: arguments.bless,
+    };
+    let jobs = matrix.jobs(&scenarios);
+    let parallel = arguments
+        .jobs
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
+    let progress = progress_bar(jobs.len());
+    let results = matrix.run(&jobs, parallel, &|result| {
+        progress.set_message(result.scenario.id.clone());
+        progress.inc(1);
+    });
+    progress.finish_and_clear();
+
+    let summary = Summary {
+        platform,
+        snapshots: &matrix.snapshots,
+        root: &root,
+        results: &results,
+    };
+    match arguments.format {
+        Format::Human => report::human::print(&summary)?,
+        Format::Json => report::json::print(&summary)?,
+        Format::Junit => report::junit::print(&summary)?,
+    }
+    Ok(if summary.failed() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_FAILED)
+    })
+}
+
+fn filtered(scenarios: &[ScenarioInfo], filter: Option<&str>) -> Vec<ScenarioInfo> {
+    let matches = |scenario: &&ScenarioInfo| {
+        filter.is_none_or(|filter| scenario.id.contains(filter) || scenario.feature.id().contains(filter))
+    };
+    scenarios.iter().filter(matches).cloned().collect()
+}
+
+fn progress_bar(length: usize) -> ProgressBar {
+    let bar = ProgressBar::new(length as u64);
+    if !stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
