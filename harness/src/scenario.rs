@@ -478,6 +478,7 @@ impl Run {
     ///
     /// # Panics
     /// When there is no such fixture; the message lists those there are.
+    #[track_caller]
     pub fn fixture(&self, name: &str) -> PathBuf {
         match self.fixtures.path(name) {
             Ok(path) => path.to_owned(),

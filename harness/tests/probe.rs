@@ -29,9 +29,14 @@ rusty_fork_test! {
     fn a_thread_is_seen_until_it_ends() {
         let before = Probe::take().unwrap();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let thread = std::thread::Builder::new().name("probed".into()).spawn(move || stopped.recv()).unwrap();
-        // The name is set by the new thread itself.
-        std::thread::sleep(Duration::from_millis(50));
+        let (named, is_named) = std::sync::mpsc::channel();
+        let body = move || {
+            // A new thread sets its own name, before it gets here.
+            named.send(()).unwrap();
+            stopped.recv()
+        };
+        let thread = std::thread::Builder::new().name("probed".into()).spawn(body).unwrap();
+        is_named.recv().unwrap();
         assert_eq!(leaks(&before), [Leak::Threads { count: 1, names: vec!["probed".into()] }]);
         drop(stop);
         let _ = thread.join();

@@ -23,6 +23,9 @@ pub fn print(summary: &Summary<'_>) -> Result<()> {
     for result in summary.results.iter().filter(|result| !result.passed()) {
         details(&mut text, summary, result, coloured);
     }
+    if summary.failed() > 0 {
+        text.push('\n');
+    }
     let _ = writeln!(text, "{} passed, {} failed", summary.passed(), summary.failed());
     stdout()
         .write_all(text.as_bytes())
@@ -107,7 +110,7 @@ fn details(text: &mut String, summary: &Summary<'_>, result: &JobResult, coloure
     }
     let _ = writeln!(
         text,
-        "  run it alone: cargo xtask test-matrix --filter {} --profile {}\n",
+        "  run it alone: cargo xtask test-matrix --filter {} --profile {}",
         result.scenario.id, result.profile
     );
 }
