@@ -18,17 +18,10 @@ fn main() {
             .unwrap_or("unknown")
             .to_owned()
     };
-    let first_line = verbose
-        .lines()
-        .next()
-        .unwrap_or("rustc of unknown version")
-        .to_owned();
+    let first_line = verbose.lines().next().unwrap_or("rustc of unknown version").to_owned();
     let commit = field("commit-hash");
     // Distributions build without a commit hash; the host triple and LLVM version then still tell builds apart.
-    println!(
-        "cargo::rustc-env=RELIB_RUSTC={first_line} [{commit}, LLVM {}]",
-        field("LLVM version")
-    );
+    println!("cargo::rustc-env=RELIB_RUSTC={first_line} [{commit}, LLVM {}]", field("LLVM version"));
     println!(
         "cargo::rustc-env=RELIB_TARGET={}",
         std::env::var("TARGET").expect("cargo sets TARGET for build scripts")

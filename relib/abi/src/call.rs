@@ -23,10 +23,7 @@ unsafe impl Send for FunctionEntry {}
 
 impl FunctionEntry {
     /// An entry that no function has been put into yet.
-    pub const EMPTY: Self = Self {
-        call: core::ptr::null(),
-        release: core::ptr::null(),
-    };
+    pub const EMPTY: Self = Self { call: core::ptr::null(), release: core::ptr::null() };
 }
 
 /// What a thunk returns: the value, or the report of the panic that prevented it.
@@ -61,10 +58,7 @@ impl<T> Copy for RawSlice<T> {}
 impl<T> RawSlice<T> {
     /// Describes `slice`.
     pub const fn new(slice: &[T]) -> Self {
-        Self {
-            data: slice.as_ptr(),
-            len: slice.len(),
-        }
+        Self { data: slice.as_ptr(), len: slice.len() }
     }
 
     /// The slice that this describes.

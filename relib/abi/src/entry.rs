@@ -78,8 +78,9 @@ pub struct HeapTable {
     /// Resizes a block and keeps its alignment.
     pub reallocate_aligned:
         unsafe extern "C" fn(heap: *mut c_void, block: *mut c_void, size: usize, align: usize) -> *mut c_void,
-    /// Frees a block of this heap.
-    pub free: unsafe extern "C" fn(block: *mut c_void),
+    /// Frees a block of this heap. The block comes first, so that the allocator's own function can take over the call
+    /// with its argument in place.
+    pub free: unsafe extern "C" fn(block: *mut c_void, heap: *mut c_void),
 }
 
 impl HeapTable {
@@ -89,6 +90,7 @@ impl HeapTable {
 
 /// What the host gives to one module. It stays in place and unchanged until the image is gone.
 #[repr(C)]
+#[derive(Debug)]
 pub struct HostContext {
     /// Passed back to the host as the first argument of every function of `system`.
     pub module: *const c_void,
@@ -114,7 +116,7 @@ pub type ThreadStart = unsafe extern "C-unwind" fn(argument: *mut c_void) -> *mu
 /// Host functions for the shims of a module on ELF systems. The first parameter is [`HostContext::module`].
 #[cfg(unix)]
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct SystemTable {
     /// Registers a destructor of a thread-local object of the calling thread. Returns zero.
     pub thread_atexit:

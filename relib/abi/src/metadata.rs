@@ -205,10 +205,7 @@ struct Writer<const N: usize> {
 
 impl<const N: usize> Writer<N> {
     const fn new() -> Self {
-        Self {
-            buffer: [0; N],
-            len: 0,
-        }
+        Self { buffer: [0; N], len: 0 }
     }
 
     const fn bytes(&mut self, bytes: &[u8]) {
@@ -221,10 +218,7 @@ impl<const N: usize> Writer<N> {
     }
 
     const fn number32(&mut self, number: usize) {
-        assert!(
-            number <= u32::MAX as usize,
-            "an interface description is too large"
-        );
+        assert!(number <= u32::MAX as usize, "an interface description is too large");
         self.bytes(&(number as u32).to_le_bytes());
     }
 
@@ -253,10 +247,7 @@ impl TypeSet {
     const CAPACITY: usize = 1024;
 
     const fn new() -> Self {
-        Self {
-            types: [None; Self::CAPACITY],
-            len: 0,
-        }
+        Self { types: [None; Self::CAPACITY], len: 0 }
     }
 
     const fn insert(&mut self, ty: &'static Type) {
@@ -267,10 +258,7 @@ impl TypeSet {
             }
             i += 1;
         }
-        assert!(
-            self.len < Self::CAPACITY,
-            "an interface may refer to at most 1024 different types"
-        );
+        assert!(self.len < Self::CAPACITY, "an interface may refer to at most 1024 different types");
         self.types[self.len] = Some(ty);
         self.len += 1;
     }

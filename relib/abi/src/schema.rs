@@ -119,11 +119,7 @@ impl Type {
         arguments: &'static [&'static Type],
         shape: Shape,
     ) -> Self {
-        let mut hash = Fnv::new()
-            .text(path)
-            .number(size)
-            .number(align)
-            .number(shape.tag() as usize);
+        let mut hash = Fnv::new().text(path).number(size).number(align).number(shape.tag() as usize);
         let mut i = 0;
         while i < arguments.len() {
             hash = hash.number(arguments[i].fingerprint as usize);
@@ -140,14 +136,7 @@ impl Type {
             }
             _ => {}
         }
-        Self {
-            path,
-            size,
-            align,
-            arguments,
-            shape,
-            fingerprint: hash.0,
-        }
+        Self { path, size, align, arguments, shape, fingerprint: hash.0 }
     }
 }
 
@@ -204,10 +193,7 @@ impl Fnv {
         let mut i = 0;
         while i < fields.len() {
             let field = &fields[i];
-            self = self
-                .text(field.name)
-                .number(field.offset)
-                .number(field.ty.fingerprint as usize);
+            self = self.text(field.name).number(field.offset).number(field.ty.fingerprint as usize);
             i += 1;
         }
         self
@@ -227,57 +213,12 @@ mod tests {
 
     #[test]
     fn fingerprint_sees_each_part() {
-        let base = struct_of(
-            const {
-                &[Field {
-                    name: "a",
-                    offset: 0,
-                    ty: U32,
-                }]
-            },
-        );
-        let renamed = struct_of(
-            const {
-                &[Field {
-                    name: "b",
-                    offset: 0,
-                    ty: U32,
-                }]
-            },
-        );
-        let moved = struct_of(
-            const {
-                &[Field {
-                    name: "a",
-                    offset: 4,
-                    ty: U32,
-                }]
-            },
-        );
-        let retyped = struct_of(
-            const {
-                &[Field {
-                    name: "a",
-                    offset: 0,
-                    ty: U64,
-                }]
-            },
-        );
+        let base = struct_of(const { &[Field { name: "a", offset: 0, ty: U32 }] });
+        let renamed = struct_of(const { &[Field { name: "b", offset: 0, ty: U32 }] });
+        let moved = struct_of(const { &[Field { name: "a", offset: 4, ty: U32 }] });
+        let retyped = struct_of(const { &[Field { name: "a", offset: 0, ty: U64 }] });
         let grown = struct_of(
-            const {
-                &[
-                    Field {
-                        name: "a",
-                        offset: 0,
-                        ty: U32,
-                    },
-                    Field {
-                        name: "b",
-                        offset: 8,
-                        ty: U64,
-                    },
-                ]
-            },
+            const { &[Field { name: "a", offset: 0, ty: U32 }, Field { name: "b", offset: 8, ty: U64 }] },
         );
         let all = [&base, &renamed, &moved, &retyped, &grown].map(|ty| ty.fingerprint);
         for (i, one) in all.iter().enumerate() {
@@ -294,30 +235,13 @@ mod tests {
             parameters: &'static [Parameter],
             returns: &'static Type,
         ) -> u64 {
-            Function {
-                name,
-                parameters,
-                returns,
-            }
-            .fingerprint()
+            Function { name, parameters, returns }.fingerprint()
         }
         let base = function("f", const { &[Parameter { name: "x", ty: U32 }] }, U64);
-        assert_eq!(
-            base,
-            function("f", const { &[Parameter { name: "y", ty: U32 }] }, U64)
-        );
-        assert_ne!(
-            base,
-            function("g", const { &[Parameter { name: "x", ty: U32 }] }, U64)
-        );
-        assert_ne!(
-            base,
-            function("f", const { &[Parameter { name: "x", ty: U64 }] }, U64)
-        );
-        assert_ne!(
-            base,
-            function("f", const { &[Parameter { name: "x", ty: U32 }] }, U32)
-        );
+        assert_eq!(base, function("f", const { &[Parameter { name: "y", ty: U32 }] }, U64));
+        assert_ne!(base, function("g", const { &[Parameter { name: "x", ty: U32 }] }, U64));
+        assert_ne!(base, function("f", const { &[Parameter { name: "x", ty: U64 }] }, U64));
+        assert_ne!(base, function("f", const { &[Parameter { name: "x", ty: U32 }] }, U32));
         assert_ne!(base, function("f", const { &[] }, U64));
     }
 }

@@ -145,25 +145,7 @@ macro_rules! by_value {
     )*};
 }
 
-by_value!(
-    u8,
-    u16,
-    u32,
-    u64,
-    u128,
-    usize,
-    i8,
-    i16,
-    i32,
-    i64,
-    i128,
-    isize,
-    f32,
-    f64,
-    bool,
-    char,
-    ()
-);
+by_value!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool, char, ());
 
 /// Implements [`Argument`] and [`Return`] for owned [`Transfer`] types, which cross by pointer and deep copy.
 ///
@@ -220,11 +202,7 @@ macro_rules! cross_by_copy {
 /// The function that drops a sent `T`, or null if dropping does nothing.
 #[doc(hidden)]
 pub const fn release_of<T: Transfer>() -> *const () {
-    if T::OWNS_MEMORY {
-        release::<T> as *const ()
-    } else {
-        std::ptr::null()
-    }
+    if T::OWNS_MEMORY { release::<T> as *const () } else { std::ptr::null() }
 }
 
 unsafe extern "C" fn release<T>(wire: *mut ManuallyDrop<T>) {
@@ -361,11 +339,7 @@ impl<T> Copy for MutableWire<T> {}
 
 impl<T: Transfer> MutableWire<T> {
     fn new(place: &mut [T]) -> Self {
-        Self {
-            place: place.as_mut_ptr(),
-            len: place.len(),
-            store: store::<T>,
-        }
+        Self { place: place.as_mut_ptr(), len: place.len(), store: store::<T> }
     }
 }
 
@@ -374,12 +348,8 @@ unsafe extern "C" fn store<T: Transfer>(place: *mut T, values: *const T, len: us
     catch_silently(|| {
         // SAFETY: the place is the sender's, borrowed mutably for the call; `give_back` passes the length that the
         // sender gave and values of the receiver that are alive.
-        let (place, values) = unsafe {
-            (
-                std::slice::from_raw_parts_mut(place, len),
-                std::slice::from_raw_parts(values, len),
-            )
-        };
+        let (place, values) =
+            unsafe { (std::slice::from_raw_parts_mut(place, len), std::slice::from_raw_parts(values, len)) };
         // All copies are made before the first is stored: a copy that panics leaves the sender's value whole.
         let copies: Vec<T> = values.iter().map(T::deep_copy).collect();
         for (place, copy) in place.iter_mut().zip(copies) {
@@ -404,10 +374,7 @@ impl<T: Transfer> MutableReceived<T> {
     unsafe fn new(wire: MutableWire<T>) -> Self {
         let copy = T::OWNS_MEMORY.then(|| {
             // SAFETY: the sender's values are alive and unused during the call, says the caller.
-            unsafe { std::slice::from_raw_parts(wire.place, wire.len) }
-                .iter()
-                .map(T::deep_copy)
-                .collect()
+            unsafe { std::slice::from_raw_parts(wire.place, wire.len) }.iter().map(T::deep_copy).collect()
         });
         Self { wire, copy }
     }
@@ -428,10 +395,7 @@ impl<T: Transfer> MutableReceived<T> {
         let Some(copy) = self.copy else { return };
         // SAFETY: the wire form is the sender's, and the call is not over.
         let stored = unsafe { (self.wire.store)(self.wire.place, copy.as_ptr(), copy.len()) };
-        assert!(
-            stored,
-            "the other side panicked while it copied a changed argument back"
-        );
+        assert!(stored, "the other side panicked while it copied a changed argument back");
     }
 }
 

@@ -29,12 +29,7 @@ unsafe impl<const N: usize> Sync for ImportSlots<N> {}
 impl<const N: usize> ImportSlots<N> {
     /// Empty slots. `record` and `table` are the statics that the host finds them by.
     pub const fn new(name: &'static str, record: &'static [u8], table: &'static ImportTable) -> Self {
-        Self {
-            functions: UnsafeCell::new([FunctionEntry::EMPTY; N]),
-            record,
-            table,
-            name,
-        }
+        Self { functions: UnsafeCell::new([FunctionEntry::EMPTY; N]), record, table, name }
     }
 
     /// Where the host writes the functions.

@@ -35,9 +35,7 @@ pub struct BoundExports {
 
 impl std::fmt::Debug for BoundExports {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BoundExports")
-            .field("functions", &self.functions.len())
-            .finish_non_exhaustive()
+        f.debug_struct("BoundExports").field("functions", &self.functions.len()).finish_non_exhaustive()
     }
 }
 
@@ -93,11 +91,7 @@ pub unsafe fn receive<R: Return>(
     }
     let wire = outcome.value.as_mut_ptr();
     // For types that own nothing the compiler sees that there is nothing to release.
-    let release = if R::RELEASE.is_null() {
-        std::ptr::null()
-    } else {
-        release
-    };
+    let release = if R::RELEASE.is_null() { std::ptr::null() } else { release };
     // Releases the callee's value also if copying it panics.
     let _release = Release { wire, release };
     // SAFETY: the value of an outcome without a panic is initialised, and it is received once.

@@ -16,14 +16,8 @@ use relib_abi::call::{Outcome, PanicReport, RawSlice, RawStr, TextSink};
 #[inline]
 pub fn catch<W>(body: impl FnOnce() -> W) -> Outcome<W> {
     match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(value) => Outcome {
-            value: MaybeUninit::new(value),
-            panic: std::ptr::null_mut(),
-        },
-        Err(payload) => Outcome {
-            value: MaybeUninit::uninit(),
-            panic: report(payload),
-        },
+        Ok(value) => Outcome { value: MaybeUninit::new(value), panic: std::ptr::null_mut() },
+        Err(payload) => Outcome { value: MaybeUninit::uninit(), panic: report(payload) },
     }
 }
 
@@ -40,10 +34,7 @@ pub(crate) fn catch_silently(body: impl FnOnce()) {
 pub fn note(info: &PanicHookInfo<'_>) {
     let place = Place {
         thread: thread_mark(),
-        file: info
-            .location()
-            .map(|location| location.file().to_owned())
-            .unwrap_or_default(),
+        file: info.location().map(|location| location.file().to_owned()).unwrap_or_default(),
         line: info.location().map_or(0, |location| location.line()),
         column: info.location().map_or(0, |location| location.column()),
         backtrace: Backtrace::force_capture(),
@@ -93,10 +84,7 @@ fn report(payload: Box<dyn Any + Send>) -> *mut PanicReport {
     let thread = thread_mark();
     let place = {
         let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
-        places
-            .iter()
-            .position(|place| place.thread == thread)
-            .map(|index| places.remove(index))
+        places.iter().position(|place| place.thread == thread).map(|index| places.remove(index))
     };
     let (file, line, column) = match &place {
         Some(place) => (place.file.as_str(), place.line, place.column),

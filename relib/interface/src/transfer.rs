@@ -222,11 +222,8 @@ mod tests {
 
     #[test]
     fn copies_are_equal_and_separate() {
-        let original: HashMap<String, Vec<Option<Box<u32>>>> = [
-            ("a".to_owned(), vec![Some(Box::new(1)), None]),
-            (String::new(), vec![]),
-        ]
-        .into();
+        let original: HashMap<String, Vec<Option<Box<u32>>>> =
+            [("a".to_owned(), vec![Some(Box::new(1)), None]), (String::new(), vec![])].into();
         let copy = original.deep_copy();
         assert_eq!(original, copy);
         assert_ne!(original["a"].as_ptr(), copy["a"].as_ptr());

@@ -38,10 +38,7 @@ fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream>
         .or((!signature.generics.params.is_empty()).then(|| signature.generics.span()))
         .or((!signature.inputs.is_empty()).then(|| signature.inputs.span()));
     if let Some(span) = unsupported {
-        return Err(Error::new(
-            span,
-            format!("`{name}` must be a plain function without parameters"),
-        ));
+        return Err(Error::new(span, format!("`{name}` must be a plain function without parameters")));
     }
     let returns: Type = match &signature.output {
         ReturnType::Default => parse_quote!(()),
@@ -50,17 +47,9 @@ fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream>
     let text = name.to_string();
     let symbol = format!("__relib_{name}");
     let record_symbol = format!("__relib_record_{name}");
-    let kind = if name == "main" {
-        quote!(Main)
-    } else {
-        quote!(BeforeUnload)
-    };
+    let kind = if name == "main" { quote!(Main) } else { quote!(BeforeUnload) };
     let check = (name == "before_unload").then(|| quote!(let () = #name();));
-    let call = if name == "before_unload" {
-        quote!(())
-    } else {
-        quote!(#name())
-    };
+    let call = if name == "before_unload" { quote!(()) } else { quote!(#name()) };
     Ok(quote! {
         #function
 
@@ -97,15 +86,9 @@ fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream>
 }
 
 fn export_interface(item: &ItemImpl, root: &TokenStream) -> Result<TokenStream> {
-    let Implementation {
-        interface,
-        implementor,
-        name,
-    } = Implementation::of(item)?;
-    let symbol = format!(
-        "__relib_export_{}_{name}",
-        interface.segments.last().expect("a path has a segment").ident
-    );
+    let Implementation { interface, implementor, name } = Implementation::of(item)?;
+    let symbol =
+        format!("__relib_export_{}_{name}", interface.segments.last().expect("a path has a segment").ident);
     let record_symbol = format_ident!("{symbol}_record").to_string();
     Ok(quote! {
         #[doc = "Implements the interface that this module exports."]

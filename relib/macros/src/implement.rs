@@ -36,11 +36,7 @@ impl<'a> Implementation<'a> {
                 "expected a new name, such as `ModuleExportsImpl`; the macro declares the type",
             ));
         };
-        Ok(Self {
-            interface,
-            implementor: &item.self_ty,
-            name,
-        })
+        Ok(Self { interface, implementor: &item.self_ty, name })
     }
 }
 
@@ -49,11 +45,7 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
         return Err(Error::new(arguments.span(), "`implement` takes no arguments"));
     }
     let item: ItemImpl = parse2(item)?;
-    let Implementation {
-        interface,
-        implementor,
-        name,
-    } = Implementation::of(&item)?;
+    let Implementation { interface, implementor, name } = Implementation::of(&item)?;
     Ok(quote! {
         #[doc = "Provides imports to modules."]
         #[derive(Debug)]

@@ -28,10 +28,7 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
         match member {
             TraitItem::Fn(function) => functions.push(Function::from_trait_item(function)?),
             other => {
-                return Err(Error::new(
-                    other.span(),
-                    "an interface may contain only functions",
-                ));
+                return Err(Error::new(other.span(), "an interface may contain only functions"));
             }
         }
     }
@@ -104,11 +101,7 @@ fn thunk_name(function: &Function) -> Ident {
 /// The types of the parameters and the return type with all lifetimes `'static`: wire forms do not depend on them.
 fn static_types(function: &Function) -> (Vec<Type>, Type) {
     (
-        function
-            .parameters
-            .iter()
-            .map(|(_, ty)| lifetimes::replace(ty, "'static"))
-            .collect(),
+        function.parameters.iter().map(|(_, ty)| lifetimes::replace(ty, "'static")).collect(),
         lifetimes::replace(&function.returns, "'static"),
     )
 }
@@ -265,10 +258,7 @@ fn imports_handle(
     root: &TokenStream,
 ) -> TokenStream {
     let visibility = &item.vis;
-    let documentation = format!(
-        "Calls the host's implementation of [`{}`] from a module.",
-        item.ident
-    );
+    let documentation = format!("Calls the host's implementation of [`{}`] from a module.", item.ident);
     let count = functions.len();
     let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
     let wrappers = functions.iter().enumerate().map(|(index, function)| {

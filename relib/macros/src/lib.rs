@@ -49,11 +49,7 @@ fn host_root() -> TokenStream2 {
 /// A returned reference may borrow from the arguments; for the caller it lives no longer than its borrow of the module.
 #[proc_macro_attribute]
 pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    respond(interface::expand(
-        arguments.into(),
-        item.into(),
-        &interface_root(),
-    ))
+    respond(interface::expand(arguments.into(), item.into(), &interface_root()))
 }
 
 /// Derives `Transfer` for a struct or enum whose fields are all `Transfer`.

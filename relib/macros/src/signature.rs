@@ -33,10 +33,7 @@ impl Function {
             ));
         }
         if let Some(abi) = &signature.abi {
-            return Err(Error::new(
-                abi.span(),
-                "relib chooses the calling convention: remove `extern`",
-            ));
+            return Err(Error::new(abi.span(), "relib chooses the calling convention: remove `extern`"));
         }
         for parameter in &signature.generics.params {
             if !matches!(parameter, GenericParam::Lifetime(_)) {
@@ -52,18 +49,10 @@ impl Function {
             ReturnType::Type(_, ty) => (**ty).clone(),
         };
         if let Type::ImplTrait(ty) = &returns {
-            return Err(Error::new(
-                ty.span(),
-                "a function of an interface must return a named type",
-            ));
+            return Err(Error::new(ty.span(), "a function of an interface must return a named type"));
         }
         Ok(Self {
-            attributes: item
-                .attrs
-                .iter()
-                .filter(|attribute| is_for_callers(attribute))
-                .cloned()
-                .collect(),
+            attributes: item.attrs.iter().filter(|attribute| is_for_callers(attribute)).cloned().collect(),
             name: signature.ident.clone(),
             generics: signature.generics.clone(),
             parameters,
@@ -85,17 +74,15 @@ fn parameter(argument: &FnArg) -> Result<(Ident, Type)> {
             "functions of an interface take no `self`: keep the module's state in a static, or pass it as `&mut State`",
         )),
         FnArg::Typed(typed) => match (&*typed.pat, &*typed.ty) {
-            (_, Type::ImplTrait(ty)) => Err(Error::new(
-                ty.span(),
-                "a parameter of an interface function must have a named type",
-            )),
+            (_, Type::ImplTrait(ty)) => {
+                Err(Error::new(ty.span(), "a parameter of an interface function must have a named type"))
+            }
             (Pat::Ident(pattern), ty) if pattern.by_ref.is_none() && pattern.subpat.is_none() => {
                 Ok((pattern.ident.clone(), ty.clone()))
             }
-            (pattern, _) => Err(Error::new(
-                pattern.span(),
-                "a parameter of an interface function must be a plain name",
-            )),
+            (pattern, _) => {
+                Err(Error::new(pattern.span(), "a parameter of an interface function must be a plain name"))
+            }
         },
     }
 }

@@ -118,10 +118,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
         arms.push(quote!(Self::#ident { #(#bindings),* } => Self::#ident { #(#copies),* }));
     }
     if arms.is_empty() {
-        return Err(Error::new(
-            name.span(),
-            "an enum without variants has no values that could cross",
-        ));
+        return Err(Error::new(name.span(), "an enum without variants has no values that could cross"));
     }
     Ok(Parts {
         shape: quote!(#root::Shape::Enum(const { &[#(#variants),*] })),
@@ -170,11 +167,7 @@ fn field_description(
 
 fn is_marked_recursive(field: &Field) -> Result<bool> {
     let mut marked = false;
-    for attribute in field
-        .attrs
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("transfer"))
-    {
+    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("transfer")) {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("recursive") {
                 marked = true;

@@ -106,8 +106,9 @@ unsafe impl GlobalAlloc for ModuleAlloc {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
         if !ARENA.contains(block) {
+            let table = heap();
             // SAFETY: a block that is not the arena's is the heap's, says the caller of `dealloc`.
-            unsafe { (heap().free)(block.cast()) };
+            unsafe { (table.free)(block.cast(), table.heap) };
         }
     }
 
@@ -164,10 +165,7 @@ struct Arena {
 // SAFETY: `used` hands out disjoint parts of `bytes`.
 unsafe impl Sync for Arena {}
 
-static ARENA: Arena = Arena {
-    bytes: UnsafeCell::new([0; Arena::LEN]),
-    used: AtomicUsize::new(0),
-};
+static ARENA: Arena = Arena { bytes: UnsafeCell::new([0; Arena::LEN]), used: AtomicUsize::new(0) };
 
 impl Arena {
     /// Zero pages of the image's `.bss`: they cost nothing until they are touched.
@@ -184,12 +182,10 @@ impl Arena {
 
     fn allocate(&self, size: usize, align: usize) -> *mut c_void {
         let mut place = 0;
-        let reserved = self
-            .used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                place = used.checked_next_multiple_of(align)?;
-                place.checked_add(size).filter(|end| *end <= Self::LEN)
-            });
+        let reserved = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            place = used.checked_next_multiple_of(align)?;
+            place.checked_add(size).filter(|end| *end <= Self::LEN)
+        });
         match reserved {
             // SAFETY: `place + size` is within the arena, and this part was reserved for nobody else.
             Ok(_) if align <= align_of::<Self>() => unsafe { self.start().add(place).cast() },
@@ -221,7 +217,7 @@ unsafe extern "C" fn arena_reallocate_aligned(
     std::ptr::null_mut()
 }
 
-unsafe extern "C" fn arena_free(_block: *mut c_void) {}
+unsafe extern "C" fn arena_free(_block: *mut c_void, _heap: *mut c_void) {}
 
 /// A block for C code; null if there is no memory. `align` is a power of two.
 pub(crate) fn allocate(size: usize, align: usize) -> *mut c_void {
@@ -252,6 +248,7 @@ pub(crate) unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void 
 /// # Safety
 /// The block must be the heap's and is given up.
 pub(crate) unsafe fn free(block: *mut c_void) {
+    let table = heap();
     // SAFETY: as the caller says.
-    unsafe { (heap().free)(block) };
+    unsafe { (table.free)(block, table.heap) };
 }

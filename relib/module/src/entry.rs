@@ -49,10 +49,7 @@ fn record_panics() {
 /// The shims that need it are only reached through imports that the host redirected, which it does after `attach`.
 pub(crate) fn host() -> (&'static SystemTable, *const std::ffi::c_void) {
     let context = CONTEXT.load(Ordering::Acquire);
-    assert!(
-        !context.is_null(),
-        "a redirected import was called before the host attached the module"
-    );
+    assert!(!context.is_null(), "a redirected import was called before the host attached the module");
     // SAFETY: the pointer is the host's context, which stays in place until this image is gone.
     let context = unsafe { &*context };
     (&context.system, context.module)

@@ -1,0 +1,11 @@
+use relib_interface::interface;
+
+#[interface]
+pub trait Exports {
+    fn greet(name: &str) -> String;
+}
+
+#[interface(imports)]
+pub trait Imports {
+    fn log(line: &str);
+}

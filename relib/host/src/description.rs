@@ -1,0 +1,540 @@
+//! Interfaces as they are read from a module's metadata, and the comparison of what a host asks for with what a module
+//! offers.
+//!
+//! Nothing here trusts the bytes: every length is checked, and what does not parse is reported as damaged.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use relib_abi::metadata::{HEADER_LEN, MAGIC, RecordKind};
+use relib_abi::schema::{self, Field};
+
+/// The records of a module's metadata.
+#[derive(Debug, Default)]
+pub(crate) struct ModuleDescription {
+    pub(crate) build: Option<Build>,
+    pub(crate) exports: Vec<ExportDescription>,
+    pub(crate) imports: Vec<ImportDescription>,
+    pub(crate) main: Option<InterfaceDescription>,
+    pub(crate) before_unload: bool,
+}
+
+/// What built a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Build {
+    pub(crate) abi_version: u32,
+    pub(crate) relib_version: String,
+    pub(crate) rustc: String,
+    pub(crate) target: String,
+    pub(crate) panic_strategy: String,
+}
+
+/// An interface that the module implements.
+#[derive(Debug)]
+pub(crate) struct ExportDescription {
+    /// Symbol of its table.
+    pub(crate) symbol: String,
+    pub(crate) interface: InterfaceDescription,
+}
+
+/// An interface that the module calls.
+#[derive(Debug)]
+pub(crate) struct ImportDescription {
+    /// Finds its table.
+    pub(crate) id: u64,
+    pub(crate) interface: InterfaceDescription,
+}
+
+/// An interface with everything that its functions refer to.
+#[derive(Debug)]
+pub(crate) struct InterfaceDescription {
+    pub(crate) name: String,
+    pub(crate) functions: Vec<FunctionDescription>,
+    types: HashMap<u64, TypeDescription>,
+}
+
+#[derive(Debug)]
+pub(crate) struct FunctionDescription {
+    fingerprint: u64,
+    pub(crate) name: String,
+    parameters: Vec<(String, u64)>,
+    pub(crate) returns: u64,
+}
+
+#[derive(Debug)]
+struct TypeDescription {
+    path: String,
+    size: u64,
+    align: u64,
+    arguments: Vec<u64>,
+    shape: ShapeDescription,
+}
+
+#[derive(Debug)]
+enum ShapeDescription {
+    Opaque,
+    Reference,
+    MutableReference,
+    Slice,
+    Tuple,
+    Array,
+    Struct(Vec<FieldDescription>),
+    Enum(Vec<(String, Vec<FieldDescription>)>),
+}
+
+#[derive(Debug)]
+struct FieldDescription {
+    name: String,
+    offset: u64,
+    ty: u64,
+}
+
+/// The metadata does not have the form that `relib_abi::metadata` describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged(pub(crate) &'static str);
+
+type Parsed<T> = Result<T, Damaged>;
+
+impl ModuleDescription {
+    /// Reads the section of a module.
+    pub(crate) fn parse(mut section: &[u8]) -> Parsed<Self> {
+        let mut description = Self::default();
+        loop {
+            // Linkers pad between the records of different objects.
+            let padding = section.iter().take_while(|byte| **byte == 0).count();
+            section = &section[padding..];
+            if section.is_empty() {
+                return Ok(description);
+            }
+            let header = section.get(..HEADER_LEN).ok_or(Damaged("a record is cut short"))?;
+            if header[..4] != MAGIC || header[5..8] != [0; 3] {
+                return Err(Damaged("a record does not start with its mark"));
+            }
+            let len = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
+            let payload =
+                section[HEADER_LEN..].get(..len).ok_or(Damaged("a record is longer than its section"))?;
+            description.add(header[4], payload)?;
+            section = &section[HEADER_LEN + len..];
+        }
+    }
+
+    fn add(&mut self, kind: u8, payload: &[u8]) -> Parsed<()> {
+        let kind = RecordKind::from_number(kind).ok_or(Damaged("a record is of no known kind"))?;
+        let mut reader = Reader(payload);
+        match kind {
+            RecordKind::Build => {
+                let build = reader.build()?;
+                if self.build.replace(build).is_some() {
+                    return Err(Damaged(
+                        "there is more than one build record: two versions of relib_module are linked",
+                    ));
+                }
+            }
+            RecordKind::Export => {
+                let symbol = reader.text()?;
+                self.exports.push(ExportDescription { symbol, interface: reader.interface()? });
+            }
+            RecordKind::Import => {
+                let id = relib_abi::metadata::interface_id(payload);
+                self.imports.push(ImportDescription { id, interface: reader.interface()? });
+            }
+            RecordKind::Main => {
+                let interface = reader.interface()?;
+                if interface.functions.len() != 1 || self.main.replace(interface).is_some() {
+                    return Err(Damaged("main is not described as one function"));
+                }
+            }
+            RecordKind::BeforeUnload => {
+                reader.interface()?;
+                self.before_unload = true;
+            }
+        }
+        if reader.0.is_empty() { Ok(()) } else { Err(Damaged("a record holds more than its kind has")) }
+    }
+}
+
+/// Reads the payloads of records.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn bytes<const N: usize>(&mut self) -> Parsed<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk::<N>().ok_or(Damaged("a number is cut short"))?;
+        self.0 = rest;
+        Ok(*bytes)
+    }
+
+    fn number32(&mut self) -> Parsed<u32> {
+        Ok(u32::from_le_bytes(self.bytes()?))
+    }
+
+    fn number64(&mut self) -> Parsed<u64> {
+        Ok(u64::from_le_bytes(self.bytes()?))
+    }
+
+    fn text(&mut self) -> Parsed<String> {
+        let len = self.number32()? as usize;
+        let (text, rest) = self.0.split_at_checked(len).ok_or(Damaged("a text is longer than its record"))?;
+        self.0 = rest;
+        String::from_utf8(text.to_vec()).map_err(|_| Damaged("a text is not UTF-8"))
+    }
+
+    /// Reads as many items as a number says, without trusting that there are so many.
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        let count = self.number32()?;
+        let mut items = Vec::new();
+        for _ in 0..count {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    fn build(&mut self) -> Parsed<Build> {
+        let abi_version = self.number32()?;
+        Ok(Build {
+            abi_version,
+            relib_version: self.text()?,
+            rustc: self.text()?,
+            target: self.text()?,
+            panic_strategy: self.text()?,
+        })
+    }
+
+    fn interface(&mut self) -> Parsed<InterfaceDescription> {
+        let name = self.text()?;
+        let functions = self.list(Self::function)?;
+        let mut types = HashMap::new();
+        while self.number32()? != 0 {
+            let (fingerprint, ty) = self.ty()?;
+            types.insert(fingerprint, ty);
+        }
+        Ok(InterfaceDescription { name, functions, types })
+    }
+
+    fn function(&mut self) -> Parsed<FunctionDescription> {
+        Ok(FunctionDescription {
+            fingerprint: self.number64()?,
+            name: self.text()?,
+            parameters: self.list(|reader| Ok((reader.text()?, reader.number64()?)))?,
+            returns: self.number64()?,
+        })
+    }
+
+    fn ty(&mut self) -> Parsed<(u64, TypeDescription)> {
+        let fingerprint = self.number64()?;
+        let path = self.text()?;
+        let size = self.number64()?;
+        let align = self.number64()?;
+        let arguments = self.list(Self::number64)?;
+        let [tag] = self.bytes()?;
+        let shape = match tag {
+            0 => ShapeDescription::Opaque,
+            1 => ShapeDescription::Reference,
+            2 => ShapeDescription::MutableReference,
+            3 => ShapeDescription::Slice,
+            4 => ShapeDescription::Tuple,
+            5 => ShapeDescription::Array,
+            6 => ShapeDescription::Struct(self.list(Self::field)?),
+            7 => ShapeDescription::Enum(self.list(|reader| Ok((reader.text()?, reader.list(Self::field)?)))?),
+            _ => return Err(Damaged("a type is of no known shape")),
+        };
+        Ok((fingerprint, TypeDescription { path, size, align, arguments, shape }))
+    }
+
+    fn field(&mut self) -> Parsed<FieldDescription> {
+        Ok(FieldDescription { name: self.text()?, offset: self.number64()?, ty: self.number64()? })
+    }
+}
+
+impl InterfaceDescription {
+    /// Reads the payload that a side's own macro made.
+    pub(crate) fn parse(payload: &[u8]) -> Parsed<Self> {
+        Reader(payload).interface()
+    }
+
+    /// A function as it is written in source code.
+    pub(crate) fn signature(&self, function: &FunctionDescription) -> String {
+        let parameters: Vec<String> =
+            function.parameters.iter().map(|(name, ty)| format!("{name}: {}", self.type_name(*ty))).collect();
+        let returns = match self.type_name(function.returns) {
+            unit if unit == "()" => String::new(),
+            name => format!(" -> {name}"),
+        };
+        format!("fn {}({}){returns}", function.name, parameters.join(", "))
+    }
+
+    /// A type as it is written in source code, with the paths of the types that users define.
+    pub(crate) fn type_name(&self, fingerprint: u64) -> String {
+        self.type_name_within(fingerprint, 8)
+    }
+
+    /// Names nest as deeply as `depth`: a file that is not to be trusted can describe a type that contains itself.
+    fn type_name_within(&self, fingerprint: u64, depth: usize) -> String {
+        let (Some(ty), Some(depth)) = (self.types.get(&fingerprint), depth.checked_sub(1)) else {
+            return "_".to_owned();
+        };
+        let names: Vec<String> =
+            ty.arguments.iter().map(|argument| self.type_name_within(*argument, depth)).collect();
+        let first = names.first().map_or("_", String::as_str);
+        match &ty.shape {
+            ShapeDescription::Reference => format!("&{first}"),
+            ShapeDescription::MutableReference => format!("&mut {first}"),
+            ShapeDescription::Slice => format!("[{first}]"),
+            ShapeDescription::Tuple if names.len() == 1 => format!("({first},)"),
+            ShapeDescription::Tuple => format!("({})", names.join(", ")),
+            ShapeDescription::Array => {
+                let len = ty.arguments.get(1).and_then(|len| self.types.get(len)).map_or(0, |len| len.size);
+                format!("[{first}; {len}]")
+            }
+            _ if ty.path == "Box<[_]>" => format!("Box<[{first}]>"),
+            _ if names.is_empty() => ty.path.clone(),
+            _ => format!("{}<{}>", ty.path, names.join(", ")),
+        }
+    }
+
+    /// Whether this side has a function with this fingerprint; its index.
+    fn position(&self, function: &schema::Function) -> Option<usize> {
+        let fingerprint = function.fingerprint();
+        self.functions
+            .iter()
+            .position(|other| other.fingerprint == fingerprint && other.name == function.name)
+    }
+}
+
+/// Which of the two sides asks for functions and which offers them, in words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sides {
+    /// The side that calls: "the host" or "the module".
+    pub(crate) caller: &'static str,
+    /// The side that implements.
+    pub(crate) implementor: &'static str,
+}
+
+/// For each function that the host asks for, its index in the module's table.
+pub(crate) fn match_exports(
+    host: &relib_interface::interface::Interface,
+    module: &InterfaceDescription,
+) -> Result<Vec<usize>, InterfaceProblem> {
+    host.functions
+        .iter()
+        .map(|function| module.position(function))
+        .collect::<Option<Vec<usize>>>()
+        .ok_or_else(|| {
+            let host = own_description(host);
+            first_problem(&host, module, Sides { caller: "the host", implementor: "the module" })
+        })
+}
+
+/// For each function that the module asks for, its index in the host's table.
+pub(crate) fn match_imports(
+    host: &relib_interface::interface::Interface,
+    module: &InterfaceDescription,
+) -> Result<Vec<usize>, InterfaceProblem> {
+    let offered: HashMap<(&str, u64), usize> = host
+        .functions
+        .iter()
+        .enumerate()
+        .map(|(index, function)| ((function.name, function.fingerprint()), index))
+        .collect();
+    module
+        .functions
+        .iter()
+        .map(|function| offered.get(&(function.name.as_str(), function.fingerprint)).copied())
+        .collect::<Option<Vec<usize>>>()
+        .ok_or_else(|| {
+            let host = own_description(host);
+            first_problem(module, &host, Sides { caller: "the module", implementor: "the host" })
+        })
+}
+
+fn own_description(host: &relib_interface::interface::Interface) -> InterfaceDescription {
+    InterfaceDescription::parse(host.payload)
+        .expect("the macro wrote the payload of this program's own interface")
+}
+
+/// How two descriptions of an interface differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InterfaceProblem {
+    /// One side does not have the interface at all.
+    MissingInterface {
+        /// The side that should implement it.
+        implementor: &'static str,
+        /// The interfaces that it implements.
+        has: Vec<String>,
+    },
+    /// One side does not have a function that the other calls.
+    MissingFunction {
+        /// The side that should implement it.
+        implementor: &'static str,
+        /// The function as the caller knows it.
+        signature: String,
+    },
+    /// A function has different signatures on the two sides.
+    Signature {
+        /// The side that calls it.
+        caller: &'static str,
+        /// The function as the caller knows it.
+        expected: String,
+        /// The side that implements it.
+        implementor: &'static str,
+        /// The function as the implementor has it.
+        found: String,
+        /// The first difference inside a type of the signature, if the signatures read alike.
+        difference: Option<String>,
+    },
+}
+
+impl fmt::Display for InterfaceProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingInterface { implementor, has } if has.is_empty() => {
+                write!(f, "{implementor} does not implement it, nor any other interface")
+            }
+            Self::MissingInterface { implementor, has } => {
+                write!(f, "{implementor} does not implement it; it implements {}", has.join(", "))
+            }
+            Self::MissingFunction { implementor, signature } => {
+                write!(f, "{implementor} does not implement `{signature}`")
+            }
+            Self::Signature { caller, expected, implementor, found, difference } => {
+                write!(f, "{caller} calls `{expected}`, {implementor} implements `{found}`")?;
+                match difference {
+                    Some(difference) => write!(f, ": {difference}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// The first function of `caller` that `implementor` does not have as it is asked for.
+fn first_problem(
+    caller: &InterfaceDescription,
+    implementor: &InterfaceDescription,
+    sides: Sides,
+) -> InterfaceProblem {
+    for expected in &caller.functions {
+        let Some(found) = implementor.functions.iter().find(|found| found.name == expected.name) else {
+            return InterfaceProblem::MissingFunction {
+                implementor: sides.implementor,
+                signature: caller.signature(expected),
+            };
+        };
+        if found.fingerprint != expected.fingerprint {
+            let comparison = Comparison { caller, implementor, sides };
+            return InterfaceProblem::Signature {
+                caller: sides.caller,
+                expected: caller.signature(expected),
+                implementor: sides.implementor,
+                found: implementor.signature(found),
+                difference: comparison.of_functions(expected, found),
+            };
+        }
+    }
+    // Only reached for metadata in which a fingerprint does not belong to its function.
+    InterfaceProblem::MissingFunction { implementor: sides.implementor, signature: caller.name.clone() }
+}
+
+/// Looks for the innermost difference between two descriptions.
+struct Comparison<'a> {
+    caller: &'a InterfaceDescription,
+    implementor: &'a InterfaceDescription,
+    sides: Sides,
+}
+
+impl Comparison<'_> {
+    fn of_functions(&self, expected: &FunctionDescription, found: &FunctionDescription) -> Option<String> {
+        let pairs = expected.parameters.iter().zip(&found.parameters).map(|((_, a), (_, b))| (*a, *b));
+        pairs.chain([(expected.returns, found.returns)]).find_map(|(a, b)| self.of_types(a, b, 16))
+    }
+
+    /// The difference inside two types that have the same name; `None` if the names say it all.
+    fn of_types(&self, expected: u64, found: u64, depth: usize) -> Option<String> {
+        let depth = depth.checked_sub(1)?;
+        if expected == found {
+            return None;
+        }
+        let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
+        if a.path != b.path {
+            return None;
+        }
+        let inner = a.arguments.iter().zip(&b.arguments).find_map(|(a, b)| self.of_types(*a, *b, depth));
+        inner.or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
+            let Sides { caller, implementor } = self.sides;
+            (a.size != b.size || a.align != b.align).then(|| {
+                format!(
+                    "`{}` has size {} and alignment {} in {caller}, size {} and alignment {} in {implementor}",
+                    a.path, a.size, a.align, b.size, b.align
+                )
+            })
+        })
+    }
+
+    fn of_shapes(&self, a: &TypeDescription, b: &TypeDescription, depth: usize) -> Option<String> {
+        match (&a.shape, &b.shape) {
+            (ShapeDescription::Struct(ours), ShapeDescription::Struct(theirs)) => {
+                self.of_fields(&format!("`{}`", a.path), ours, theirs, depth)
+            }
+            (ShapeDescription::Enum(ours), ShapeDescription::Enum(theirs)) => {
+                let Sides { caller, implementor } = self.sides;
+                for (index, (name, fields)) in ours.iter().enumerate() {
+                    let owner = format!("variant `{name}` of `{}`", a.path);
+                    match theirs.iter().position(|(other, _)| other == name) {
+                        None => return Some(format!("{owner} is missing in {implementor}")),
+                        Some(place) if place != index => {
+                            return Some(format!(
+                                "{owner} stands at place {index} in {caller}, at place {place} in {implementor}"
+                            ));
+                        }
+                        Some(place) => {
+                            if let Some(difference) = self.of_fields(&owner, fields, &theirs[place].1, depth)
+                            {
+                                return Some(difference);
+                            }
+                        }
+                    }
+                }
+                theirs
+                    .get(ours.len())
+                    .map(|(name, _)| format!("variant `{name}` of `{}` is missing in {caller}", a.path))
+            }
+            _ => None,
+        }
+    }
+
+    fn of_fields(
+        &self,
+        owner: &str,
+        ours: &[FieldDescription],
+        theirs: &[FieldDescription],
+        depth: usize,
+    ) -> Option<String> {
+        let Sides { caller, implementor } = self.sides;
+        for field in ours {
+            let subject = format!("field `{}` of {owner}", field.name);
+            let Some(other) = theirs.iter().find(|other| other.name == field.name) else {
+                return Some(format!("{subject} is missing in {implementor}"));
+            };
+            if field.ty != other.ty {
+                let (ours, theirs) = (self.caller.type_name(field.ty), self.implementor.type_name(other.ty));
+                return Some(match self.of_types(field.ty, other.ty, depth) {
+                    Some(inner) => inner,
+                    None => format!("{subject} is `{ours}` in {caller}, `{theirs}` in {implementor}"),
+                });
+            }
+        }
+        if let Some(extra) = theirs.iter().find(|other| !ours.iter().any(|field| field.name == other.name)) {
+            return Some(format!("field `{}` of {owner} is missing in {caller}", extra.name));
+        }
+        // Offsets come last, because each of the differences above moves the fields that follow.
+        let (field, other) = ours.iter().find_map(|field| {
+            let other = theirs.iter().find(|other| other.name == field.name)?;
+            (field.offset != other.offset && field.offset != Field::NO_OFFSET as u64)
+                .then_some((field, other))
+        })?;
+        Some(format!(
+            "field `{}` of {owner} is at offset {} in {caller}, at offset {} in {implementor}",
+            field.name, field.offset, other.offset
+        ))
+    }
+}

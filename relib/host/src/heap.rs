@@ -1,0 +1,200 @@
+//! The heap of one module: owned by the host, used by the module, freed as a whole.
+//!
+//! It is a first-class heap of mimalloc v3, which any thread may allocate from without a lock that others contend for.
+//! Nothing is recorded for each allocation: destroying the heap gives its pages back, however many blocks are in them.
+
+use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::Mutex;
+
+use libmimalloc_sys as mimalloc;
+use relib_abi::entry::HeapTable;
+
+use crate::runtime::lock;
+
+/// Memory in use by a module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Bytes in live blocks, each rounded up to its size class.
+    pub bytes: usize,
+    /// Number of live blocks.
+    pub blocks: usize,
+}
+
+/// A module's heap. Dropping it leaks it, because code that is still mapped may use it; see [`Heap::destroy`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heap(NonNull<mimalloc::mi_heap_t>);
+
+// SAFETY: mimalloc v3 allows every operation on a first-class heap from any thread.
+unsafe impl Send for Heap {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    /// A new, empty heap; `None` if there is no memory for it.
+    pub(crate) fn new() -> Option<Self> {
+        // SAFETY: the function has no preconditions.
+        NonNull::new(unsafe { mimalloc::mi_heap_new() }).map(Self)
+    }
+
+    /// The heap as the module sees it: mimalloc's own functions, with nothing in between.
+    pub(crate) fn table(&self) -> HeapTable {
+        HeapTable {
+            heap: self.0.as_ptr().cast(),
+            allocate,
+            allocate_zeroed,
+            allocate_aligned,
+            allocate_zeroed_aligned,
+            reallocate,
+            reallocate_aligned,
+            free,
+        }
+    }
+
+    /// As [`Heap::table`], with functions that stop the process when `module` frees or resizes a block that is not of
+    /// this heap.
+    pub(crate) fn validating_table(&self, module: &Path) -> HeapTable {
+        lock(&VALIDATED).insert(self.0.as_ptr().addr(), module.to_owned());
+        HeapTable {
+            reallocate: validating_reallocate,
+            reallocate_aligned: validating_reallocate_aligned,
+            free: validating_free,
+            ..self.table()
+        }
+    }
+
+    /// Whether a block, or the inside of one, belongs to this heap.
+    pub(crate) fn owns(&self, block: *const c_void) -> bool {
+        // SAFETY: mimalloc looks the address up in its page map, and accepts any address.
+        unsafe { mi_heap_contains(self.0.as_ptr(), block) }
+    }
+
+    /// What is in use now.
+    ///
+    /// Looks at each page of the heap, not at each block. A block that one thread freed for another may be counted
+    /// until its page is used again; while other threads allocate, the result is approximate.
+    pub(crate) fn usage(&self) -> MemoryUse {
+        let mut usage = MemoryUse::default();
+        // SAFETY: the visitor gets the pointer to `usage` and nothing else uses it during the visit.
+        unsafe {
+            mimalloc::mi_heap_visit_blocks(self.0.as_ptr(), false, Some(add_area), (&raw mut usage).cast())
+        };
+        usage
+    }
+
+    /// Frees all blocks at once and gives the memory back to the system.
+    ///
+    /// # Safety
+    /// Nothing may use a block of this heap, or the heap, any more: the module's image must be gone.
+    pub(crate) unsafe fn destroy(self) {
+        lock(&VALIDATED).remove(&self.0.as_ptr().addr());
+        // SAFETY: the caller guarantees that no block is in use, and does not use the heap again.
+        unsafe {
+            mimalloc::mi_heap_destroy(self.0.as_ptr());
+            mimalloc::mi_collect(true);
+        }
+    }
+}
+
+/// Usable size in bytes of a block of any mimalloc heap.
+///
+/// # Safety
+/// The block must be alive.
+pub(crate) unsafe fn usable_size(block: *const c_void) -> usize {
+    // SAFETY: the caller guarantees that the block is alive.
+    unsafe { mimalloc::mi_usable_size(block) }
+}
+
+unsafe extern "C" {
+    /// Not declared by `libmimalloc-sys` for version 3.
+    fn mi_heap_contains(heap: *const mimalloc::mi_heap_t, block: *const c_void) -> bool;
+}
+
+unsafe extern "C" fn add_area(
+    _heap: *const mimalloc::mi_heap_t,
+    area: *const mimalloc::mi_heap_area_t,
+    _block: *mut c_void,
+    _block_size: usize,
+    usage: *mut c_void,
+) -> bool {
+    // SAFETY: mimalloc passes an area that is valid during the call, and the pointer that `usage` gave it.
+    let (area, usage) = unsafe { (&*area, &mut *usage.cast::<MemoryUse>()) };
+    // In version 3 `used` is a number of blocks.
+    usage.blocks += area.used;
+    usage.bytes += area.used * area.block_size;
+    true
+}
+
+/// The modules whose deallocations are validated, by the addresses of their heaps; for the message only.
+static VALIDATED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// Returns if `block` is of `heap`, or null; otherwise says what happened and stops the process.
+fn validate(heap: *mut c_void, block: *mut c_void, operation: &str) {
+    // SAFETY: the heap is that of a loaded module; mimalloc accepts any address as a block.
+    if block.is_null() || unsafe { mi_heap_contains(heap.cast(), block) } {
+        return;
+    }
+    let module = lock(&VALIDATED).get(&heap.addr()).cloned().unwrap_or_default();
+    eprintln!(
+        "relib: module {} {operation} the block {block:p}, which is not of its heap: it was allocated by the host, by \
+         another module or by C code; let the side that allocated a block free it",
+        module.display(),
+    );
+    std::process::abort();
+}
+
+unsafe extern "C" fn validating_free(block: *mut c_void, heap: *mut c_void) {
+    validate(heap, block, "frees");
+    // SAFETY: as in `free`.
+    unsafe { free(block, heap) };
+}
+
+unsafe extern "C" fn validating_reallocate(
+    heap: *mut c_void,
+    block: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    validate(heap, block, "resizes");
+    // SAFETY: as in `reallocate`.
+    unsafe { reallocate(heap, block, size) }
+}
+
+unsafe extern "C" fn validating_reallocate_aligned(
+    heap: *mut c_void,
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+) -> *mut c_void {
+    validate(heap, block, "resizes");
+    // SAFETY: as in `reallocate_aligned`.
+    unsafe { reallocate_aligned(heap, block, size, align) }
+}
+
+unsafe extern "C" fn free(block: *mut c_void, _heap: *mut c_void) {
+    // SAFETY: the module frees a block of its heap.
+    unsafe { mimalloc::mi_free(block) };
+}
+
+// mimalloc declares its heap functions with a typed heap pointer; the contract between the images knows none.
+
+/// Passes on to mimalloc what the module's allocator asks for.
+macro_rules! forward {
+    ($($name:ident => $target:ident($($argument:ident: $ty:ty),*);)*) => {$(
+        unsafe extern "C" fn $name(heap: *mut c_void, $($argument: $ty),*) -> *mut c_void {
+            // SAFETY: the module passes the heap of its table, which is alive as long as its image, and arguments
+            // that meet the contract of `HeapTable`.
+            unsafe { mimalloc::$target(heap.cast(), $($argument),*) }
+        }
+    )*};
+}
+
+forward! {
+    allocate => mi_heap_malloc(size: usize);
+    allocate_zeroed => mi_heap_zalloc(size: usize);
+    allocate_aligned => mi_heap_malloc_aligned(size: usize, align: usize);
+    allocate_zeroed_aligned => mi_heap_zalloc_aligned(size: usize, align: usize);
+    reallocate => mi_heap_realloc(block: *mut c_void, size: usize);
+    reallocate_aligned => mi_heap_realloc_aligned(block: *mut c_void, size: usize, align: usize);
+}

@@ -1,0 +1,224 @@
+//! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use libloading::os::unix as loader;
+use relib_abi::entry::Redirect;
+
+use super::resources::page_size;
+use crate::image::{ImageFile, TlsTemplate};
+
+/// An image that the dynamic loader has mapped for us.
+#[derive(Debug)]
+pub(crate) struct Library {
+    path: PathBuf,
+    handle: *mut c_void,
+    base: usize,
+}
+
+// SAFETY: a handle of the dynamic loader may be used on any thread.
+unsafe impl Send for Library {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Library {}
+
+/// The image was closed and is still there. The library has been opened again and can be used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stayed;
+
+impl Library {
+    /// Maps a file that has been verified, binds its imports and runs its constructors. `permanent` images are never
+    /// unmapped.
+    ///
+    /// # Safety
+    /// Running the image's constructors must be sound.
+    pub(crate) unsafe fn open(path: &Path, permanent: bool) -> Result<Self, libloading::Error> {
+        let nodelete = if permanent { libc::RTLD_NODELETE } else { 0 };
+        // SAFETY: as the caller guarantees.
+        let library =
+            unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL | nodelete)? };
+        let handle = library.into_raw();
+        // SAFETY: the handle was just opened.
+        let base = unsafe { link_map(handle) }
+            .expect("the loader describes an image that it has just opened")
+            .l_addr;
+        Ok(Self { path: path.to_owned(), handle, base })
+    }
+
+    /// What the module's own `dlopen` of this image returns.
+    pub(crate) fn handle_address(&self) -> usize {
+        self.handle.addr()
+    }
+
+    /// The addresses that the image occupies.
+    pub(crate) fn span(&self, image: &ImageFile) -> Range<usize> {
+        self.address(image.span.start)..self.address(image.span.end)
+    }
+
+    /// The address of a virtual address of the file.
+    pub(crate) fn address(&self, vaddr: u64) -> usize {
+        self.base.wrapping_add(usize::try_from(vaddr).expect("addresses have the size of this machine's"))
+    }
+
+    /// Points imports of the image at shims, and tells each shim the address that its import had.
+    ///
+    /// # Safety
+    /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
+    /// run meanwhile.
+    pub(crate) unsafe fn redirect<'a>(
+        &self,
+        image: &ImageFile,
+        redirects: impl Iterator<Item = &'a Redirect>,
+    ) {
+        let by_name: HashMap<&[u8], &Redirect> = redirects
+            // SAFETY: the module's table describes its names by slices that are constants of its image.
+            .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
+            .collect();
+        let slots: Vec<(usize, &Redirect)> = image
+            .import_slots
+            .iter()
+            .filter_map(|slot| Some((self.address(slot.vaddr), *by_name.get(slot.name.as_bytes())?)))
+            .collect();
+        // After relocation the loader makes whole pages read-only: from the first, rounded down, to the last, rounded
+        // down (glibc, `_dl_protect_relro`).
+        let relro = image.relro.as_ref().map(|relro| {
+            let page = |vaddr| self.address(vaddr) / page_size() * page_size();
+            page(relro.start)..page(relro.end)
+        });
+        let protect = |protection| {
+            if let Some(relro) = relro.as_ref().filter(|relro| !relro.is_empty()) {
+                let start = std::ptr::without_provenance_mut(relro.start);
+                // SAFETY: the range is that of the image's relocated data, which nobody else changes the protection of.
+                // It cannot fail: the pages are mapped, private and ours.
+                unsafe { libc::mprotect(start, relro.len(), protection) };
+            }
+        };
+        protect(libc::PROT_READ | libc::PROT_WRITE);
+        for (slot, redirect) in slots {
+            // SAFETY: the verifier found that the slot is aligned and inside a writable segment; it is in a page that
+            // was made writable above, or that always is. `original` is an atomic of the module.
+            unsafe {
+                let slot = &*std::ptr::with_exposed_provenance::<AtomicPtr<()>>(slot);
+                let original = slot.swap(redirect.shim.cast_mut(), Ordering::AcqRel);
+                if !original.is_null() {
+                    (*redirect.original).store(original, Ordering::Release);
+                }
+            }
+        }
+        protect(libc::PROT_READ);
+    }
+
+    /// Gives the calling thread's thread-local storage of the image its initial contents again.
+    ///
+    /// # Safety
+    /// No code of the image may be running on this thread, and the destructors of its thread-local objects must have
+    /// run.
+    pub(crate) unsafe fn reset_thread_locals(&self, template: &TlsTemplate) {
+        let mut block: *mut u8 = std::ptr::null_mut();
+        // SAFETY: for this request the call stores a pointer: the thread's block, or null if it has none yet.
+        let result = unsafe { libc::dlinfo(self.handle, RTLD_DI_TLS_DATA, (&raw mut block).cast()) };
+        if result != 0 || block.is_null() {
+            return;
+        }
+        let size = |bytes| usize::try_from(bytes).expect("sizes have the size of this machine's");
+        let initial = std::ptr::with_exposed_provenance::<u8>(self.address(template.vaddr));
+        // SAFETY: the verifier found that the template is inside the image; the block has the template's size, and
+        // nothing refers into it, says the caller.
+        unsafe {
+            std::ptr::copy_nonoverlapping(initial, block, size(template.filesz));
+            block.add(size(template.filesz)).write_bytes(0, size(template.memsz - template.filesz));
+        }
+    }
+
+    /// Closes the image, which runs its destructors, and makes sure that it is gone.
+    ///
+    /// # Safety
+    /// Nothing may use the image or this library any more, if the image goes.
+    pub(crate) unsafe fn close(&mut self) -> Result<(), Stayed> {
+        let path =
+            CString::new(self.path.as_os_str().as_bytes()).expect("a path that was opened has no zero bytes");
+        // SAFETY: the handle is ours and is not used again, unless it is opened again below.
+        unsafe { libc::dlclose(self.handle) };
+        if !is_loaded(&path, self.base) && !is_mapped(&self.path, self.base) {
+            return Ok(());
+        }
+        // SAFETY: the image is still loaded, so this only counts one more handle of it.
+        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
+        if !handle.is_null() {
+            self.handle = handle;
+        }
+        Err(Stayed)
+    }
+}
+
+/// `dlinfo` request for the address of the calling thread's block of an image (`dlfcn.h`).
+const RTLD_DI_TLS_DATA: c_int = 10;
+
+/// The public part of glibc's description of an image (`link.h`).
+#[repr(C)]
+struct LinkMap {
+    l_addr: usize,
+    l_name: *const c_char,
+    l_ld: *mut c_void,
+    l_next: *mut LinkMap,
+    l_prev: *mut LinkMap,
+}
+
+/// # Safety
+/// `handle` must be open, and stay so while the result is used.
+unsafe fn link_map<'a>(handle: *mut c_void) -> Option<&'a LinkMap> {
+    let mut map: *const LinkMap = std::ptr::null();
+    // SAFETY: for this request the call stores a pointer to the description of an open image.
+    unsafe {
+        libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast());
+        map.as_ref()
+    }
+}
+
+/// Whether the loader still lists the image.
+///
+/// The list, and not `/proc/self/maps`, says whether an image is loaded: a symboliser maps the same file for reading.
+fn is_loaded(path: &CStr, base: usize) -> bool {
+    struct Search<'a> {
+        path: &'a CStr,
+        base: usize,
+        found: bool,
+    }
+
+    unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
+        // SAFETY: the loader passes on the pointer that it was given below, and a description that is valid during
+        // the call, with a name that ends with a zero byte.
+        let (search, base, name) = unsafe {
+            let info = &*info;
+            (&mut *search.cast::<Search<'_>>(), info.dlpi_addr, CStr::from_ptr(info.dlpi_name))
+        };
+        search.found |= base as usize == search.base && name == search.path;
+        c_int::from(search.found)
+    }
+
+    let mut search = Search { path, base, found: false };
+    // SAFETY: the callback does not unwind and does not call the loader; `search` outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+    search.found
+}
+
+/// Whether the image's first page is still mapped from its file.
+fn is_mapped(path: &Path, base: usize) -> bool {
+    let mut residency = MaybeUninit::<u8>::uninit();
+    // SAFETY: `mincore` writes one byte for one page, and accepts any address.
+    let result =
+        unsafe { libc::mincore(std::ptr::without_provenance_mut(base), page_size(), residency.as_mut_ptr()) };
+    if result != 0 {
+        return false;
+    }
+    // Something is there; it may be another mapping at the same address.
+    std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| {
+        maps.lines()
+            .any(|line| line.starts_with(&format!("{base:x}-")) && line.ends_with(&*path.to_string_lossy()))
+    })
+}

@@ -1,0 +1,121 @@
+//! Files, descriptors, mappings and signals.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::ledger::DescriptorKind;
+
+/// Tells files apart, whatever paths lead to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        let status = status(file.as_raw_fd()).ok_or_else(io::Error::last_os_error)?;
+        Ok(Self { device: status.st_dev, inode: status.st_ino })
+    }
+}
+
+/// What a descriptor refers to, as far as it does not change while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DescriptorIdentity {
+    device: u64,
+    inode: u64,
+    mode: u32,
+}
+
+impl DescriptorIdentity {
+    /// `None` if the descriptor is not open.
+    pub(crate) fn of(descriptor: i32) -> Option<Self> {
+        let status = status(descriptor)?;
+        Some(Self { device: status.st_dev, inode: status.st_ino, mode: status.st_mode & libc::S_IFMT })
+    }
+
+    pub(crate) fn kind(&self) -> DescriptorKind {
+        match self.mode {
+            libc::S_IFREG => DescriptorKind::File,
+            libc::S_IFDIR => DescriptorKind::Directory,
+            libc::S_IFSOCK => DescriptorKind::Socket,
+            libc::S_IFIFO => DescriptorKind::Pipe,
+            libc::S_IFCHR | libc::S_IFBLK => DescriptorKind::Device,
+            _ => DescriptorKind::Anonymous,
+        }
+    }
+}
+
+fn status(descriptor: i32) -> Option<libc::stat> {
+    let mut status = MaybeUninit::uninit();
+    // SAFETY: `fstat` writes a `stat` if it succeeds, and accepts any number as a descriptor.
+    (unsafe { libc::fstat(descriptor, status.as_mut_ptr()) } == 0)
+        // SAFETY: `fstat` succeeded.
+        .then(|| unsafe { status.assume_init() })
+}
+
+/// What the kernel shows for a descriptor.
+pub(crate) fn descriptor_target(descriptor: i32) -> String {
+    std::fs::read_link(format!("/proc/self/fd/{descriptor}"))
+        .map_or_else(|_| String::new(), |target| target.to_string_lossy().into_owned())
+}
+
+/// Closes a descriptor that a module left open.
+pub(crate) fn close_descriptor(descriptor: i32) {
+    // SAFETY: the ledger found that the descriptor is still the one that the module opened, and the module, its owner,
+    // is gone. An error means that it is closed.
+    unsafe { libc::close(descriptor) };
+}
+
+/// Unmaps a range.
+///
+/// # Safety
+/// Nothing may use the range any more.
+pub(crate) unsafe fn unmap(address: usize, len: usize) {
+    // SAFETY: as the caller guarantees. An error means that nothing is mapped there.
+    unsafe { libc::munmap(std::ptr::without_provenance_mut(address), len) };
+}
+
+/// Size in bytes of a page.
+pub(crate) fn page_size() -> usize {
+    static PAGE_SIZE: OnceLock<usize> = OnceLock::new();
+    *PAGE_SIZE.get_or_init(|| {
+        // SAFETY: the function has no preconditions.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        usize::try_from(size).expect("a system has a page size")
+    })
+}
+
+/// Those of `signals` whose handler is inside `image`.
+pub(crate) fn handlers_inside(image: &Range<usize>, signals: impl Iterator<Item = i32>) -> Vec<i32> {
+    signals
+        .filter(|signal| {
+            let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+            // SAFETY: without a new action the call only stores the current one, and it accepts any signal number.
+            let result = unsafe { libc::sigaction(*signal, std::ptr::null(), action.as_mut_ptr()) };
+            // SAFETY: all bytes were initialised, and zero is a valid `sigaction`.
+            result == 0 && image.contains(&unsafe { action.assume_init() }.sa_sigaction)
+        })
+        .collect()
+}
+
+/// Has `function` called when the process ends normally, or when this library is closed.
+pub(crate) fn at_process_exit(function: extern "C" fn()) {
+    // SAFETY: the function stays callable as long as this image is loaded, and glibc calls it at the image's end at
+    // the latest. If registering fails, there is no memory, and the next process cleans up.
+    unsafe { libc::atexit(function) };
+}
+
+/// Makes a directory under `parent` that only this user may enter.
+pub(crate) fn private_directory(prefix: &str, parent: &Path) -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir_in(parent)
+}

@@ -1,0 +1,188 @@
+//! The functions that a module's shims call.
+//!
+//! They run on any thread, in the middle of what the module does, so they neither panic nor change `errno` for a call
+//! that succeeded.
+
+use std::ffi::{c_int, c_uint, c_void};
+use std::sync::Arc;
+
+use relib_abi::entry::{Destructor, SystemTable, ThreadStart};
+
+use crate::heap;
+use crate::runtime::Runtime;
+use crate::threads::{self, NewThread};
+
+/// The table for [`HostContext::system`](relib_abi::entry::HostContext::system).
+pub(crate) fn table() -> SystemTable {
+    SystemTable {
+        thread_atexit,
+        thread_create,
+        key_create,
+        key_delete,
+        key_set,
+        mapped,
+        unmapped,
+        descriptor_opened,
+        descriptor_closing,
+        signal_changed,
+        library_opened,
+        library_closing,
+        heap_owns,
+        heap_usable_size,
+    }
+}
+
+/// The runtime of the module that calls.
+///
+/// # Safety
+/// `module` must be the pointer of a module's context, made by `Arc::as_ptr`, while the module is loaded.
+unsafe fn runtime<'a>(module: *const c_void) -> &'a Runtime {
+    // SAFETY: as the caller guarantees: the host keeps the `Arc` until the image is gone.
+    unsafe { &*module.cast() }
+}
+
+/// As [`runtime`], with a count of its own.
+///
+/// # Safety
+/// As for [`runtime`].
+unsafe fn owned_runtime(module: *const c_void) -> Arc<Runtime> {
+    let module = module.cast::<Runtime>();
+    // SAFETY: the pointer came from `Arc::as_ptr` of an `Arc` that is alive; the count is raised for the new one.
+    unsafe {
+        Arc::increment_strong_count(module);
+        Arc::from_raw(module)
+    }
+}
+
+unsafe extern "C" fn thread_atexit(
+    module: *const c_void,
+    destructor: Destructor,
+    object: *mut c_void,
+) -> c_int {
+    // SAFETY: a shim passes its module's context pointer.
+    threads::register_destructor(&unsafe { owned_runtime(module) }, destructor, object);
+    0
+}
+
+/// What a new thread needs to know.
+struct Start {
+    thread: NewThread,
+    function: ThreadStart,
+    argument: *mut c_void,
+}
+
+unsafe extern "C" fn thread_create(
+    module: *const c_void,
+    handle: *mut c_void,
+    attributes: *const c_void,
+    function: ThreadStart,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: a shim passes its module's context pointer.
+    let Some(thread) = NewThread::announce(&unsafe { owned_runtime(module) }) else {
+        return libc::EAGAIN;
+    };
+    let start = Box::into_raw(Box::new(Start { thread, function, argument }));
+    // SAFETY: the module passed the handle's place and the attributes to `pthread_create`; `run_thread` takes the box.
+    let result = unsafe { pthread_create(handle, attributes, run_thread, start.cast()) };
+    if result != 0 {
+        // SAFETY: no thread was started, so the box is still ours.
+        drop(unsafe { Box::from_raw(start) });
+    }
+    result
+}
+
+/// The first function of each thread that a module starts. The module's code returns to it, and not to the C library.
+unsafe extern "C-unwind" fn run_thread(start: *mut c_void) -> *mut c_void {
+    // SAFETY: `thread_create` passed the box to this thread alone.
+    let Start { thread, function, argument } = *unsafe { Box::from_raw(start.cast::<Start>()) };
+    // SAFETY: the module passed both to `pthread_create`; its image stays while the thread counts as its.
+    thread.run(|| unsafe { function(argument) })
+}
+
+unsafe extern "C" {
+    /// As in the C library, with a start function that may be unwound by `pthread_exit`, which `libc` does not allow.
+    fn pthread_create(
+        handle: *mut c_void,
+        attributes: *const c_void,
+        function: ThreadStart,
+        argument: *mut c_void,
+    ) -> c_int;
+}
+
+unsafe extern "C" fn key_create(
+    module: *const c_void,
+    key: *mut c_uint,
+    destructor: Option<Destructor>,
+) -> c_int {
+    // The C library gets no destructor: it would call it at the end of a thread that may outlive the module.
+    // SAFETY: the module passed a place for a key.
+    let result = unsafe { libc::pthread_key_create(key, None) };
+    if result == 0 {
+        // SAFETY: a shim passes its module's context pointer; the key was stored.
+        unsafe { runtime(module).threads.add_key(*key, destructor) };
+    }
+    result
+}
+
+unsafe extern "C" fn key_delete(module: *const c_void, key: c_uint) -> c_int {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.threads.remove_key(key);
+    // SAFETY: the C library checks the key.
+    unsafe { libc::pthread_key_delete(key) }
+}
+
+unsafe extern "C" fn key_set(module: *const c_void, key: c_uint, value: *const c_void) -> c_int {
+    // SAFETY: the C library checks the key and stores any value.
+    let result = unsafe { libc::pthread_setspecific(key, value) };
+    if result == 0 && !value.is_null() {
+        // SAFETY: a shim passes its module's context pointer.
+        threads::note_key_value(&unsafe { owned_runtime(module) }, key);
+    }
+    result
+}
+
+unsafe extern "C" fn mapped(module: *const c_void, address: *mut c_void, len: usize) {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.ledger().mapped(address.addr(), len);
+}
+
+unsafe extern "C" fn unmapped(module: *const c_void, address: *mut c_void, len: usize) {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.ledger().unmapped(address.addr(), len);
+}
+
+unsafe extern "C" fn descriptor_opened(module: *const c_void, descriptor: c_int) {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.ledger().descriptor_opened(descriptor);
+}
+
+unsafe extern "C" fn descriptor_closing(module: *const c_void, descriptor: c_int) {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.ledger().descriptor_closing(descriptor);
+}
+
+unsafe extern "C" fn signal_changed(module: *const c_void, signal: c_int) {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.ledger().signal_changed(signal);
+}
+
+unsafe extern "C" fn library_opened(module: *const c_void, handle: *mut c_void) {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.ledger().library_opened(handle.addr());
+}
+
+unsafe extern "C" fn library_closing(module: *const c_void, handle: *mut c_void) {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.ledger().library_closing(handle.addr());
+}
+
+unsafe extern "C" fn heap_owns(module: *const c_void, block: *const c_void) -> bool {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.heap.owns(block)
+}
+
+unsafe extern "C" fn heap_usable_size(_module: *const c_void, block: *const c_void) -> usize {
+    // SAFETY: the shim has asked `heap_owns`, and the module owns the block.
+    unsafe { heap::usable_size(block) }
+}

@@ -1,0 +1,71 @@
+//! Threads as glibc and the kernel see them.
+
+use std::ffi::c_void;
+use std::ops::Range;
+use std::ptr::NonNull;
+
+/// The kernel's number of the calling thread.
+pub(crate) fn current_thread_id() -> u32 {
+    // SAFETY: the function has no preconditions.
+    let id = unsafe { libc::gettid() };
+    u32::try_from(id).unwrap_or_default()
+}
+
+/// The name of a thread of this process; empty if it has ended.
+pub(crate) fn thread_name(id: u32) -> String {
+    std::fs::read_to_string(format!("/proc/self/task/{id}/comm"))
+        .map_or_else(|_| String::new(), |name| name.trim_end_matches('\n').to_owned())
+}
+
+/// The calling thread's value of a key, which becomes null; `None` if it was.
+pub(crate) fn take_key_value(key: u32) -> Option<NonNull<c_void>> {
+    // SAFETY: glibc accepts any number as a key.
+    let value = NonNull::new(unsafe { libc::pthread_getspecific(key) })?;
+    // SAFETY: the key exists, because it has a value.
+    unsafe { libc::pthread_setspecific(key, std::ptr::null()) };
+    Some(value)
+}
+
+/// Deletes a key that a module made.
+pub(crate) fn delete_key(key: u32) {
+    // SAFETY: the module made the key and did not delete it, says the ledger, and it is gone.
+    unsafe { libc::pthread_key_delete(key) };
+}
+
+/// Whether a function whose code is inside `image` is being executed by the calling thread, by the unwind tables.
+pub(crate) fn is_on_stack(image: &Range<usize>) -> bool {
+    struct Search<'a> {
+        image: &'a Range<usize>,
+        found: bool,
+    }
+
+    extern "C" fn visit(context: *mut UnwindContext, search: *mut c_void) -> i32 {
+        // SAFETY: the unwinder passes on the pointer that it was given below, and a context that is valid during the
+        // call.
+        let (search, address) = unsafe { (&mut *search.cast::<Search<'_>>(), _Unwind_GetIP(context)) };
+        search.found |= search.image.contains(&address);
+        if search.found { URC_END_OF_STACK } else { URC_NO_REASON }
+    }
+
+    let mut search = Search { image, found: false };
+    // SAFETY: the callback does not unwind, and `search` outlives the call.
+    unsafe { _Unwind_Backtrace(visit, (&raw mut search).cast()) };
+    search.found
+}
+
+/// A frame, as the unwinder shows it (Itanium C++ ABI: Exception Handling, level I).
+#[repr(C)]
+struct UnwindContext([u8; 0]);
+
+/// Goes on to the next frame.
+const URC_NO_REASON: i32 = 0;
+/// Ends the walk.
+const URC_END_OF_STACK: i32 = 5;
+
+unsafe extern "C" {
+    fn _Unwind_Backtrace(
+        visit: extern "C" fn(*mut UnwindContext, *mut c_void) -> i32,
+        argument: *mut c_void,
+    ) -> i32;
+    fn _Unwind_GetIP(context: *mut UnwindContext) -> usize;
+}

@@ -1,0 +1,241 @@
+//! Loaded modules: calling them and looking at them. Unloading is in [`unload`](crate::unload).
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use relib_abi::call::{FunctionEntry, Outcome};
+use relib_abi::entry::{HostContext, ModuleEntry};
+use relib_interface::Transfer;
+use relib_interface::crossing::Return;
+use relib_interface::interface::{ExportsHandle, PanicObserver, receive};
+
+use crate::description::InterfaceDescription;
+use crate::error::CallMainError;
+use crate::heap::MemoryUse;
+use crate::image::ImageFile;
+use crate::imp::{self, Library};
+use crate::ledger::{Descriptor, Mapping};
+use crate::load::{self, Reservation};
+use crate::options::LoadOptions;
+use crate::panics::{PanicInfo, PanicStore};
+use crate::runtime::Runtime;
+use crate::staging::StagedFile;
+
+/// A loaded module, with the handle `E` for its exports.
+///
+/// It can be called from any thread and unloaded from any thread. Dropping it without unloading keeps the module
+/// loaded until the process ends.
+#[must_use = "dropping a module does not unload it"]
+pub struct Module<E> {
+    // Leaked when the module is dropped: its image stays mapped and uses them.
+    pub(crate) parts: ManuallyDrop<Box<Parts>>,
+    pub(crate) exports: ManuallyDrop<E>,
+}
+
+/// Everything that belongs to a loaded module.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) path: PathBuf,
+    pub(crate) options: LoadOptions,
+    pub(crate) runtime: Arc<Runtime>,
+    /// The module keeps the address.
+    #[expect(dead_code, reason = "held in place for the module, which has its address")]
+    pub(crate) context: Box<HostContext>,
+    pub(crate) library: Library,
+    pub(crate) image: ImageFile,
+    pub(crate) staged: Option<StagedFile>,
+    pub(crate) panics: Arc<PanicStore>,
+    pub(crate) main: Option<Main>,
+    pub(crate) before_unload: Option<FunctionEntry>,
+    pub(crate) reservation: Reservation,
+}
+
+/// A module's `main`.
+#[derive(Debug)]
+pub(crate) struct Main {
+    pub(crate) entry: FunctionEntry,
+    pub(crate) description: InterfaceDescription,
+}
+
+impl<E> fmt::Debug for Module<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module").field("path", &self.parts.path).finish_non_exhaustive()
+    }
+}
+
+impl<E: ExportsHandle> Module<E> {
+    pub(crate) fn new(parts: Parts, exports: E) -> Self {
+        Self { parts: ManuallyDrop::new(Box::new(parts)), exports: ManuallyDrop::new(exports) }
+    }
+
+    /// The functions that the module exports. Each returns `None` if the module panicked.
+    pub fn exports(&self) -> &E {
+        &self.exports
+    }
+
+    /// Calls the module's `main`.
+    ///
+    /// Returns `None` if it panicked, if there is none, or if it returns another type than `R`;
+    /// [`try_call_main`](Self::try_call_main) says which.
+    pub fn call_main<R: Transfer + Return>(&self) -> Option<R> {
+        self.try_call_main().ok()
+    }
+
+    /// Calls the module's `main`.
+    ///
+    /// # Errors
+    /// If the module exports no `main`, if it returns another type than `R`, in which case it is not called, or if it
+    /// panicked.
+    pub fn try_call_main<R: Transfer + Return>(&self) -> Result<R, CallMainError> {
+        let main = self.parts.main.as_ref().ok_or(CallMainError::Missing)?;
+        let returns = main.description.functions[0].returns;
+        let asked = <R as Return>::TYPE;
+        if returns != asked.fingerprint {
+            return Err(CallMainError::OtherType {
+                asked: type_name(asked),
+                returns: main.description.type_name(returns),
+            });
+        }
+        // SAFETY: the fingerprints of the return types are equal.
+        unsafe { self.call::<R>(main.entry) }.ok_or(CallMainError::Panicked)
+    }
+
+    /// # Safety
+    /// `entry` must be that of a function of the module that takes nothing and returns `R`.
+    pub(crate) unsafe fn call<R: Return>(&self, entry: FunctionEntry) -> Option<R> {
+        #[allow(improper_ctypes_definitions, reason = "both sides are built by the same compiler")]
+        type Thunk<W> = unsafe extern "C" fn() -> Outcome<W>;
+        // SAFETY: the caller says that the entry is that of such a function, whose thunk has this type.
+        let result = unsafe {
+            let thunk = std::mem::transmute::<*const (), Thunk<R::Wire>>(entry.call);
+            receive::<R>(thunk(), entry.release)
+        };
+        result.map_err(|report| self.parts.panics.panicked(report)).ok()
+    }
+}
+
+impl<E> Module<E> {
+    /// The path that the module was loaded from, without links.
+    pub fn path(&self) -> &Path {
+        &self.parts.path
+    }
+
+    /// The addresses that the module's image occupies.
+    pub fn address_range(&self) -> Range<usize> {
+        self.parts.library.span(&self.parts.image)
+    }
+
+    /// The last panic of an export, of `main` or of `before_unload`; `None` if there was none.
+    ///
+    /// Looking up the symbols of the backtrace may take some milliseconds, at each call.
+    pub fn last_panic(&self) -> Option<PanicInfo> {
+        self.parts.panics.last()
+    }
+
+    /// The memory that the module has allocated and not freed.
+    ///
+    /// Takes time in proportion to the pages of the heap. Approximate while other threads run code of the module.
+    pub fn memory(&self) -> MemoryUse {
+        self.parts.runtime.heap.usage()
+    }
+
+    /// Descriptors that the module has opened and not closed.
+    pub fn descriptors(&self) -> Vec<Descriptor> {
+        self.parts.runtime.ledger().descriptors()
+    }
+
+    /// Memory that the module has mapped and not unmapped.
+    pub fn mappings(&self) -> Vec<Mapping> {
+        self.parts.runtime.ledger().mappings()
+    }
+
+    /// Runs the destructors of the module's thread-local objects of the calling thread, so that another thread can
+    /// unload the module while this one lives on.
+    ///
+    /// Afterwards the thread is to the module like one that never called it: it may call it again, and then gets new
+    /// thread-local objects.
+    ///
+    /// # Errors
+    /// If code of the module is running on this thread, as in an import that the module has called.
+    pub fn release_thread(&self) -> Result<(), ReleaseError> {
+        if imp::is_on_stack(&self.address_range()) {
+            return Err(ReleaseError::CalledFromModule);
+        }
+        self.finish_current_thread();
+        Ok(())
+    }
+
+    /// Runs the destructors of the calling thread and makes its thread-local objects new.
+    ///
+    /// No code of the module may be running on this thread.
+    pub(crate) fn finish_current_thread(&self) {
+        let parts = &**self.parts;
+        if parts.runtime.threads.run_own_destructors()
+            && let Some(template) = &parts.image.tls
+        {
+            // SAFETY: the destructors have run, and no code of the module is running on this thread, say the callers.
+            unsafe { parts.library.reset_thread_locals(template) };
+        }
+    }
+
+    /// Whether the module's global allocator takes its memory from the module's heap.
+    pub(crate) fn allocates_from_its_heap(&self, entry: u64) -> bool {
+        struct Probe<'a> {
+            runtime: &'a Runtime,
+            owned: bool,
+        }
+
+        unsafe extern "C" fn visit(probe: *mut (), block: *const u8) {
+            // SAFETY: the module passes on the pointer that it was given below.
+            let probe = unsafe { &mut *probe.cast::<Probe<'_>>() };
+            probe.owned = probe.runtime.heap.owns(block.cast());
+        }
+
+        let mut probe = Probe { runtime: &self.parts.runtime, owned: false };
+        // SAFETY: the verified file has its entry table at this address; the callback fits its context.
+        unsafe {
+            let entry = &*load::pointer::<ModuleEntry>(&self.parts.library, entry);
+            (entry.probe_allocator)((&raw mut probe).cast(), visit);
+        }
+        probe.owned
+    }
+}
+
+/// The name of a type of this program's, as it is shown for the types of a module.
+fn type_name(ty: &'static relib_abi::schema::Type) -> String {
+    use relib_abi::schema::Shape;
+
+    let names: Vec<String> = ty.arguments.iter().map(|argument| type_name(argument)).collect();
+    match ty.shape {
+        Shape::Tuple if names.len() == 1 => format!("({},)", names[0]),
+        Shape::Tuple => format!("({})", names.join(", ")),
+        Shape::Array => format!("[{}; {}]", names[0], ty.arguments[1].size),
+        _ if names.is_empty() => ty.path.to_owned(),
+        _ => format!("{}<{}>", ty.path, names.join(", ")),
+    }
+}
+
+/// Why a thread could not be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// Code of the module is running on the thread.
+    CalledFromModule,
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CalledFromModule => write!(
+                f,
+                "code of the module is running on this thread; release the thread when all its calls into the module \
+                 have returned"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ReleaseError {}

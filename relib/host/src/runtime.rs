@@ -1,0 +1,50 @@
+//! What the host keeps for one module while it is loaded: its heap, its threads, its thread-locals and its ledger.
+//!
+//! The module reaches it through the opaque pointer of its context; the functions that it calls are in `imp`. This
+//! module must not know how a system call is made or how an image is mapped.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::heap::Heap;
+use crate::ledger::Ledger;
+use crate::threads::Threads;
+
+/// The host's side of one module.
+pub(crate) struct Runtime {
+    /// Destroyed by the unload; leaked if there is none.
+    pub(crate) heap: Heap,
+    pub(crate) threads: Threads,
+    pub(crate) ledger: Mutex<Ledger>,
+    /// Set while the image is being closed: from then on nothing new may be started on the module's behalf.
+    closing: AtomicBool,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    pub(crate) fn new(heap: Heap) -> Self {
+        Self { heap, threads: Threads::default(), ledger: Mutex::default(), closing: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn set_closing(&self, closing: bool) {
+        self.closing.store(closing, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+}
+
+/// Locks a mutex whose data stays whole when a holder panics.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

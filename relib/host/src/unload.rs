@@ -1,0 +1,374 @@
+//! Unloading: the module says goodbye, nothing of it runs any more, its image goes, and then what it owned.
+//!
+//! Everything that can refuse an unload comes before the image is touched, and hands the module back. What the module
+//! owned is freed last, when its code is really gone.
+
+use std::error::Error;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::time::{Duration, Instant};
+
+use relib_interface::interface::ExportsHandle;
+
+use crate::heap::MemoryUse;
+use crate::imp::{self, Stayed};
+use crate::ledger::{Descriptor, Mapping};
+use crate::module::{Module, Parts};
+use crate::options::DescriptorPolicy;
+use crate::panics::PanicInfo;
+use crate::threads::ThreadInfo;
+
+/// What an unload has reclaimed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unloaded {
+    /// Memory that the module had allocated and not freed.
+    pub memory: MemoryUse,
+    /// Mappings that the module had made and not removed; they are removed now.
+    pub mappings: Vec<Mapping>,
+    /// Number of thread-specific keys that the module had made and not deleted; they are deleted now.
+    pub keys: usize,
+    /// Descriptors that the module had opened and not closed.
+    pub descriptors: Vec<Descriptor>,
+    /// Whether the descriptors have been closed, see [`DescriptorPolicy`].
+    pub descriptors_closed: bool,
+}
+
+/// Why a module could not be unloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UnloadError {
+    /// The module was loaded by [`LoadOptions::permanent`](crate::LoadOptions::permanent).
+    Permanent,
+    /// The module's `before_unload` panicked.
+    BeforeUnloadPanicked(PanicInfo),
+    /// Threads that the module started have not ended.
+    ThreadsStillRunning {
+        /// The threads.
+        threads: Vec<ThreadInfo>,
+    },
+    /// Other live threads of the host have thread-local objects of the module with destructors.
+    ThreadLocalsAlive {
+        /// The threads.
+        threads: Vec<ThreadInfo>,
+    },
+    /// The module has left signal handlers that point into its code.
+    SignalHandlers {
+        /// Numbers of the signals.
+        signals: Vec<i32>,
+    },
+    /// The module has left descriptors open, and was loaded with [`DescriptorPolicy::Refuse`].
+    DescriptorsOpen {
+        /// The descriptors.
+        descriptors: Vec<Descriptor>,
+    },
+    /// The image was closed, but the dynamic loader has kept it.
+    ImageStayed {
+        /// Why, as far as there is evidence.
+        reasons: Vec<StayReason>,
+    },
+}
+
+/// Why the dynamic loader has kept an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StayReason {
+    /// The file asks never to be unmapped (`DF_1_NODELETE`).
+    NoDelete,
+    /// The file defines symbols that must be unique in the process (`STB_GNU_UNIQUE`).
+    UniqueSymbols(Vec<String>),
+    /// The module has opened itself and not closed the handle.
+    OpenedByItself {
+        /// How often.
+        times: usize,
+    },
+    /// None of the above: something outside the module holds the image.
+    HeldElsewhere,
+}
+
+impl fmt::Display for StayReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDelete => write!(
+                f,
+                "the file is marked never to be unmapped (linked with -z nodelete); load it without \
+                 LoadOptions::in_place, which clears the mark in a private copy"
+            ),
+            Self::UniqueSymbols(symbols) => write!(
+                f,
+                "the file defines symbols that must be unique in the process ({}); load it without \
+                 LoadOptions::in_place, or compile its C++ code with -fno-gnu-unique",
+                Shortened(symbols)
+            ),
+            Self::OpenedByItself { times } => write!(
+                f,
+                "the module has opened itself by dlopen and not closed the handle ({times} times); close it in \
+                 before_unload"
+            ),
+            Self::HeldElsewhere => write!(
+                f,
+                "something outside the module holds it: a handle that another library opened, a library that was \
+                 linked against it, or a thread-local object that a constructor registered before relib was there"
+            ),
+        }
+    }
+}
+
+/// Writes the first few of many items.
+struct Shortened<'a, T>(&'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Shortened<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 8;
+        for (index, item) in self.0.iter().take(SHOWN).enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{item}")?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for UnloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permanent => write!(f, "the module was loaded as permanent and cannot be unloaded"),
+            Self::BeforeUnloadPanicked(info) => write!(f, "the module's before_unload {info}"),
+            Self::ThreadsStillRunning { threads } => write!(
+                f,
+                "the module's code is still running on {}; stop and join its threads, for example in before_unload, \
+                 or wait by unload_within",
+                Shortened(threads)
+            ),
+            Self::ThreadLocalsAlive { threads } => write!(
+                f,
+                "thread-local objects of the module are alive on {}; end these threads, or call \
+                 Module::release_thread on each",
+                Shortened(threads)
+            ),
+            Self::SignalHandlers { signals } => write!(
+                f,
+                "the module has left handlers for the signals {}; restore the former handlers in before_unload",
+                Shortened(signals)
+            ),
+            Self::DescriptorsOpen { descriptors } => write!(
+                f,
+                "the module has left descriptors open: {}; close them in before_unload",
+                Shortened(descriptors)
+            ),
+            Self::ImageStayed { reasons } => {
+                write!(f, "the module's image did not leave the process: ")?;
+                for (index, reason) in reasons.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "; " };
+                    write!(f, "{separator}{reason}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Error for UnloadError {}
+
+/// An unload that did not happen, with the module, which can still be called and unloaded again.
+pub struct FailedUnload<E> {
+    error: UnloadError,
+    module: Module<E>,
+}
+
+impl<E> FailedUnload<E> {
+    /// Why.
+    pub fn error(&self) -> &UnloadError {
+        &self.error
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Module<E> {
+        &self.module
+    }
+
+    /// Takes the module out.
+    pub fn into_module(self) -> Module<E> {
+        self.module
+    }
+
+    /// Takes both apart.
+    pub fn into_parts(self) -> (UnloadError, Module<E>) {
+        (self.error, self.module)
+    }
+}
+
+impl<E> fmt::Debug for FailedUnload<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailedUnload").field("error", &self.error).field("module", &self.module).finish()
+    }
+}
+
+impl<E> fmt::Display for FailedUnload<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot unload {}: {}", self.module.path().display(), self.error)
+    }
+}
+
+impl<E> Error for FailedUnload<E> {}
+
+/// How long [`Module::unload`] lets threads end that are about to.
+const SHORT_WAIT: Duration = Duration::from_millis(20);
+
+impl<E: ExportsHandle> Module<E> {
+    /// Unloads the module: calls its `before_unload`, runs the destructors of the calling thread's thread-local
+    /// objects, unmaps the image, makes sure that it is gone, and frees everything that the module has allocated.
+    ///
+    /// Threads of the module that are just ending get some milliseconds for that; see
+    /// [`unload_within`](Self::unload_within) for more.
+    ///
+    /// # Errors
+    /// [`UnloadError`] says what is in the way. The module is handed back with it, can be called as before, and can be
+    /// unloaded later; `before_unload` is then called again.
+    #[allow(
+        clippy::result_large_err,
+        reason = "the error holds the module, which is two pointers and a handle"
+    )]
+    pub fn unload(self) -> Result<Unloaded, FailedUnload<E>> {
+        self.unload_within(SHORT_WAIT)
+    }
+
+    /// As [`unload`](Self::unload), and waits up to `limit` for the module's threads to end.
+    ///
+    /// # Errors
+    /// As for [`unload`](Self::unload).
+    #[allow(
+        clippy::result_large_err,
+        reason = "the error holds the module, which is two pointers and a handle"
+    )]
+    pub fn unload_within(self, limit: Duration) -> Result<Unloaded, FailedUnload<E>> {
+        match self.prepare(Instant::now() + limit) {
+            Ok(()) => self.close(),
+            Err(error) => Err(FailedUnload { error, module: self }),
+        }
+    }
+
+    /// Everything that can refuse an unload.
+    fn prepare(&self, deadline: Instant) -> Result<(), UnloadError> {
+        let parts = &**self.parts;
+        if parts.options.permanent {
+            return Err(UnloadError::Permanent);
+        }
+        if let Some(before_unload) = parts.before_unload {
+            // SAFETY: the symbol is that of a function without parameters and return value.
+            let finished = unsafe { self.call::<()>(before_unload) };
+            if finished.is_none() {
+                let info = self.last_panic().expect("a call that returns nothing has left a report");
+                return Err(UnloadError::BeforeUnloadPanicked(info));
+            }
+        }
+        self.refuse_if_in_use(deadline)?;
+        // From here on the calling thread's thread-local objects are gone; they are new again if the unload fails.
+        self.finish_current_thread();
+        // Destructors may have started threads or called the host back.
+        self.refuse_if_in_use(deadline)
+    }
+
+    fn refuse_if_in_use(&self, deadline: Instant) -> Result<(), UnloadError> {
+        let parts = &**self.parts;
+        let threads = parts.runtime.threads.wait_for_module_threads(deadline);
+        if !threads.is_empty() {
+            return Err(UnloadError::ThreadsStillRunning { threads });
+        }
+        let threads = parts.runtime.threads.other_threads_with_destructors();
+        if !threads.is_empty() {
+            return Err(UnloadError::ThreadLocalsAlive { threads });
+        }
+        let ledger = parts.runtime.ledger();
+        let signals = imp::handlers_inside(&self.address_range(), ledger.signals());
+        if !signals.is_empty() {
+            return Err(UnloadError::SignalHandlers { signals });
+        }
+        if parts.options.descriptors == DescriptorPolicy::Refuse {
+            let descriptors = ledger.descriptors();
+            if !descriptors.is_empty() {
+                return Err(UnloadError::DescriptorsOpen { descriptors });
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the image and frees what the module owned.
+    #[allow(
+        clippy::result_large_err,
+        reason = "the error holds the module, which is two pointers and a handle"
+    )]
+    fn close(mut self) -> Result<Unloaded, FailedUnload<E>> {
+        // The report lives in the module.
+        self.parts.panics.clear();
+        let memory = self.memory();
+        self.parts.runtime.set_closing(true);
+        // SAFETY: no thread runs code of the module, and no destructor of it is registered on any thread; the functions
+        // in `exports` are out of reach, because `self` is ours alone.
+        if let Err(Stayed) = unsafe { self.parts.library.close() } {
+            self.parts.runtime.set_closing(false);
+            let error = UnloadError::ImageStayed { reasons: stay_reasons(&self.parts) };
+            return Err(FailedUnload { error, module: self });
+        }
+        // SAFETY: each is taken once, and `Module` does nothing when it is dropped.
+        let (parts, exports) =
+            unsafe { (ManuallyDrop::take(&mut self.parts), ManuallyDrop::take(&mut self.exports)) };
+        drop(exports);
+        Ok(free(*parts, memory))
+    }
+
+    /// Takes back a load that went wrong after the image was mapped. If the image stays, so does its memory.
+    pub(crate) fn discard(self) {
+        if let Err(failed) = self.close() {
+            drop(failed);
+        }
+    }
+}
+
+/// Frees what a module owned whose image is gone.
+fn free(parts: Parts, memory: MemoryUse) -> Unloaded {
+    let runtime = &parts.runtime;
+    // What the image's own destructors have registered while it was closed can never run.
+    runtime.threads.clear();
+    let (mappings, descriptors) = {
+        let ledger = runtime.ledger();
+        (ledger.mappings(), ledger.descriptors())
+    };
+    for mapping in &mappings {
+        // SAFETY: the module made the mapping and did not give it back; its code is gone.
+        unsafe { imp::unmap(mapping.address, mapping.len) };
+    }
+    let keys = runtime.threads.take_keys();
+    keys.iter().for_each(|key| imp::delete_key(*key));
+    let descriptors_closed = parts.options.descriptors == DescriptorPolicy::Close;
+    if descriptors_closed {
+        descriptors.iter().for_each(|descriptor| imp::close_descriptor(descriptor.number));
+    }
+    // SAFETY: the code that used the heap is gone.
+    unsafe { runtime.heap.destroy() };
+    Unloaded { memory, mappings, keys: keys.len(), descriptors, descriptors_closed }
+}
+
+/// The evidence for why an image has stayed.
+fn stay_reasons(parts: &Parts) -> Vec<StayReason> {
+    let mut reasons = Vec::new();
+    if parts.staged.is_none() {
+        if parts.image.flags_1.is_some_and(|flags| flags.nodelete()) {
+            reasons.push(StayReason::NoDelete);
+        }
+        if !parts.image.unique_symbols.is_empty() {
+            let names = parts.image.unique_symbols.iter().map(|symbol| symbol.name.to_string()).collect();
+            reasons.push(StayReason::UniqueSymbols(names));
+        }
+    }
+    let times = parts.runtime.ledger().times_opened(parts.library.handle_address());
+    if times > 0 {
+        reasons.push(StayReason::OpenedByItself { times });
+    }
+    if reasons.is_empty() {
+        reasons.push(StayReason::HeldElsewhere);
+    }
+    reasons
+}
