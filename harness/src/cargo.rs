@@ -26,10 +26,7 @@ pub struct Artefact {
 /// When cargo cannot be run or something does not compile; the error holds what the compiler said.
 pub fn run(build: CargoBuild) -> Result<Vec<Artefact>, BuildError> {
     // Quiet, since escargot reads cargo's standard error only at the end: progress lines could fill the pipe.
-    let messages = build
-        .arg("--quiet")
-        .exec()
-        .map_err(|source| BuildError::Run { source })?;
+    let messages = build.arg("--quiet").exec().map_err(|source| BuildError::Run { source })?;
     let mut artefacts = Vec::new();
     let mut rendered = String::new();
     for message in messages {
@@ -37,39 +34,22 @@ pub fn run(build: CargoBuild) -> Result<Vec<Artefact>, BuildError> {
             Ok(message) => message,
             Err(error) => {
                 // When the compiler was not reached, the error holds cargo's own words.
-                let rendered = if rendered.is_empty() {
-                    error.to_string()
-                } else {
-                    rendered
-                };
+                let rendered = if rendered.is_empty() { error.to_string() } else { rendered };
                 return Err(BuildError::Compile { rendered });
             }
         };
         match message.decode().map_err(|source| BuildError::Decode { source })? {
             Message::CompilerArtifact(artefact) => {
                 let is_cdylib = artefact.target.kind.iter().any(|kind| kind == "cdylib");
-                let library = artefact
-                    .filenames
-                    .iter()
-                    .find(|file| is_cdylib && is_library(file));
+                let library = artefact.filenames.iter().find(|file| is_cdylib && is_library(file));
                 artefacts.push(Artefact {
-                    manifest: artefact
-                        .manifest_path
-                        .as_deref()
-                        .map(Path::to_path_buf)
-                        .unwrap_or_default(),
+                    manifest: artefact.manifest_path.as_deref().map(Path::to_path_buf).unwrap_or_default(),
                     executable: artefact.executable.as_deref().map(Path::to_path_buf),
                     cdylib: library.map(|library| library.to_path_buf()),
                 });
             }
             Message::CompilerMessage(message) if matches!(message.message.level, DiagnosticLevel::Error) => {
-                rendered.push_str(
-                    message
-                        .message
-                        .rendered
-                        .as_deref()
-                        .unwrap_or(&message.message.message),
-                );
+                rendered.push_str(message.message.rendered.as_deref().unwrap_or(&message.message.message));
             }
             _ => {}
         }
@@ -78,8 +58,7 @@ pub fn run(build: CargoBuild) -> Result<Vec<Artefact>, BuildError> {
 }
 
 fn is_library(file: &Path) -> bool {
-    file.extension()
-        .is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
+    file.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
 }
 
 /// Why a build made nothing.

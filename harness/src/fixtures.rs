@@ -42,10 +42,7 @@ pub struct Fixtures {
 impl Fixtures {
     /// No fixtures at all, for runners whose scenarios need none.
     pub fn none(profile: Profile) -> Fixtures {
-        Fixtures {
-            profile,
-            artefacts: BTreeMap::new(),
-        }
+        Fixtures { profile, artefacts: BTreeMap::new() }
     }
 
     /// Builds every fixture of `<root>/test-modules` for this profile: one cargo call, and one more for each distinct
@@ -66,9 +63,7 @@ impl Fixtures {
         }
         for (flags, members) in groups {
             let target_dir = root.join("target").join(flags.target_dir());
-            fixtures
-                .artefacts
-                .extend(build_group(&manifest, &target_dir, profile, flags, &members)?);
+            fixtures.artefacts.extend(build_group(&manifest, &target_dir, profile, flags, &members)?);
         }
         Ok(fixtures)
     }
@@ -78,13 +73,10 @@ impl Fixtures {
     /// # Errors
     /// When there is no such fixture.
     pub fn path(&self, name: &str) -> Result<&Path, FixtureError> {
-        self.artefacts
-            .get(&normalised(name))
-            .map(PathBuf::as_path)
-            .ok_or_else(|| FixtureError::Unknown {
-                name: name.to_owned(),
-                known: self.artefacts.keys().cloned().collect(),
-            })
+        self.artefacts.get(&normalised(name)).map(PathBuf::as_path).ok_or_else(|| FixtureError::Unknown {
+            name: name.to_owned(),
+            known: self.artefacts.keys().cloned().collect(),
+        })
     }
 
     /// The profile they were built in.
@@ -99,9 +91,7 @@ impl Fixtures {
 
     /// Where the manifest of a profile is kept, for the processes of scenarios and for people who run one by hand.
     pub fn manifest_path(root: &Path, profile: Profile) -> PathBuf {
-        root.join("target")
-            .join("fixtures")
-            .join(format!("manifest-{profile}.json"))
+        root.join("target").join("fixtures").join(format!("manifest-{profile}.json"))
     }
 
     /// Writes the manifest, whole or not at all: several test processes may do so at once.
@@ -118,10 +108,7 @@ impl Fixtures {
             file.persist(path)?;
             Ok(())
         };
-        write().map_err(|source| FixtureError::WriteManifest {
-            path: path.to_owned(),
-            source,
-        })
+        write().map_err(|source| FixtureError::WriteManifest { path: path.to_owned(), source })
     }
 
     /// Reads a manifest.
@@ -130,10 +117,7 @@ impl Fixtures {
     /// When the file cannot be read or is no manifest.
     pub fn load(path: &Path) -> Result<Fixtures, FixtureError> {
         let read = || Ok(serde_json::from_slice(&fs::read(path)?)?);
-        read().map_err(|source| FixtureError::ReadManifest {
-            path: path.to_owned(),
-            source,
-        })
+        read().map_err(|source| FixtureError::ReadManifest { path: path.to_owned(), source })
     }
 }
 
@@ -203,18 +187,10 @@ impl fmt::Display for FixtureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FixtureError::RunMetadata { manifest, .. } => {
-                write!(
-                    f,
-                    "cannot run cargo metadata for {}; is cargo in PATH?",
-                    manifest.display()
-                )
+                write!(f, "cannot run cargo metadata for {}; is cargo in PATH?", manifest.display())
             }
             FixtureError::Metadata { manifest, stderr } => {
-                write!(
-                    f,
-                    "cargo metadata failed for {}; mend the manifest:\n{stderr}",
-                    manifest.display()
-                )
+                write!(f, "cargo metadata failed for {}; mend the manifest:\n{stderr}", manifest.display())
             }
             FixtureError::ParseMetadata { manifest, .. } => {
                 write!(f, "cargo metadata for {} is not understood", manifest.display())
@@ -228,17 +204,10 @@ impl fmt::Display for FixtureError {
                 write!(f, "cannot build the fixtures of {}", manifest.display())
             }
             FixtureError::Unknown { name, known } if known.is_empty() => {
-                write!(
-                    f,
-                    "no fixture is called {name}; there are none at all under {FIXTURES_DIR}"
-                )
+                write!(f, "no fixture is called {name}; there are none at all under {FIXTURES_DIR}")
             }
             FixtureError::Unknown { name, known } => {
-                write!(
-                    f,
-                    "no fixture is called {name}; those there are: {}",
-                    known.join(", ")
-                )
+                write!(f, "no fixture is called {name}; those there are: {}", known.join(", "))
             }
             FixtureError::WriteManifest { path, .. } => {
                 write!(f, "cannot write the fixture manifest {}", path.display())
@@ -321,52 +290,28 @@ fn packages(manifest: &Path) -> Result<Vec<Package>, FixtureError> {
     }
 
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--manifest-path",
-        ])
+        .args(["metadata", "--format-version", "1", "--no-deps", "--manifest-path"])
         .arg(manifest)
         .output()
-        .map_err(|source| FixtureError::RunMetadata {
-            manifest: manifest.to_owned(),
-            source,
-        })?;
+        .map_err(|source| FixtureError::RunMetadata { manifest: manifest.to_owned(), source })?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(FixtureError::Metadata {
-            manifest: manifest.to_owned(),
-            stderr,
-        });
+        return Err(FixtureError::Metadata { manifest: manifest.to_owned(), stderr });
     }
-    let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).map_err(|source| FixtureError::ParseMetadata {
-            manifest: manifest.to_owned(),
-            source,
-        })?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)
+        .map_err(|source| FixtureError::ParseMetadata { manifest: manifest.to_owned(), source })?;
     metadata
         .packages
         .into_iter()
         .map(|package| {
-            let table = package
-                .metadata
-                .and_then(|mut metadata| Some(metadata.get_mut("relib-fixture")?.take()));
+            let table =
+                package.metadata.and_then(|mut metadata| Some(metadata.get_mut("relib-fixture")?.take()));
             let flags = match table {
-                Some(table) => {
-                    serde_json::from_value(table).map_err(|source| FixtureError::PackageTable {
-                        package: package.name.clone(),
-                        source,
-                    })?
-                }
+                Some(table) => serde_json::from_value(table)
+                    .map_err(|source| FixtureError::PackageTable { package: package.name.clone(), source })?,
                 None => Flags::default(),
             };
-            Ok(Package {
-                name: package.name,
-                manifest: package.manifest_path,
-                flags,
-            })
+            Ok(Package { name: package.name, manifest: package.manifest_path, flags })
         })
         .collect()
 }
@@ -379,9 +324,7 @@ fn build_group(
     flags: &Flags,
     members: &[&Package],
 ) -> Result<BTreeMap<String, PathBuf>, FixtureError> {
-    let mut build = escargot::CargoBuild::new()
-        .manifest_path(manifest)
-        .target_dir(target_dir);
+    let mut build = escargot::CargoBuild::new().manifest_path(manifest).target_dir(target_dir);
     for member in members {
         build = build.arg("--package").arg(&member.name);
     }
@@ -396,19 +339,13 @@ fn build_group(
             Panic::Abort => "abort",
             Panic::Unwind => "unwind",
         };
-        build = build
-            .env("CARGO_PROFILE_DEV_PANIC", value)
-            .env("CARGO_PROFILE_RELEASE_PANIC", value);
+        build = build.env("CARGO_PROFILE_DEV_PANIC", value).env("CARGO_PROFILE_RELEASE_PANIC", value);
     }
 
-    let built = cargo::run(build).map_err(|source| FixtureError::Build {
-        manifest: manifest.to_owned(),
-        source,
-    })?;
+    let built =
+        cargo::run(build).map_err(|source| FixtureError::Build { manifest: manifest.to_owned(), source })?;
     let libraries = built.into_iter().filter_map(|artefact| {
-        let member = members
-            .iter()
-            .find(|member| member.manifest == artefact.manifest)?;
+        let member = members.iter().find(|member| member.manifest == artefact.manifest)?;
         Some((normalised(&member.name), artefact.cdylib?))
     });
     Ok(libraries.collect())
@@ -416,10 +353,7 @@ fn build_group(
 
 /// The flags of the environment and then these, in the form that keeps spaces.
 fn encoded_rustflags(flags: &[String]) -> OsString {
-    let inherited = match (
-        std::env::var_os("CARGO_ENCODED_RUSTFLAGS"),
-        std::env::var("RUSTFLAGS"),
-    ) {
+    let inherited = match (std::env::var_os("CARGO_ENCODED_RUSTFLAGS"), std::env::var("RUSTFLAGS")) {
         (Some(encoded), _) => encoded,
         (None, Ok(plain)) => plain.split_whitespace().collect::<Vec<_>>().join("\u{1f}").into(),
         (None, Err(_)) => OsString::new(),
@@ -445,20 +379,9 @@ mod tests {
     #[test]
     fn an_unknown_fixture_is_reported_with_those_there_are() {
         let mut fixtures = Fixtures::none(Profile::Debug);
-        assert!(
-            fixtures
-                .path("x")
-                .unwrap_err()
-                .to_string()
-                .contains("none at all")
-        );
-        fixtures
-            .artefacts
-            .insert("leak_forget".into(), "/a/libleak_forget.so".into());
-        assert_eq!(
-            fixtures.path("leak-forget").unwrap(),
-            Path::new("/a/libleak_forget.so")
-        );
+        assert!(fixtures.path("x").unwrap_err().to_string().contains("none at all"));
+        fixtures.artefacts.insert("leak_forget".into(), "/a/libleak_forget.so".into());
+        assert_eq!(fixtures.path("leak-forget").unwrap(), Path::new("/a/libleak_forget.so"));
         assert_eq!(
             fixtures.path("x").unwrap_err().to_string(),
             "no fixture is called x; those there are: leak_forget"
@@ -473,18 +396,12 @@ mod tests {
         fixtures.artefacts.insert("a".into(), "/a/liba.so".into());
         fixtures.save(&path).unwrap();
         assert_eq!(Fixtures::load(&path).unwrap(), fixtures);
-        assert!(matches!(
-            Fixtures::load(dir.path()),
-            Err(FixtureError::ReadManifest { .. })
-        ));
+        assert!(matches!(Fixtures::load(dir.path()), Err(FixtureError::ReadManifest { .. })));
     }
 
     #[test]
     fn flags_decide_the_target_directory() {
-        let abort = Flags {
-            profile_panic: Some(Panic::Abort),
-            ..Flags::default()
-        };
+        let abort = Flags { profile_panic: Some(Panic::Abort), ..Flags::default() };
         assert_eq!(Flags::default().target_dir(), "fixtures");
         assert_ne!(abort.target_dir(), "fixtures");
         assert_eq!(abort.target_dir(), abort.clone().target_dir());

@@ -61,19 +61,11 @@ pub struct Matrix {
 impl Matrix {
     /// The jobs for these scenarios: every profile that has a runner and that the scenario wants, on this platform.
     pub fn jobs(&self, scenarios: &[ScenarioInfo]) -> Vec<Job> {
-        let on_platform = scenarios
-            .iter()
-            .filter(|scenario| scenario.platforms.contains(&self.platform));
+        let on_platform = scenarios.iter().filter(|scenario| scenario.platforms.contains(&self.platform));
         on_platform
             .flat_map(|scenario| {
-                let profiles = self
-                    .runners
-                    .keys()
-                    .filter(|profile| scenario.profiles.contains(profile));
-                profiles.map(|&profile| Job {
-                    scenario: scenario.clone(),
-                    profile,
-                })
+                let profiles = self.runners.keys().filter(|profile| scenario.profiles.contains(profile));
+                profiles.map(|&profile| Job { scenario: scenario.clone(), profile })
             })
             .collect()
     }
@@ -90,19 +82,12 @@ impl Matrix {
                         let result = self.run_one(job);
                         done(&result);
                         // Poisoned only if `done` of another thread panicked; the results are whole all the same.
-                        results
-                            .lock()
-                            .unwrap_or_else(|poisoned| poisoned.into_inner())
-                            .insert(index, result);
+                        results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(index, result);
                     }
                 });
             }
         });
-        results
-            .into_inner()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .into_values()
-            .collect()
+        results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).into_values().collect()
     }
 
     fn run_one(&self, job: &Job) -> JobResult {
@@ -122,16 +107,13 @@ impl Matrix {
         let expected = finished.outcome.is_ok() == job.scenario.passes_on(self.platform)
             && !matches!(finished.outcome.ending, crate::outcome::Ending::NotRun { .. });
         let text = finished.outcome.render();
-        let compared = self
-            .snapshots
-            .compare(job.profile, id, &text)
-            .and_then(|verdict| {
-                if self.bless && expected && verdict != Verdict::Same {
-                    self.snapshots.bless(job.profile, id, &text)?;
-                    return Ok(Verdict::Same);
-                }
-                Ok(verdict)
-            });
+        let compared = self.snapshots.compare(job.profile, id, &text).and_then(|verdict| {
+            if self.bless && expected && verdict != Verdict::Same {
+                self.snapshots.bless(job.profile, id, &text)?;
+                return Ok(Verdict::Same);
+            }
+            Ok(verdict)
+        });
         let (verdict, expected) = match compared {
             Ok(verdict) => (verdict, expected),
             Err(error) => {
@@ -139,13 +121,7 @@ impl Matrix {
                 (Verdict::New, false)
             }
         };
-        JobResult {
-            scenario: job.scenario.clone(),
-            profile: job.profile,
-            finished,
-            verdict,
-            expected,
-        }
+        JobResult { scenario: job.scenario.clone(), profile: job.profile, finished, verdict, expected }
     }
 }
 

@@ -121,12 +121,7 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome of a scenario that could not be run.
     pub fn not_run(message: impl Into<String>) -> Outcome {
-        Outcome {
-            ending: Ending::NotRun {
-                message: message.into(),
-            },
-            observations: Vec::new(),
-        }
+        Outcome { ending: Ending::NotRun { message: message.into() }, observations: Vec::new() }
     }
 
     /// Whether the scenario passed.
@@ -189,67 +184,36 @@ mod tests {
         let outcome = Outcome {
             ending: Ending::Ok,
             observations: vec![
-                Observation {
-                    key: "sum".into(),
-                    value: "3".into(),
-                },
-                Observation {
-                    key: "lines".into(),
-                    value: "a\n\nb\n".into(),
-                },
-                Observation {
-                    key: "empty".into(),
-                    value: String::new(),
-                },
+                Observation { key: "sum".into(), value: "3".into() },
+                Observation { key: "lines".into(), value: "a\n\nb\n".into() },
+                Observation { key: "empty".into(), value: String::new() },
             ],
         };
-        assert_eq!(
-            outcome.render(),
-            "outcome: ok\nsum: 3\nlines:\n  a\n\n  b\nempty:\n"
-        );
+        assert_eq!(outcome.render(), "outcome: ok\nsum: 3\nlines:\n  a\n\n  b\nempty:\n");
         assert_eq!(outcome.render().lines().next(), Some(OK_LINE));
     }
 
     #[test]
     fn every_ending_renders_its_details() {
-        let render = |ending| {
-            Outcome {
-                ending,
-                observations: Vec::new(),
-            }
-            .render()
-        };
+        let render = |ending| Outcome { ending, observations: Vec::new() }.render();
         assert_eq!(
-            render(Ending::Panicked {
-                message: "no".into(),
-                location: "a.rs:1:2".into()
-            }),
+            render(Ending::Panicked { message: "no".into(), location: "a.rs:1:2".into() }),
             "outcome: panicked\nmessage: no\nlocation: a.rs:1:2\n"
         );
         assert_eq!(
-            render(Ending::Signal {
-                name: "SIGSEGV".into(),
-                stderr: String::new()
-            }),
+            render(Ending::Signal { name: "SIGSEGV".into(), stderr: String::new() }),
             "outcome: signal\nsignal: SIGSEGV\nstderr:\n"
         );
         assert_eq!(
-            render(Ending::Timeout {
-                after: Duration::from_millis(1500)
-            }),
+            render(Ending::Timeout { after: Duration::from_millis(1500) }),
             "outcome: timeout\nafter: 1.5 s\n"
         );
         assert_eq!(
-            render(Ending::Leak {
-                what: vec!["a".into(), "b".into()]
-            }),
+            render(Ending::Leak { what: vec!["a".into(), "b".into()] }),
             "outcome: leak\nleak: a\nleak: b\n"
         );
         assert_eq!(
-            render(Ending::Exited {
-                code: 3,
-                stderr: "x\ny\n".into()
-            }),
+            render(Ending::Exited { code: 3, stderr: "x\ny\n".into() }),
             "outcome: exited\ncode: 3\nstderr:\n  x\n  y\n"
         );
     }
@@ -257,13 +221,8 @@ mod tests {
     #[test]
     fn an_outcome_survives_json() {
         let outcome = Outcome {
-            ending: Ending::Timeout {
-                after: Duration::from_secs(2),
-            },
-            observations: vec![Observation {
-                key: "k".into(),
-                value: "v".into(),
-            }],
+            ending: Ending::Timeout { after: Duration::from_secs(2) },
+            observations: vec![Observation { key: "k".into(), value: "v".into() }],
         };
         let text = serde_json::to_string(&outcome).unwrap();
         assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);

@@ -53,11 +53,7 @@ impl Redactor {
 fn replace_path(text: &str, path: &str, placeholder: &str) -> String {
     rewrite(text, path, |_, rest| {
         let ends = !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
-        ends.then(|| Match {
-            drop_before: 0,
-            consumed: 0,
-            text: placeholder.to_owned(),
-        })
+        ends.then(|| Match { drop_before: 0, consumed: 0, text: placeholder.to_owned() })
     })
 }
 
@@ -66,11 +62,7 @@ fn staged_copies(text: &str) -> String {
     rewrite(text, "<temp>/", |_, rest| {
         let path = &rest[..rest.find(is_path_end).unwrap_or(rest.len())];
         let directories = path.rfind('/')?;
-        Some(Match {
-            drop_before: 0,
-            consumed: directories,
-            text: "<temp>/<staged>".to_owned(),
-        })
+        Some(Match { drop_before: 0, consumed: directories, text: "<temp>/<staged>".to_owned() })
     })
 }
 
@@ -78,11 +70,7 @@ fn staged_copies(text: &str) -> String {
 fn random_names(text: &str) -> String {
     rewrite(text, ".tmp", |_, rest| {
         let random = count(rest, |c| c.is_ascii_alphanumeric());
-        (random == 6).then(|| Match {
-            drop_before: 0,
-            consumed: random,
-            text: ".tmp<random>".to_owned(),
-        })
+        (random == 6).then(|| Match { drop_before: 0, consumed: random, text: ".tmp<random>".to_owned() })
     })
 }
 
@@ -98,19 +86,11 @@ fn library_sources(text: &str) -> String {
         })
     });
     let text = rewrite(&text, "/lib/rustlib/src/rust/library/", |before, _| {
-        Some(Match {
-            drop_before: path_start(before),
-            consumed: 0,
-            text: "<std>/".to_owned(),
-        })
+        Some(Match { drop_before: path_start(before), consumed: 0, text: "<std>/".to_owned() })
     });
     rewrite(&text, "/registry/src/", |before, rest| {
         let index = rest.find('/')?;
-        Some(Match {
-            drop_before: path_start(before),
-            consumed: index + 1,
-            text: "<registry>/".to_owned(),
-        })
+        Some(Match { drop_before: path_start(before), consumed: index + 1, text: "<registry>/".to_owned() })
     })
 }
 
@@ -119,24 +99,15 @@ fn library_lines(text: &str) -> String {
     let mut text = text.to_owned();
     for library in ["<std>/", "<registry>/"] {
         text = rewrite(&text, library, |_, rest| {
-            let path = rest
-                .find(".rs:")
-                .filter(|&end| !rest[..end].contains(is_path_end))?
-                + ".rs".len();
+            let path = rest.find(".rs:").filter(|&end| !rest[..end].contains(is_path_end))? + ".rs".len();
             let mut consumed = path;
             for _ in 0..2 {
-                let number = rest[consumed..]
-                    .strip_prefix(':')
-                    .map_or(0, |rest| count(rest, is_digit));
+                let number = rest[consumed..].strip_prefix(':').map_or(0, |rest| count(rest, is_digit));
                 if number > 0 {
                     consumed += 1 + number;
                 }
             }
-            Some(Match {
-                drop_before: 0,
-                consumed,
-                text: format!("{library}{}:<line>", &rest[..path]),
-            })
+            Some(Match { drop_before: 0, consumed, text: format!("{library}{}:<line>", &rest[..path]) })
         });
     }
     text
@@ -146,11 +117,7 @@ fn library_lines(text: &str) -> String {
 fn addresses(text: &str) -> String {
     rewrite(text, "0x", |_, rest| {
         let digits = count(rest, |c| c.is_ascii_hexdigit());
-        (digits >= 6).then(|| Match {
-            drop_before: 0,
-            consumed: digits,
-            text: "0x<address>".to_owned(),
-        })
+        (digits >= 6).then(|| Match { drop_before: 0, consumed: digits, text: "0x<address>".to_owned() })
     })
 }
 
@@ -284,10 +251,7 @@ mod tests {
     #[test]
     fn known_paths_get_their_name() {
         assert_eq!(redact("at /work/main/tests/a.rs:3"), "at <root>/tests/a.rs:3");
-        assert_eq!(
-            redact("at /work/main2/a.rs and /work/main"),
-            "at /work/main2/a.rs and <root>"
-        );
+        assert_eq!(redact("at /work/main2/a.rs and /work/main"), "at /work/main2/a.rs and <root>");
     }
 
     #[test]
@@ -302,36 +266,21 @@ mod tests {
 
     #[test]
     fn addresses_go_and_flags_stay() {
-        assert_eq!(
-            redact("at 0x7f12ab34cd56, flag 0x8, 0x12345"),
-            "at 0x<address>, flag 0x8, 0x12345"
-        );
+        assert_eq!(redact("at 0x7f12ab34cd56, flag 0x8, 0x12345"), "at 0x<address>, flag 0x8, 0x12345");
     }
 
     #[test]
     fn process_and_thread_numbers_go() {
-        assert_eq!(
-            redact("thread 'main' (4711) panicked"),
-            "thread 'main' (<tid>) panicked"
-        );
-        assert_eq!(
-            redact("ThreadId(12) of pid 17, rapid 17"),
-            "ThreadId(<id>) of pid <pid>, rapid 17"
-        );
+        assert_eq!(redact("thread 'main' (4711) panicked"), "thread 'main' (<tid>) panicked");
+        assert_eq!(redact("ThreadId(12) of pid 17, rapid 17"), "ThreadId(<id>) of pid <pid>, rapid 17");
         assert_eq!(redact("/proc/17/task/18/comm"), "/proc/<pid>/task/<tid>/comm");
         assert_eq!(redact("socket:[123] pipe:[4]"), "socket:[<inode>] pipe:[<inode>]");
     }
 
     #[test]
     fn times_go() {
-        assert_eq!(
-            redact("took 1.5ms, then 20s (3µs)"),
-            "took <time>, then <time> (<time>)"
-        );
-        assert_eq!(
-            redact("v1.2s3, x86_64, 3 s, 12 MB, 1.5"),
-            "v1.2s3, x86_64, 3 s, 12 MB, 1.5"
-        );
+        assert_eq!(redact("took 1.5ms, then 20s (3µs)"), "took <time>, then <time> (<time>)");
+        assert_eq!(redact("v1.2s3, x86_64, 3 s, 12 MB, 1.5"), "v1.2s3, x86_64, 3 s, 12 MB, 1.5");
     }
 
     #[test]

@@ -42,9 +42,7 @@ impl ReportWriter {
     /// # Errors
     /// When the file cannot be created.
     pub fn create(path: &Path) -> io::Result<ReportWriter> {
-        Ok(ReportWriter {
-            file: File::create(path)?,
-        })
+        Ok(ReportWriter { file: File::create(path)? })
     }
 
     /// Appends an event in a single write.
@@ -80,15 +78,11 @@ impl Report {
             Err(error) => return Err(error),
         };
         let mut report = Report::default();
-        for event in text
-            .lines()
-            .map_while(|line| serde_json::from_str::<Event<'_>>(line).ok())
-        {
+        for event in text.lines().map_while(|line| serde_json::from_str::<Event<'_>>(line).ok()) {
             match event {
-                Event::Observed { key, value } => report.observations.push(Observation {
-                    key: key.into_owned(),
-                    value: value.into_owned(),
-                }),
+                Event::Observed { key, value } => {
+                    report.observations.push(Observation { key: key.into_owned(), value: value.into_owned() })
+                }
                 Event::Ended { ending } => report.ending = Some(ending),
             }
         }
@@ -105,33 +99,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report");
         let mut writer = ReportWriter::create(&path).unwrap();
-        writer
-            .write(&Event::Observed {
-                key: "a".into(),
-                value: "1\n2".into(),
-            })
-            .unwrap();
+        writer.write(&Event::Observed { key: "a".into(), value: "1\n2".into() }).unwrap();
         writer.write(&Event::Ended { ending: Ending::Ok }).unwrap();
         assert_eq!(Report::read(&path).unwrap().ending, Some(Ending::Ok));
 
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
         let report = Report::read(&path).unwrap();
-        assert_eq!(
-            report.observations,
-            [Observation {
-                key: "a".into(),
-                value: "1\n2".into()
-            }]
-        );
+        assert_eq!(report.observations, [Observation { key: "a".into(), value: "1\n2".into() }]);
         assert_eq!(report.ending, None);
     }
 
     #[test]
     fn no_report_is_an_empty_one() {
-        assert_eq!(
-            Report::read(Path::new("/nonexistent/report")).unwrap(),
-            Report::default()
-        );
+        assert_eq!(Report::read(Path::new("/nonexistent/report")).unwrap(), Report::default());
     }
 }

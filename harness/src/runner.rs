@@ -74,12 +74,7 @@ impl Options {
                 "--scratch" => &mut options.scratch,
                 _ => return Err(format!("unknown argument {flag}\n{USAGE}")),
             };
-            *slot = Some(
-                arguments
-                    .next()
-                    .ok_or_else(|| format!("{flag} needs a value\n{USAGE}"))?
-                    .into(),
-            );
+            *slot = Some(arguments.next().ok_or_else(|| format!("{flag} needs a value\n{USAGE}"))?.into());
         }
         Ok(options)
     }
@@ -96,41 +91,21 @@ fn run(scenario: &Scenario, options: &Options) -> Result<(), String> {
         let own =
             tempfile::tempdir().map_err(|error| format!("cannot create a temporary directory: {error}"))?;
         let report = own.path().join("report");
-        finish(
-            scenario.run,
-            fixtures,
-            &report,
-            options.scratch.as_deref().unwrap_or(own.path()),
-        )?;
+        finish(scenario.run, fixtures, &report, options.scratch.as_deref().unwrap_or(own.path()))?;
         let report = Report::read(&report).map_err(|error| format!("cannot read the report: {error}"))?;
         let ending = report.ending.ok_or("the report has no end")?;
-        print!(
-            "{}",
-            Outcome {
-                ending,
-                observations: report.observations
-            }
-            .render()
-        );
+        print!("{}", Outcome { ending, observations: report.observations }.render());
         return Ok(());
     };
     let beside = report.parent().unwrap_or(Path::new("."));
-    finish(
-        scenario.run,
-        fixtures,
-        report,
-        options.scratch.as_deref().unwrap_or(beside),
-    )
+    finish(scenario.run, fixtures, report, options.scratch.as_deref().unwrap_or(beside))
 }
 
 /// Runs the body and reports how it ended.
 fn finish(body: Body, fixtures: Fixtures, report: &Path, scratch: &Path) -> Result<(), String> {
     let writer = ReportWriter::create(report)
         .map_err(|error| format!("cannot create the report {}: {error}", report.display()))?;
-    let directories = Directories {
-        temp: std::env::temp_dir(),
-        scratch: scratch.to_owned(),
-    };
+    let directories = Directories { temp: std::env::temp_dir(), scratch: scratch.to_owned() };
     let mut run = Run::new(fixtures, directories, writer);
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -141,19 +116,13 @@ fn finish(body: Body, fixtures: Fixtures, report: &Path, scratch: &Path) -> Resu
     let ending = match ended {
         Ok(Ok(())) => match run.leaks() {
             Ok(leaks) if leaks.is_empty() => Ending::Ok,
-            Ok(leaks) => Ending::Leak {
-                what: leaks.iter().map(ToString::to_string).collect(),
-            },
+            Ok(leaks) => Ending::Leak { what: leaks.iter().map(ToString::to_string).collect() },
             Err(error) => {
                 let failure = Failure::from(error).context("cannot look for leaks");
-                Ending::Failed {
-                    message: failure.message().to_owned(),
-                }
+                Ending::Failed { message: failure.message().to_owned() }
             }
         },
-        Ok(Err(failure)) => Ending::Failed {
-            message: failure.message().to_owned(),
-        },
+        Ok(Err(failure)) => Ending::Failed { message: failure.message().to_owned() },
         Err(payload) => Ending::Panicked {
             message: payload_text(&*payload),
             location: LAST_LOCATION.with(|last| last.take()),

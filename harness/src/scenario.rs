@@ -114,11 +114,7 @@ impl Profile {
 
     /// The profile that this code was compiled in.
     pub const fn current() -> Profile {
-        if cfg!(debug_assertions) {
-            Profile::Debug
-        } else {
-            Profile::Release
-        }
+        if cfg!(debug_assertions) { Profile::Debug } else { Profile::Release }
     }
 
     /// The name of the profile, which is also the name of its snapshot folder.
@@ -185,10 +181,7 @@ pub struct Limits {
 
 impl Limits {
     /// 60 seconds and 8 GiB: several times what the largest scenario needs on a slow machine.
-    pub const DEFAULT: Limits = Limits {
-        time: Some(Duration::from_secs(60)),
-        address_space: Some(8 << 30),
-    };
+    pub const DEFAULT: Limits = Limits { time: Some(Duration::from_secs(60)), address_space: Some(8 << 30) };
 }
 
 impl Default for Limits {
@@ -359,11 +352,7 @@ impl ScenarioInfo {
 
     /// The footnote for this scenario, if it has one for this platform.
     pub fn footnote(&self, platform: Platform) -> Option<&str> {
-        let limit = if self.passes_on(platform) {
-            None
-        } else {
-            self.limit_footnote.as_deref()
-        };
+        let limit = if self.passes_on(platform) { None } else { self.limit_footnote.as_deref() };
         limit.or(self.note.as_deref())
     }
 }
@@ -382,16 +371,12 @@ pub struct Failure {
 impl Failure {
     /// A failure with this message.
     pub fn new(message: impl Into<String>) -> Failure {
-        Failure {
-            message: message.into(),
-        }
+        Failure { message: message.into() }
     }
 
     /// Puts `context` and a colon before the message.
     pub fn context(self, context: impl fmt::Display) -> Failure {
-        Failure {
-            message: format!("{context}: {}", self.message),
-        }
+        Failure { message: format!("{context}: {}", self.message) }
     }
 
     /// The message, with the causes after it.
@@ -402,9 +387,7 @@ impl Failure {
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure {
-            message: chain(&error),
-        }
+        Failure { message: chain(&error) }
     }
 }
 
@@ -465,13 +448,7 @@ pub struct Run {
 impl Run {
     /// A run over these fixtures and directories which reports there.
     pub fn new(fixtures: Fixtures, directories: Directories, report: ReportWriter) -> Run {
-        Run {
-            fixtures,
-            directories,
-            report,
-            baseline: None,
-            tolerance: Tolerance::default(),
-        }
+        Run { fixtures, directories, report, baseline: None, tolerance: Tolerance::default() }
     }
 
     /// The path of a fixture's library. `-` and `_` in the name are the same.
@@ -507,13 +484,8 @@ impl Run {
     /// # Panics
     /// When the report cannot be written.
     pub fn observe(&mut self, key: &str, value: impl fmt::Display) {
-        let event = Event::Observed {
-            key: Cow::Borrowed(key),
-            value: Cow::Owned(value.to_string()),
-        };
-        self.report
-            .write(&event)
-            .expect("the report of the scenario should be writable");
+        let event = Event::Observed { key: Cow::Borrowed(key), value: Cow::Owned(value.to_string()) };
+        self.report.write(&event).expect("the report of the scenario should be writable");
     }
 
     /// Fails with this message unless the condition holds.
@@ -536,9 +508,7 @@ impl Run {
         if found == expected {
             Ok(())
         } else {
-            Err(Failure::new(format!(
-                "{what}: found {found:?}, expected {expected:?}"
-            )))
+            Err(Failure::new(format!("{what}: found {found:?}, expected {expected:?}")))
         }
     }
 
@@ -550,9 +520,7 @@ impl Run {
     /// # Panics
     /// When no thread can be started or `/proc` cannot be read.
     pub fn baseline(&mut self) {
-        std::thread::spawn(|| ())
-            .join()
-            .expect("an empty thread should end");
+        std::thread::spawn(|| ()).join().expect("an empty thread should end");
         self.baseline = Some(Probe::take().expect("the state of the process should be readable"));
     }
 
@@ -601,10 +569,7 @@ mod tests {
             Ok(())
         }
         let failure = body().unwrap_err();
-        assert_eq!(
-            failure.message(),
-            "the answer is unusable\ncaused by: invalid digit found in string"
-        );
+        assert_eq!(failure.message(), "the answer is unusable\ncaused by: invalid digit found in string");
         assert_eq!(
             failure.context("second call").message().lines().next(),
             Some("second call: the answer is unusable")
@@ -617,10 +582,7 @@ mod tests {
             fail!("{} is not {}", 1, 2)
         }
         assert_eq!(body().unwrap_err(), Failure::new("1 is not 2"));
-        assert_eq!(
-            None::<u8>.or_fail("greet panicked").unwrap_err(),
-            Failure::new("greet panicked")
-        );
+        assert_eq!(None::<u8>.or_fail("greet panicked").unwrap_err(), Failure::new("greet panicked"));
     }
 
     #[test]

@@ -42,9 +42,7 @@ pub enum Verdict {
 impl Snapshots {
     /// The snapshots of this platform under `<root>/snapshots`.
     pub fn new(root: &Path, platform: Platform) -> Snapshots {
-        Snapshots {
-            folder: root.join(SNAPSHOTS_DIR).join(platform.id()),
-        }
+        Snapshots { folder: root.join(SNAPSHOTS_DIR).join(platform.id()) }
     }
 
     /// Where the snapshot of a scenario is.
@@ -80,10 +78,7 @@ impl Snapshots {
         Ok(if same {
             Verdict::Same
         } else {
-            Verdict::Different {
-                expected,
-                found: found.trim_end().to_owned(),
-            }
+            Verdict::Different { expected, found: found.trim_end().to_owned() }
         })
     }
 
@@ -98,15 +93,9 @@ impl Snapshots {
             fs::write(file.path(), format!("---\nsource: {}\n---\n{text}", file!()))?;
             Ok(file)
         };
-        let pending = pending().map_err(|source| SnapshotError::Write {
-            path: path.clone(),
-            source,
-        })?;
+        let pending = pending().map_err(|source| SnapshotError::Write { path: path.clone(), source })?;
         let snapshot = load(pending.path())?;
-        snapshot.save(&path).map_err(|error| SnapshotError::Write {
-            path,
-            source: into_io(&*error),
-        })
+        snapshot.save(&path).map_err(|error| SnapshotError::Write { path, source: into_io(&*error) })
     }
 
     /// Asserts through insta that a text is the accepted one.
@@ -123,20 +112,15 @@ impl Snapshots {
 
     /// Whether anything has been accepted for the platform at all.
     pub fn any(&self) -> bool {
-        Profile::ALL
-            .iter()
-            .any(|profile| !self.names(*profile).is_empty())
+        Profile::ALL.iter().any(|profile| !self.names(*profile).is_empty())
     }
 
     /// The snapshots that belong to none of these scenarios, or to a profile that theirs does not run in.
     pub fn orphans(&self, scenarios: &[ScenarioInfo]) -> Vec<PathBuf> {
         let mut orphans = Vec::new();
         for &profile in Profile::ALL {
-            let wanted = |id: &str| {
-                scenarios
-                    .iter()
-                    .any(|known| known.id == id && known.profiles.contains(&profile))
-            };
+            let wanted =
+                |id: &str| scenarios.iter().any(|known| known.id == id && known.profiles.contains(&profile));
             let names = self.names(profile).into_iter().filter(|id| !wanted(id));
             orphans.extend(names.map(|id| self.path(profile, &id)));
         }
@@ -149,14 +133,7 @@ impl Snapshots {
             return Vec::new();
         };
         let mut names: Vec<String> = entries
-            .filter_map(|entry| {
-                entry
-                    .ok()?
-                    .file_name()
-                    .to_str()?
-                    .strip_suffix(".snap")
-                    .map(str::to_owned)
-            })
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".snap").map(str::to_owned))
             .collect();
         names.sort();
         names
@@ -169,10 +146,8 @@ pub fn is_ok(text: &str) -> bool {
 }
 
 fn load(path: &Path) -> Result<Snapshot, SnapshotError> {
-    Snapshot::from_file(path).map_err(|error| SnapshotError::Read {
-        path: path.to_owned(),
-        source: into_io(&*error),
-    })
+    Snapshot::from_file(path)
+        .map_err(|error| SnapshotError::Read { path: path.to_owned(), source: into_io(&*error) })
 }
 
 fn contents(text: &str) -> TextSnapshotContents {
@@ -213,18 +188,10 @@ impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SnapshotError::Read { path, .. } => {
-                write!(
-                    f,
-                    "cannot read the snapshot {}; delete it and accept a new one",
-                    path.display()
-                )
+                write!(f, "cannot read the snapshot {}; delete it and accept a new one", path.display())
             }
             SnapshotError::NotText { path } => {
-                write!(
-                    f,
-                    "the snapshot {} is not text; delete it and accept a new one",
-                    path.display()
-                )
+                write!(f, "the snapshot {} is not text; delete it and accept a new one", path.display())
             }
             SnapshotError::Write { path, .. } => write!(f, "cannot write the snapshot {}", path.display()),
         }
@@ -251,26 +218,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::new(root.path(), Platform::LinuxX86_64);
         assert!(!snapshots.any());
-        assert_eq!(
-            snapshots.compare(Profile::Debug, "a", TEXT).unwrap(),
-            Verdict::New
-        );
+        assert_eq!(snapshots.compare(Profile::Debug, "a", TEXT).unwrap(), Verdict::New);
 
         snapshots.bless(Profile::Debug, "a", TEXT).unwrap();
         assert!(snapshots.any());
         assert!(root.path().join("snapshots/linux-x86_64/debug/a.snap").is_file());
-        assert_eq!(
-            snapshots.compare(Profile::Debug, "a", TEXT).unwrap(),
-            Verdict::Same
-        );
-        assert_eq!(
-            snapshots.compare(Profile::Release, "a", TEXT).unwrap(),
-            Verdict::New
-        );
-        assert_eq!(
-            snapshots.read(Profile::Debug, "a").unwrap().as_deref(),
-            Some(TEXT.trim_end())
-        );
+        assert_eq!(snapshots.compare(Profile::Debug, "a", TEXT).unwrap(), Verdict::Same);
+        assert_eq!(snapshots.compare(Profile::Release, "a", TEXT).unwrap(), Verdict::New);
+        assert_eq!(snapshots.read(Profile::Debug, "a").unwrap().as_deref(), Some(TEXT.trim_end()));
         assert!(is_ok(&snapshots.read(Profile::Debug, "a").unwrap().unwrap()));
         // The form that `cargo test` asserts with agrees.
         snapshots.assert(Profile::Debug, "a", TEXT);
@@ -281,19 +236,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let snapshots = Snapshots::new(root.path(), Platform::LinuxX86_64);
         snapshots.bless(Profile::Debug, "a", TEXT).unwrap();
-        let verdict = snapshots
-            .compare(Profile::Debug, "a", "outcome: ok\nsum: 4\n")
-            .unwrap();
+        let verdict = snapshots.compare(Profile::Debug, "a", "outcome: ok\nsum: 4\n").unwrap();
         assert_eq!(
             verdict,
-            Verdict::Different {
-                expected: TEXT.trim_end().into(),
-                found: "outcome: ok\nsum: 4".into()
-            }
+            Verdict::Different { expected: TEXT.trim_end().into(), found: "outcome: ok\nsum: 4".into() }
         );
-        let files = fs::read_dir(root.path().join("snapshots/linux-x86_64/debug"))
-            .unwrap()
-            .count();
+        let files = fs::read_dir(root.path().join("snapshots/linux-x86_64/debug")).unwrap().count();
         assert_eq!(files, 1);
     }
 

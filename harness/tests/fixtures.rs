@@ -12,11 +12,7 @@ fn root(packages: &[(&str, &str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let modules = root.path().join("test-modules");
     fs::create_dir(&modules).unwrap();
-    fs::write(
-        modules.join("Cargo.toml"),
-        "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\n",
-    )
-    .unwrap();
+    fs::write(modules.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\n").unwrap();
     for (name, extra, source) in packages {
         let folder = modules.join(name);
         fs::create_dir_all(folder.join("src")).unwrap();
@@ -49,27 +45,15 @@ fn plain_and_flagged_fixtures_are_built_apart_and_found_by_name() {
         ("aborting", abort, panics),
     ]);
     let fixtures = Fixtures::build(root.path(), Profile::Debug).unwrap();
-    assert_eq!(
-        fixtures.names().collect::<Vec<_>>(),
-        ["aborting", "no_delete", "plain_one", "renamed"]
-    );
+    assert_eq!(fixtures.names().collect::<Vec<_>>(), ["aborting", "no_delete", "plain_one", "renamed"]);
     let plain = fixtures.path("plain-one").unwrap();
-    assert!(
-        plain.starts_with(root.path().join("target/fixtures/debug")),
-        "{}",
-        plain.display()
-    );
+    assert!(plain.starts_with(root.path().join("target/fixtures/debug")), "{}", plain.display());
     assert!(fixtures.path("renamed").unwrap().ends_with("libother_library.so"));
     assert!(dynamic(fixtures.path("no_delete").unwrap()).contains("NODELETE"));
     assert!(!dynamic(plain).contains("NODELETE"));
 
     let release = Fixtures::build(root.path(), Profile::Release).unwrap();
-    assert!(
-        release
-            .path("plain_one")
-            .unwrap()
-            .starts_with(root.path().join("target/fixtures/release"))
-    );
+    assert!(release.path("plain_one").unwrap().starts_with(root.path().join("target/fixtures/release")));
 }
 
 #[test]
@@ -88,10 +72,7 @@ fn a_fixture_that_does_not_compile_shows_what_the_compiler_said() {
 fn a_wrong_table_and_a_wrong_manifest_are_named() {
     let root = root(&[("odd", "[package.metadata.relib-fixture]\nrustflag = []", "")]);
     let error = Fixtures::build(root.path(), Profile::Debug).unwrap_err();
-    assert!(
-        matches!(&error, FixtureError::PackageTable { package, .. } if package == "odd"),
-        "{error}"
-    );
+    assert!(matches!(&error, FixtureError::PackageTable { package, .. } if package == "odd"), "{error}");
 
     fs::write(root.path().join("test-modules/Cargo.toml"), "no toml").unwrap();
     let error = Fixtures::build(root.path(), Profile::Debug).unwrap_err();
@@ -101,8 +82,5 @@ fn a_wrong_table_and_a_wrong_manifest_are_named() {
 #[test]
 fn a_root_without_fixtures_has_none() {
     let root = tempfile::tempdir().unwrap();
-    assert_eq!(
-        Fixtures::build(root.path(), Profile::Debug).unwrap(),
-        Fixtures::none(Profile::Debug)
-    );
+    assert_eq!(Fixtures::build(root.path(), Profile::Debug).unwrap(), Fixtures::none(Profile::Debug));
 }

@@ -55,22 +55,12 @@ fn runner() -> (tempfile::TempDir, Runner) {
     let dir = tempfile::tempdir().unwrap();
     let manifest = dir.path().join("manifest.json");
     Fixtures::none(Profile::current()).save(&manifest).unwrap();
-    (
-        dir,
-        Runner {
-            executable: PathBuf::from(EXECUTABLE),
-            manifest,
-            root: root().to_owned(),
-        },
-    )
+    (dir, Runner { executable: PathBuf::from(EXECUTABLE), manifest, root: root().to_owned() })
 }
 
 fn run(id: &str) -> Finished {
     let (_dir, runner) = runner();
-    let scenario = scenarios()
-        .into_iter()
-        .find(|scenario| scenario.id == id)
-        .unwrap();
+    let scenario = scenarios().into_iter().find(|scenario| scenario.id == id).unwrap();
     process::run(&runner, &scenario)
 }
 
@@ -101,27 +91,18 @@ fn a_panic_has_its_message_and_location() {
     let text = rendered("self-panics");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[..2], ["outcome: panicked", "message: no way"]);
-    assert!(
-        lines[2].starts_with("location: harness/src/bin/relib-selftest-runner.rs:"),
-        "{text}"
-    );
+    assert!(lines[2].starts_with("location: harness/src/bin/relib-selftest-runner.rs:"), "{text}");
     assert_eq!(lines[3], "before: the panic");
 }
 
 #[test]
 fn a_segfault_keeps_what_was_observed_before() {
-    assert_eq!(
-        rendered("self-segfaults"),
-        "outcome: signal\nsignal: SIGSEGV\nstderr:\nbefore: the crash\n"
-    );
+    assert_eq!(rendered("self-segfaults"), "outcome: signal\nsignal: SIGSEGV\nstderr:\nbefore: the crash\n");
 }
 
 #[test]
 fn an_abort_has_its_last_words() {
-    assert_eq!(
-        rendered("self-aborts"),
-        "outcome: abort\nmessage:\n  some line\n  the reason why\n"
-    );
+    assert_eq!(rendered("self-aborts"), "outcome: abort\nmessage:\n  some line\n  the reason why\n");
 }
 
 #[test]
@@ -131,10 +112,7 @@ fn a_crash_after_the_report_counts() {
 
 #[test]
 fn an_early_exit_is_no_success() {
-    assert_eq!(
-        rendered("self-exits"),
-        "outcome: exited\ncode: 3\nstderr: giving up\n"
-    );
+    assert_eq!(rendered("self-exits"), "outcome: exited\ncode: 3\nstderr: giving up\n");
     assert_eq!(
         rendered("self-exits-early-as-if-ok"),
         "outcome: exited\ncode: 0\nstderr:\nbefore: the exit\n"
@@ -144,10 +122,7 @@ fn an_early_exit_is_no_success() {
 #[test]
 fn a_hang_ends_at_its_limit() {
     let finished = run("self-hangs");
-    assert_eq!(
-        finished.outcome.render(),
-        "outcome: timeout\nafter: 1 s\nbefore: the hang\n"
-    );
+    assert_eq!(finished.outcome.render(), "outcome: timeout\nafter: 1 s\nbefore: the hang\n");
     assert!(finished.took.as_secs() < 10, "took {:?}", finished.took);
 }
 
@@ -155,34 +130,16 @@ fn a_hang_ends_at_its_limit() {
 fn memory_above_the_limit_aborts() {
     let text = rendered("self-eats-memory");
     assert!(text.starts_with("outcome: abort\n"), "{text}");
-    assert!(
-        text.contains("memory allocation of 33554432 bytes failed"),
-        "{text}"
-    );
+    assert!(text.contains("memory allocation of 33554432 bytes failed"), "{text}");
 }
 
 #[test]
 fn each_leak_is_named() {
-    assert_eq!(
-        rendered("self-leaks-heap"),
-        "outcome: leak\nleak: host heap: about 1 MiB more\n"
-    );
-    assert_eq!(
-        rendered("self-leaks-descriptor"),
-        "outcome: leak\nleak: descriptor: file /dev/zero\n"
-    );
-    assert_eq!(
-        rendered("self-leaks-thread"),
-        "outcome: leak\nleak: threads: 1 more (left-alone)\n"
-    );
-    assert_eq!(
-        rendered("self-leaks-key"),
-        "outcome: leak\nleak: pthread keys: 1 fewer free\n"
-    );
-    assert_eq!(
-        rendered("self-leaves-file"),
-        "outcome: leak\nleak: file left behind: staged.so\n"
-    );
+    assert_eq!(rendered("self-leaks-heap"), "outcome: leak\nleak: host heap: about 1 MiB more\n");
+    assert_eq!(rendered("self-leaks-descriptor"), "outcome: leak\nleak: descriptor: file /dev/zero\n");
+    assert_eq!(rendered("self-leaks-thread"), "outcome: leak\nleak: threads: 1 more (left-alone)\n");
+    assert_eq!(rendered("self-leaks-key"), "outcome: leak\nleak: pthread keys: 1 fewer free\n");
+    assert_eq!(rendered("self-leaves-file"), "outcome: leak\nleak: file left behind: staged.so\n");
 }
 
 #[test]
@@ -197,12 +154,7 @@ fn a_grandchild_does_not_survive_and_is_reported() {
         finished.outcome.render(),
         "outcome: leak\nleak: process left behind: sleep\nprocess: pid <pid>\n"
     );
-    let id: u32 = finished
-        .stderr
-        .strip_prefix("grandchild ")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let id: u32 = finished.stderr.strip_prefix("grandchild ").unwrap().parse().unwrap();
     let alive = || {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         // Killed but not reaped yet is as good as gone.
@@ -244,12 +196,8 @@ fn a_matrix_of_every_ending_completes_and_reports_each() {
     let (dir, runner) = runner();
     let snapshots = Snapshots::new(dir.path(), Platform::LinuxX86_64);
     let profile = Profile::current();
-    snapshots
-        .bless(profile, "self-clean", "outcome: ok\nsum: 4\n")
-        .unwrap();
-    snapshots
-        .bless(profile, "self-clean-busy", "outcome: ok\n")
-        .unwrap();
+    snapshots.bless(profile, "self-clean", "outcome: ok\nsum: 4\n").unwrap();
+    snapshots.bless(profile, "self-clean-busy", "outcome: ok\n").unwrap();
     snapshots
         .bless(
             profile,
@@ -263,23 +211,13 @@ fn a_matrix_of_every_ending_completes_and_reports_each() {
         snapshots: snapshots.clone(),
         bless: false,
     };
-    let jobs: Vec<Job> = scenarios()
-        .into_iter()
-        .map(|scenario| Job { scenario, profile })
-        .collect();
+    let jobs: Vec<Job> = scenarios().into_iter().map(|scenario| Job { scenario, profile }).collect();
 
     let seen = Mutex::new(Vec::new());
-    let results = matrix.run(&jobs, 4, &|result| {
-        seen.lock().unwrap().push(result.scenario.id.clone())
-    });
+    let results = matrix.run(&jobs, 4, &|result| seen.lock().unwrap().push(result.scenario.id.clone()));
     let classes: Vec<(&str, &str)> = results
         .iter()
-        .map(|result| {
-            (
-                result.scenario.id.as_str(),
-                result.finished.outcome.ending.class(),
-            )
-        })
+        .map(|result| (result.scenario.id.as_str(), result.finished.outcome.ending.class()))
         .collect();
     assert_eq!(classes, CLASSES);
     assert_eq!(seen.into_inner().unwrap().len(), CLASSES.len());
@@ -287,10 +225,7 @@ fn a_matrix_of_every_ending_completes_and_reports_each() {
     let by_id = |id: &str| results.iter().find(|result| result.scenario.id == id).unwrap();
     assert_eq!(
         by_id("self-clean").verdict,
-        Verdict::Different {
-            expected: "outcome: ok\nsum: 4".into(),
-            found: "outcome: ok\nsum: 3".into()
-        }
+        Verdict::Different { expected: "outcome: ok\nsum: 4".into(), found: "outcome: ok\nsum: 3".into() }
     );
     assert!(by_id("self-clean-busy").passed());
     assert_eq!(by_id("self-segfaults").verdict, Verdict::New);
@@ -313,10 +248,7 @@ fn jobs_are_the_profiles_and_platforms_of_both_sides() {
     let (_dir, runner) = runner();
     let root = tempfile::tempdir().unwrap();
     let matrix = |profiles: &[Profile], platform| Matrix {
-        runners: profiles
-            .iter()
-            .map(|&profile| (profile, runner.clone()))
-            .collect(),
+        runners: profiles.iter().map(|&profile| (profile, runner.clone())).collect(),
         platform,
         snapshots: Snapshots::new(root.path(), platform),
         bless: false,
@@ -324,20 +256,7 @@ fn jobs_are_the_profiles_and_platforms_of_both_sides() {
     let mut scenario = scenarios().remove(0);
     scenario.platforms = vec![Platform::LinuxX86_64];
     let scenarios = [scenario];
-    assert_eq!(
-        matrix(Profile::ALL, Platform::LinuxX86_64).jobs(&scenarios).len(),
-        2
-    );
-    assert_eq!(
-        matrix(&[Profile::Release], Platform::LinuxX86_64)
-            .jobs(&scenarios)
-            .len(),
-        1
-    );
-    assert_eq!(
-        matrix(Profile::ALL, Platform::WindowsX86_64)
-            .jobs(&scenarios)
-            .len(),
-        0
-    );
+    assert_eq!(matrix(Profile::ALL, Platform::LinuxX86_64).jobs(&scenarios).len(), 2);
+    assert_eq!(matrix(&[Profile::Release], Platform::LinuxX86_64).jobs(&scenarios).len(), 1);
+    assert_eq!(matrix(Profile::ALL, Platform::WindowsX86_64).jobs(&scenarios).len(), 0);
 }

@@ -8,10 +8,7 @@ use relib_harness::probe::{Leak, Probe, Tolerance};
 use rusty_fork::rusty_fork_test;
 
 fn soon() -> Tolerance {
-    Tolerance {
-        grace: Duration::from_millis(100),
-        ..Tolerance::default()
-    }
+    Tolerance { grace: Duration::from_millis(100), ..Tolerance::default() }
 }
 
 fn leaks(before: &Probe) -> Vec<Leak> {

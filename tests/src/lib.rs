@@ -15,6 +15,7 @@ use relib_harness::snapshot::Snapshots;
 use relib_harness::{Failure, Feature, Fixtures, Platform, Profile, Run, Scenario};
 
 pub mod scenarios;
+pub mod support;
 
 pub use scenarios::SCENARIOS;
 
@@ -48,9 +49,7 @@ pub fn root() -> &'static Path {
 /// When the scenario does not end as accepted, or not as it declares.
 pub fn run_and_assert(runner: &str, id: &str) {
     let scenario = SCENARIOS.iter().find(|scenario| scenario.id == id);
-    let scenario = scenario
-        .unwrap_or_else(|| panic!("no scenario is called {id}"))
-        .info();
+    let scenario = scenario.unwrap_or_else(|| panic!("no scenario is called {id}")).info();
     let profile = Profile::current();
     if !scenario.profiles.contains(&profile) || !scenario.platforms.contains(&PLATFORM) {
         eprintln!("{id} does not run in the {profile} profile on {PLATFORM}");
@@ -104,18 +103,12 @@ pub fn assert_rows(feature: Feature, rows: &[&str]) {
     for row in rows {
         assert!(scenarios.contains(row), "{row} is no scenario of {feature}");
     }
-    assert_eq!(
-        rows.len(),
-        scenarios.len(),
-        "a scenario of {feature} has two #[test]s"
-    );
+    assert_eq!(rows.len(), scenarios.len(), "a scenario of {feature} has two #[test]s");
 }
 
 /// The scenarios of a feature.
 pub fn of(feature: Feature) -> impl Iterator<Item = &'static Scenario> {
-    SCENARIOS
-        .iter()
-        .filter(move |scenario| scenario.feature == feature)
+    SCENARIOS.iter().filter(move |scenario| scenario.feature == feature)
 }
 
 /// The name of the feature's files in `src/scenarios` and in `tests`.

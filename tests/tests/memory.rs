@@ -2,4 +2,5 @@
 
 relib_tests::scenario_tests! {
     feature: Memory;
+    leak_forget => "leak-forget",
 }

@@ -38,16 +38,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.check {
         let stale = wanted != readme;
         if stale {
-            eprintln!(
-                "the support table in {} is stale; run cargo xtask gen-support-table",
-                path.display()
-            );
+            eprintln!("the support table in {} is stale; run cargo xtask gen-support-table", path.display());
         }
-        return Ok(if stale || !gaps.is_empty() {
-            ExitCode::from(EXIT_FAILED)
-        } else {
-            ExitCode::SUCCESS
-        });
+        return Ok(if stale || !gaps.is_empty() { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS });
     }
     if wanted != readme {
         fs::write(&path, wanted).with_context(|| format!("cannot write {}", path.display()))?;

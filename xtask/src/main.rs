@@ -19,11 +19,7 @@ const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    about = "The tasks of this repository"
-)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The tasks of this repository")]
 struct Cli {
     #[command(subcommand)]
     task: Task,

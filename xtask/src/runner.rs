@@ -26,9 +26,7 @@ impl Places {
     /// The root of the workspace: the parent of xtask's own folder unless told otherwise.
     pub fn root(&self) -> PathBuf {
         let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-        self.root
-            .clone()
-            .unwrap_or_else(|| own.parent().unwrap_or(own).to_owned())
+        self.root.clone().unwrap_or_else(|| own.parent().unwrap_or(own).to_owned())
     }
 
     /// Builds the runner executable for this profile.
@@ -55,11 +53,7 @@ impl Places {
         eprintln!("building fixtures ({profile})");
         let manifest = Fixtures::manifest_path(&root, profile);
         Fixtures::build(&root, profile)?.save(&manifest)?;
-        Ok(Runner {
-            executable,
-            manifest,
-            root,
-        })
+        Ok(Runner { executable, manifest, root })
     }
 }
 
@@ -71,11 +65,7 @@ pub fn list(executable: &Path, with_self_tests: bool) -> Result<Vec<ScenarioInfo
         .with_context(|| format!("cannot run {}", executable.display()))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "{} list ended with {}: {stderr}",
-            executable.display(),
-            output.status
-        );
+        bail!("{} list ended with {}: {stderr}", executable.display(), output.status);
     }
     let mut scenarios: Vec<ScenarioInfo> = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("the list of {} is not understood", executable.display()))?;

@@ -102,17 +102,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         .collect::<Result<_>>()?;
 
     let root = arguments.places.root();
-    let matrix = Matrix {
-        runners,
-        platform,
-        snapshots: Snapshots::new(&root, platform),
-        bless: arguments.bless,
-    };
+    let matrix =
+        Matrix { runners, platform, snapshots: Snapshots::new(&root, platform), bless: arguments.bless };
     let jobs = matrix.jobs(&scenarios);
-    let parallel = arguments
-        .jobs
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
+    let parallel =
+        arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let progress = progress_bar(jobs.len());
     let results = matrix.run(&jobs, parallel, &|result| {
         progress.set_message(result.scenario.id.clone());
@@ -120,22 +114,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     });
     progress.finish_and_clear();
 
-    let summary = Summary {
-        platform,
-        snapshots: &matrix.snapshots,
-        root: &root,
-        results: &results,
-    };
+    let summary = Summary { platform, snapshots: &matrix.snapshots, root: &root, results: &results };
     match arguments.format {
         Format::Human => report::human::print(&summary)?,
         Format::Json => report::json::print(&summary)?,
         Format::Junit => report::junit::print(&summary)?,
     }
-    Ok(if summary.failed() == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_FAILED)
-    })
+    Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
 }
 
 fn filtered(scenarios: &[ScenarioInfo], filter: Option<&str>) -> Vec<ScenarioInfo> {

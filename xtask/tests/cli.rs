@@ -39,21 +39,13 @@ fn self_test_runner() -> &'static Path {
             .package("relib_harness")
             .bin("relib-selftest-runner");
         let artefacts = relib_harness::cargo::run(build).unwrap();
-        artefacts
-            .into_iter()
-            .find_map(|artefact| artefact.executable)
-            .unwrap()
+        artefacts.into_iter().find_map(|artefact| artefact.executable).unwrap()
     })
 }
 
 fn test_matrix(root: &Path, arguments: &[&str]) -> Output {
     let mut command = xtask();
-    command
-        .arg("test-matrix")
-        .arg("--root")
-        .arg(root)
-        .arg("--runner")
-        .arg(self_test_runner());
+    command.arg("test-matrix").arg("--root").arg(root).arg("--runner").arg(self_test_runner());
     run(command.arg("--self-tests").args(arguments))
 }
 
@@ -63,14 +55,7 @@ fn help_names_the_tasks_and_hides_what_is_for_tests() {
     assert_eq!(help.code, Some(0));
     assert!(help.stdout.contains("test-matrix") && help.stdout.contains("gen-support-table"));
     let help = run(xtask().args(["test-matrix", "--help"]));
-    for option in [
-        "--filter",
-        "--profile",
-        "--platform",
-        "--jobs",
-        "--bless",
-        "--format",
-    ] {
+    for option in ["--filter", "--profile", "--platform", "--jobs", "--bless", "--format"] {
         assert!(help.stdout.contains(option), "{option}");
     }
     assert!(!help.stdout.contains("--runner"));
@@ -81,20 +66,13 @@ fn a_filter_that_matches_nothing_says_so() {
     let root = tempfile::tempdir().unwrap();
     let output = test_matrix(root.path(), &["--filter", "no-such-thing"]);
     assert_eq!(output.code, Some(2));
-    assert!(
-        output.stderr.contains("nothing matched --filter no-such-thing"),
-        "{}",
-        output.stderr
-    );
+    assert!(output.stderr.contains("nothing matched --filter no-such-thing"), "{}", output.stderr);
     assert_eq!(output.stdout, "");
 }
 
 #[test]
 fn an_unknown_format_is_refused() {
-    assert_eq!(
-        run(xtask().args(["test-matrix", "--format", "yaml"])).code,
-        Some(2)
-    );
+    assert_eq!(run(xtask().args(["test-matrix", "--format", "yaml"])).code, Some(2));
 }
 
 #[test]
@@ -109,90 +87,48 @@ fn new_then_blessed_then_same_then_changed() {
     let output = test_matrix(root.path(), &[&arguments[..], &["--bless"]].concat());
     assert_eq!(output.code, Some(0), "{}", output.stdout);
     let output = test_matrix(root.path(), &arguments);
-    assert_eq!(
-        (output.code, output.stdout.lines().last()),
-        (Some(0), Some("2 passed, 0 failed"))
-    );
+    assert_eq!((output.code, output.stdout.lines().last()), (Some(0), Some("2 passed, 0 failed")));
 
     let snapshots = Snapshots::new(root.path(), Platform::LinuxX86_64);
-    snapshots
-        .bless(Profile::Debug, "self-clean", "outcome: ok\nsum: 4\n")
-        .unwrap();
+    snapshots.bless(Profile::Debug, "self-clean", "outcome: ok\nsum: 4\n").unwrap();
     let output = test_matrix(root.path(), &arguments);
     assert_eq!(output.code, Some(1));
-    assert!(
-        output.stdout.contains("  - sum: 4\n  + sum: 3\n"),
-        "{}",
-        output.stdout
-    );
-    assert!(
-        output
-            .stdout
-            .contains("snapshots/linux-x86_64/debug/self-clean.snap"),
-        "{}",
-        output.stdout
-    );
+    assert!(output.stdout.contains("  - sum: 4\n  + sum: 3\n"), "{}", output.stdout);
+    assert!(output.stdout.contains("snapshots/linux-x86_64/debug/self-clean.snap"), "{}", output.stdout);
     assert_eq!(output.stdout.lines().last(), Some("1 passed, 1 failed"));
 }
 
 #[test]
 fn a_failure_is_not_blessed_unless_it_is_declared() {
     let root = tempfile::tempdir().unwrap();
-    let output = test_matrix(
-        root.path(),
-        &["--filter", "self-segfaults", "--profile", "debug", "--bless"],
-    );
+    let output = test_matrix(root.path(), &["--filter", "self-segfaults", "--profile", "debug", "--bless"]);
     assert_eq!(output.code, Some(1));
     assert!(output.stdout.contains("signal (unexpected)"), "{}", output.stdout);
-    assert!(
-        output.stdout.contains("it ended as signal; mend it"),
-        "{}",
-        output.stdout
-    );
+    assert!(output.stdout.contains("it ended as signal; mend it"), "{}", output.stdout);
 
-    let output = test_matrix(
-        root.path(),
-        &["--filter", "self-limited", "--profile", "debug", "--bless"],
-    );
-    assert_eq!(
-        (output.code, output.stdout.lines().last()),
-        (Some(0), Some("1 passed, 0 failed"))
-    );
+    let output = test_matrix(root.path(), &["--filter", "self-limited", "--profile", "debug", "--bless"]);
+    assert_eq!((output.code, output.stdout.lines().last()), (Some(0), Some("1 passed, 0 failed")));
 }
 
 #[test]
 fn json_is_the_only_thing_on_standard_output() {
     let root = tempfile::tempdir().unwrap();
-    let output = test_matrix(
-        root.path(),
-        &["--filter", "self-aborts", "--profile", "all", "--format", "json"],
-    );
+    let output =
+        test_matrix(root.path(), &["--filter", "self-aborts", "--profile", "all", "--format", "json"]);
     assert_eq!(output.code, Some(1));
     let document: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!((&document["passed"], &document["failed"]), (&0.into(), &4.into()));
     assert_eq!(document["results"][0]["id"], "self-aborts");
     assert_eq!(document["results"][0]["class"], "abort");
-    assert_eq!(
-        document["results"][0]["outcome"]["ending"]["message"],
-        "some line\nthe reason why"
-    );
+    assert_eq!(document["results"][0]["outcome"]["ending"]["message"], "some line\nthe reason why");
     assert_eq!(document["results"][1]["profile"], "release");
 }
 
 #[test]
 fn junit_has_a_case_for_each_result() {
     let root = tempfile::tempdir().unwrap();
-    let output = test_matrix(
-        root.path(),
-        &[
-            "--filter",
-            "self-fails",
-            "--profile",
-            "debug",
-            "--format",
-            "junit",
-        ],
-    );
+    let output =
+        test_matrix(root.path(), &["--filter", "self-fails", "--profile", "debug", "--format", "junit"]);
     assert_eq!(output.code, Some(1));
     let report = quick_junit::Report::deserialize_from_str(&output.stdout).unwrap();
     assert_eq!(report.test_suites[0].name.as_str(), "linux-x86_64/debug");
@@ -204,17 +140,9 @@ fn junit_has_a_case_for_each_result() {
 fn scenarios_of_the_harness_are_not_in_the_matrix() {
     let root = tempfile::tempdir().unwrap();
     let mut command = xtask();
-    command
-        .arg("test-matrix")
-        .arg("--root")
-        .arg(root.path())
-        .arg("--runner")
-        .arg(self_test_runner());
+    command.arg("test-matrix").arg("--root").arg(root.path()).arg("--runner").arg(self_test_runner());
     let output = run(&mut command);
-    assert_eq!(
-        (output.code, output.stdout.as_str()),
-        (Some(0), "0 passed, 0 failed\n")
-    );
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "0 passed, 0 failed\n"));
 }
 
 /// A root with a README, two scenarios and an accepted outcome for the first.
@@ -232,31 +160,20 @@ fn table_root() -> (tempfile::TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let list = root.path().join("scenarios.json");
     fs::write(&list, serde_json::to_vec(&scenarios).unwrap()).unwrap();
-    fs::write(
-        root.path().join("README.md"),
-        format!("# relib\n\n{START}\n{END}\n\nmore\n"),
-    )
-    .unwrap();
+    fs::write(root.path().join("README.md"), format!("# relib\n\n{START}\n{END}\n\nmore\n")).unwrap();
     accept(root.path(), "leak-forget");
     (root, list)
 }
 
 fn accept(root: &Path, id: &str) {
     for &profile in Profile::ALL {
-        Snapshots::new(root, Platform::LinuxX86_64)
-            .bless(profile, id, "outcome: ok\n")
-            .unwrap();
+        Snapshots::new(root, Platform::LinuxX86_64).bless(profile, id, "outcome: ok\n").unwrap();
     }
 }
 
 fn gen_support_table(root: &Path, list: &Path, arguments: &[&str]) -> Output {
     let mut command = xtask();
-    command
-        .arg("gen-support-table")
-        .arg("--root")
-        .arg(root)
-        .arg("--scenarios")
-        .arg(list);
+    command.arg("gen-support-table").arg("--root").arg(root).arg("--scenarios").arg(list);
     run(command.args(arguments))
 }
 
@@ -266,13 +183,7 @@ fn the_table_is_stale_until_it_is_generated() {
     accept(root.path(), "panic-main");
     let output = gen_support_table(root.path(), &list, &["--check"]);
     assert_eq!(output.code, Some(1));
-    assert!(
-        output
-            .stderr
-            .contains("is stale; run cargo xtask gen-support-table"),
-        "{}",
-        output.stderr
-    );
+    assert!(output.stderr.contains("is stale; run cargo xtask gen-support-table"), "{}", output.stderr);
 
     assert_eq!(gen_support_table(root.path(), &list, &[]).code, Some(0));
     let readme = fs::read_to_string(root.path().join("README.md")).unwrap();
@@ -291,9 +202,7 @@ fn a_scenario_without_a_snapshot_fails_the_check() {
     let output = gen_support_table(root.path(), &list, &["--check"]);
     assert_eq!(output.code, Some(1));
     assert!(
-        output
-            .stderr
-            .contains("debug/panic-main.snap; run cargo xtask test-matrix --bless"),
+        output.stderr.contains("debug/panic-main.snap; run cargo xtask test-matrix --bless"),
         "{}",
         output.stderr
     );
@@ -306,16 +215,6 @@ fn a_readme_without_markers_is_an_error_with_its_cause() {
     fs::write(root.path().join("README.md"), "# relib\n").unwrap();
     let output = gen_support_table(root.path(), &list, &[]);
     assert_eq!(output.code, Some(1));
-    assert!(
-        output.stderr.starts_with("error: cannot put the table into"),
-        "{}",
-        output.stderr
-    );
-    assert!(
-        output
-            .stderr
-            .contains("caused by: the support table needs the lines"),
-        "{}",
-        output.stderr
-    );
+    assert!(output.stderr.starts_with("error: cannot put the table into"), "{}", output.stderr);
+    assert!(output.stderr.contains("caused by: the support table needs the lines"), "{}", output.stderr);
 }

@@ -54,15 +54,9 @@ fn clean_busy(run: &mut Run) -> Result<(), Failure> {
     for round in 0..20 {
         let path = run.temp_dir().join(round.to_string());
         let file = std::fs::File::create(&path)?;
-        let threads: Vec<_> = (0..4)
-            .map(|_| thread::spawn(|| vec![1_u8; 3 << 20].len()))
-            .collect();
+        let threads: Vec<_> = (0..4).map(|_| thread::spawn(|| vec![1_u8; 3 << 20].len())).collect();
         for thread in threads {
-            run.check_eq(
-                "length",
-                thread.join().map_err(|_| Failure::new("the thread panicked"))?,
-                3 << 20,
-            )?;
+            run.check_eq("length", thread.join().map_err(|_| Failure::new("the thread panicked"))?, 3 << 20)?;
         }
         drop(file);
         std::fs::remove_file(path)?;
@@ -142,10 +136,7 @@ fn eats_memory(run: &mut Run) -> Result<(), Failure> {
     for _ in 0..64 {
         eaten.push(std::hint::black_box(vec![1_u8; 32 << 20]));
     }
-    run.check(
-        eaten.is_empty(),
-        "2 GiB should not fit into 512 MiB of address space",
-    )
+    run.check(eaten.is_empty(), "2 GiB should not fit into 512 MiB of address space")
 }
 
 /// What these scenarios leak never goes, so there is nothing to wait for.
@@ -212,14 +203,7 @@ fn missing_fixture(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn prints_paths(run: &mut Run) -> Result<(), Failure> {
-    run.observe(
-        "temp",
-        run.temp_dir()
-            .join("relib-17")
-            .join("libx.so")
-            .display()
-            .to_string(),
-    );
+    run.observe("temp", run.temp_dir().join("relib-17").join("libx.so").display().to_string());
     run.observe("scratch", run.scratch_dir().join("x").display().to_string());
     run.observe("address", format!("{:p}", &raw const *run));
     run.observe("source", concat!(env!("CARGO_MANIFEST_DIR"), "/src"));

@@ -50,10 +50,7 @@ pub fn mappings() -> io::Result<(BTreeSet<PathBuf>, usize)> {
     let maps = fs::read("/proc/self/maps")?;
     let maps = String::from_utf8_lossy(&maps);
     // address, permissions, offset, device, inode, path: the path is the rest of the line and may hold spaces.
-    let files = maps
-        .lines()
-        .filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])))
-        .collect();
+    let files = maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..]))).collect();
     Ok((files, maps.lines().count()))
 }
 
@@ -86,13 +83,7 @@ pub fn memory() -> io::Result<(u64, u64)> {
     let status = fs::read_to_string("/proc/self/status")?;
     let resident = status
         .lines()
-        .find_map(|line| {
-            line.strip_prefix("VmRSS:")?
-                .trim()
-                .strip_suffix(" kB")?
-                .parse::<u64>()
-                .ok()
-        })
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/status holds no VmRSS"))?;
     drop(status);
     // SAFETY: takes no arguments and returns a struct of numbers; glibc locks each arena while it reads it.

@@ -73,12 +73,7 @@ pub struct Tolerance {
 
 impl Default for Tolerance {
     fn default() -> Tolerance {
-        Tolerance {
-            heap: 64 << 10,
-            resident: 8 << 20,
-            mappings: 64,
-            grace: GRACE,
-        }
+        Tolerance { heap: 64 << 10, resident: 8 << 20, mappings: 64, grace: GRACE }
     }
 }
 
@@ -210,10 +205,7 @@ impl Probe {
                 .map(|(_, name)| name.clone())
                 .collect();
             names.sort();
-            leaks.push(Leak::Threads {
-                count: after.threads.len() - self.threads.len(),
-                names,
-            });
+            leaks.push(Leak::Threads { count: after.threads.len() - self.threads.len(), names });
         }
         leaks.extend(self.descriptor_leaks(after));
         leaks.extend(
@@ -240,12 +232,8 @@ impl Probe {
         }
         for (directory, names) in &after.directories {
             let before = self.directories.get(directory);
-            let new = names
-                .iter()
-                .filter(|name| !before.is_some_and(|before| before.contains(*name)));
-            leaks.extend(new.map(|name| Leak::Entry {
-                path: directory.join(name),
-            }));
+            let new = names.iter().filter(|name| !before.is_some_and(|before| before.contains(*name)));
+            leaks.extend(new.map(|name| Leak::Entry { path: directory.join(name) }));
         }
         leaks
     }
@@ -290,9 +278,9 @@ impl Probe {
 /// The names in a directory; a directory that is not there has none.
 fn entries(directory: &Path) -> io::Result<BTreeSet<String>> {
     match std::fs::read_dir(directory) {
-        Ok(entries) => entries
-            .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-            .collect(),
+        Ok(entries) => {
+            entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect()
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
         Err(error) => Err(error),
     }
@@ -305,10 +293,7 @@ mod tests {
     fn empty() -> Probe {
         Probe {
             threads: BTreeMap::from([(1, "main".to_owned())]),
-            descriptors: vec![Descriptor {
-                number: 0,
-                target: "/dev/null".into(),
-            }],
+            descriptors: vec![Descriptor { number: 0, target: "/dev/null".into() }],
             mapped_files: BTreeSet::new(),
             mappings: 10,
             free_pthread_keys: 1000,
@@ -320,36 +305,19 @@ mod tests {
 
     #[test]
     fn amounts_within_the_tolerance_are_no_leaks() {
-        let after = Probe {
-            heap: 60 << 10,
-            resident: 8 << 20,
-            mappings: 70,
-            ..empty()
-        };
+        let after = Probe { heap: 60 << 10, resident: 8 << 20, mappings: 70, ..empty() };
         assert_eq!(empty().leaks_since(&after, &Tolerance::default()), []);
     }
 
     #[test]
     fn a_reopened_descriptor_is_no_leak_and_a_second_one_is() {
-        let null = |number| Descriptor {
-            number,
-            target: "/dev/null".into(),
-        };
-        let reopened = Probe {
-            descriptors: vec![null(7)],
-            ..empty()
-        };
+        let null = |number| Descriptor { number, target: "/dev/null".into() };
+        let reopened = Probe { descriptors: vec![null(7)], ..empty() };
         assert_eq!(empty().leaks_since(&reopened, &Tolerance::default()), []);
-        let twice = Probe {
-            descriptors: vec![null(0), null(1)],
-            ..empty()
-        };
+        let twice = Probe { descriptors: vec![null(0), null(1)], ..empty() };
         assert_eq!(
             empty().leaks_since(&twice, &Tolerance::default()),
-            [Leak::Descriptor {
-                kind: "file".into(),
-                target: "/dev/null".into()
-            }]
+            [Leak::Descriptor { kind: "file".into(), target: "/dev/null".into() }]
         );
     }
 
@@ -358,14 +326,8 @@ mod tests {
         let after = Probe {
             threads: BTreeMap::from([(1, "main".to_owned()), (2, "worker".to_owned())]),
             descriptors: vec![
-                Descriptor {
-                    number: 0,
-                    target: "/dev/null".into(),
-                },
-                Descriptor {
-                    number: 1,
-                    target: "socket:[5]".into(),
-                },
+                Descriptor { number: 0, target: "/dev/null".into() },
+                Descriptor { number: 1, target: "socket:[5]".into() },
             ],
             mapped_files: BTreeSet::from([PathBuf::from("/lib/x.so")]),
             mappings: 100,
@@ -374,11 +336,8 @@ mod tests {
             heap: 1 << 20,
             directories: BTreeMap::from([(PathBuf::from("/d"), BTreeSet::from(["f".to_owned()]))]),
         };
-        let leaks: Vec<String> = empty()
-            .leaks_since(&after, &Tolerance::default())
-            .iter()
-            .map(Leak::to_string)
-            .collect();
+        let leaks: Vec<String> =
+            empty().leaks_since(&after, &Tolerance::default()).iter().map(Leak::to_string).collect();
         assert_eq!(
             leaks,
             [

@@ -64,12 +64,10 @@ pub fn run(mut command: Command, limits: &Limits) -> io::Result<End> {
 /// Waits for the end of the process without reaping it; `Some(limit)` when it had to be killed at the limit.
 fn watch(child: &mut Child, group: Pid, limit: Option<Duration>) -> io::Result<Option<Duration>> {
     let (sender, ended) = mpsc::channel();
-    thread::Builder::new()
-        .name("scenario-waiter".into())
-        .spawn(move || {
-            // The receiver lives until this was received, unless the harness is going down.
-            let _ = sender.send(wait_without_reaping(group));
-        })?;
+    thread::Builder::new().name("scenario-waiter".into()).spawn(move || {
+        // The receiver lives until this was received, unless the harness is going down.
+        let _ = sender.send(wait_without_reaping(group));
+    })?;
     let Some(limit) = limit else {
         ended.recv().map_err(io::Error::other)??;
         return Ok(None);
@@ -163,10 +161,7 @@ mod tests {
 
     #[test]
     fn stat_lines_with_odd_names_are_understood() {
-        assert_eq!(
-            parse_stat("17 (a) b (c)) S 1 42 42 0"),
-            Some(("a) b (c)", 'S', 42))
-        );
+        assert_eq!(parse_stat("17 (a) b (c)) S 1 42 42 0"), Some(("a) b (c)", 'S', 42)));
         assert_eq!(parse_stat("garbage"), None);
     }
 

@@ -76,11 +76,7 @@ struct End {
 pub fn run(runner: &Runner, scenario: &ScenarioInfo) -> Finished {
     let start = Instant::now();
     match try_run(runner, scenario) {
-        Ok((outcome, stderr)) => Finished {
-            outcome,
-            stderr,
-            took: start.elapsed(),
-        },
+        Ok((outcome, stderr)) => Finished { outcome, stderr, took: start.elapsed() },
         Err(error) => Finished {
             outcome: Outcome::not_run(format!("cannot run {}: {error}", runner.executable.display())),
             stderr: String::new(),
@@ -133,10 +129,7 @@ fn classify(end: End, report: Report, stderr: &str, left: &[String]) -> Outcome 
         (Exit::Code(0), Some(ending)) => ending,
         (Exit::Code(code), _) => Ending::Exited { code, stderr },
     };
-    let survivors = end
-        .survivors
-        .iter()
-        .map(|name| format!("process left behind: {name}"));
+    let survivors = end.survivors.iter().map(|name| format!("process left behind: {name}"));
     let files = left.iter().map(|name| format!("file left behind: {name}"));
     let mut remains: Vec<String> = survivors.chain(files).collect();
     let ending = match ending {
@@ -147,10 +140,7 @@ fn classify(end: End, report: Report, stderr: &str, left: &[String]) -> Outcome 
         }
         other => other,
     };
-    Outcome {
-        ending,
-        observations: report.observations,
-    }
+    Outcome { ending, observations: report.observations }
 }
 
 /// The directory of one process.
@@ -205,10 +195,7 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
     let entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
     let mut names: Vec<OsString> = entries.iter().map(fs::DirEntry::file_name).collect();
     names.sort();
-    Ok(names
-        .iter()
-        .map(|name: &OsString| OsStr::to_string_lossy(name).into_owned())
-        .collect())
+    Ok(names.iter().map(|name: &OsString| OsStr::to_string_lossy(name).into_owned()).collect())
 }
 
 #[cfg(test)]
@@ -216,21 +203,8 @@ mod tests {
     use super::*;
 
     fn class(exit: Exit, ending: Option<Ending>, left: &[String]) -> &'static str {
-        let report = Report {
-            observations: Vec::new(),
-            ending,
-        };
-        classify(
-            End {
-                exit,
-                survivors: Vec::new(),
-            },
-            report,
-            "why",
-            left,
-        )
-        .ending
-        .class()
+        let report = Report { observations: Vec::new(), ending };
+        classify(End { exit, survivors: Vec::new() }, report, "why", left).ending.class()
     }
 
     #[test]
@@ -238,23 +212,15 @@ mod tests {
         assert_eq!(class(Exit::Code(0), Some(Ending::Ok), &[]), "ok");
         assert_eq!(class(Exit::Code(0), None, &[]), "exited");
         assert_eq!(class(Exit::Code(1), Some(Ending::Ok), &[]), "exited");
-        assert_eq!(
-            class(Exit::Signal("SIGSEGV".into()), Some(Ending::Ok), &[]),
-            "signal"
-        );
+        assert_eq!(class(Exit::Signal("SIGSEGV".into()), Some(Ending::Ok), &[]), "signal");
         assert_eq!(class(Exit::Signal("SIGABRT".into()), None, &[]), "abort");
-        assert_eq!(
-            class(Exit::Timeout(Duration::ZERO), Some(Ending::Ok), &[]),
-            "timeout"
-        );
+        assert_eq!(class(Exit::Timeout(Duration::ZERO), Some(Ending::Ok), &[]), "timeout");
     }
 
     #[test]
     fn what_is_left_spoils_only_what_was_ok() {
         let left = ["relib-x".to_owned()];
-        let failed = Ending::Failed {
-            message: String::new(),
-        };
+        let failed = Ending::Failed { message: String::new() };
         assert_eq!(class(Exit::Code(0), Some(Ending::Ok), &left), "leak");
         assert_eq!(class(Exit::Code(0), Some(failed), &left), "failed");
     }

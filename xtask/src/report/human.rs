@@ -27,9 +27,7 @@ pub fn print(summary: &Summary<'_>) -> Result<()> {
         text.push('\n');
     }
     let _ = writeln!(text, "{} passed, {} failed", summary.passed(), summary.failed());
-    stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to standard output")
+    stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
 fn table(summary: &Summary<'_>, coloured: bool) -> Table {
@@ -51,11 +49,7 @@ fn table(summary: &Summary<'_>, coloured: bool) -> Table {
         let mut row = vec![Cell::new(scenario.feature.id()), Cell::new(&scenario.id)];
         row.extend(Profile::ALL.iter().map(|&profile| {
             let of = |result: &&JobResult| result.scenario.id == scenario.id && result.profile == profile;
-            summary
-                .results
-                .iter()
-                .find(of)
-                .map_or_else(|| Cell::new("-"), outcome)
+            summary.results.iter().find(of).map_or_else(|| Cell::new("-"), outcome)
         }));
         table.add_row(row);
     }

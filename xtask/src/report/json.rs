@@ -65,7 +65,5 @@ pub fn print(summary: &Summary<'_>) -> Result<()> {
     };
     let mut json = serde_json::to_string_pretty(&document).context("cannot make JSON of the results")?;
     json.push('\n');
-    stdout()
-        .write_all(json.as_bytes())
-        .context("cannot write to standard output")
+    stdout().write_all(json.as_bytes()).context("cannot write to standard output")
 }

@@ -13,11 +13,8 @@ use super::Summary;
 pub fn print(summary: &Summary<'_>) -> Result<()> {
     let mut report = Report::new("relib");
     for &profile in Profile::ALL {
-        let results: Vec<&JobResult> = summary
-            .results
-            .iter()
-            .filter(|result| result.profile == profile)
-            .collect();
+        let results: Vec<&JobResult> =
+            summary.results.iter().filter(|result| result.profile == profile).collect();
         if results.is_empty() {
             continue;
         }
@@ -26,9 +23,7 @@ pub fn print(summary: &Summary<'_>) -> Result<()> {
         suite.add_test_cases(results.into_iter().map(|result| case(summary, result)));
         report.add_test_suite(suite);
     }
-    report
-        .serialize(stdout())
-        .context("cannot write JUnit XML to standard output")
+    report.serialize(stdout()).context("cannot write JUnit XML to standard output")
 }
 
 fn case(summary: &Summary<'_>, result: &JobResult) -> TestCase {
@@ -49,8 +44,7 @@ fn case(summary: &Summary<'_>, result: &JobResult) -> TestCase {
         }
     };
     let mut case = TestCase::new(result.scenario.id.as_str(), status);
-    case.set_classname(result.scenario.feature.id())
-        .set_time(result.finished.took);
+    case.set_classname(result.scenario.feature.id()).set_time(result.finished.took);
     if !result.finished.stderr.is_empty() {
         case.set_system_err(result.finished.stderr.as_str());
     }

@@ -32,9 +32,7 @@ impl Summary<'_> {
     /// The snapshot of a result, relative to the root.
     fn snapshot(&self, result: &JobResult) -> PathBuf {
         let path = self.snapshots.path(result.profile, &result.scenario.id);
-        path.strip_prefix(self.root)
-            .map(Path::to_path_buf)
-            .unwrap_or(path)
+        path.strip_prefix(self.root).map(Path::to_path_buf).unwrap_or(path)
     }
 
     /// Why a result did not pass, in one sentence that says what to do; `None` when it passed.
@@ -54,14 +52,8 @@ impl Summary<'_> {
         }
         let path = self.snapshot(result);
         Some(match result.verdict {
-            Verdict::New => format!(
-                "nothing is accepted in {} yet; accept it with --bless",
-                path.display()
-            ),
-            _ => format!(
-                "it differs from {}; mend it, or accept it with --bless",
-                path.display()
-            ),
+            Verdict::New => format!("nothing is accepted in {} yet; accept it with --bless", path.display()),
+            _ => format!("it differs from {}; mend it, or accept it with --bless", path.display()),
         })
     }
 }
