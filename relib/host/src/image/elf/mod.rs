@@ -1,0 +1,99 @@
+//! Verification of ELF shared objects, as strict as glibc's dynamic loader is trusting.
+//!
+//! A shared object describes itself twice: to the dynamic loader by program headers and the dynamic section
+//! (ELF gABI, "Program Loading and Dynamic Linking"), and to tools by section headers (gABI, "Sections"). glibc reads
+//! the first description only and believes it (`elf/dl-load.c`, `elf/get-dynamic-info.h`, `elf/dl-reloc.c`). Here both
+//! are read and must agree to the byte, so that a fault in either one is found. The contents that the loader
+//! interprets (symbols, hash tables, versions, relocations) are then checked entry by entry.
+
+mod dynamic;
+mod hash;
+mod header;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64.rs"]
+mod machine;
+mod notes;
+mod ranges;
+mod relocations;
+mod sections;
+mod segments;
+mod symbols;
+mod versions;
+
+use std::ops::Range;
+
+use object::LittleEndian as LE;
+use object::read::ReadRef;
+
+use super::error::{Result, check};
+use super::source::Source;
+use super::{ImageFile, Metadata};
+
+use dynamic::Dynamic;
+use header::Header;
+use relocations::Relocations;
+use sections::{Section, Sections};
+use segments::Segments;
+use symbols::Symbols;
+
+/// Upper bound of virtual addresses: no library comes near, and below it sums of a few addresses cannot overflow.
+const MAX_VADDR: u64 = 1 << 32;
+
+/// Verifies an ELF shared object; see [`inspect`](super::inspect).
+pub(super) fn inspect<'data, R: ReadRef<'data>>(
+    source: &Source<'data, R>,
+    export_prefix: &str,
+) -> Result<ImageFile> {
+    let header = Header::read(source)?;
+    let sections = Sections::read(source, &header)?;
+    let segments = Segments::read(source, &header, &sections)?;
+    header.check_entry(&sections)?;
+    notes::check(source, &sections)?;
+
+    let dynamic = Dynamic::read(source, &sections)?;
+    let symbols = Symbols::read(source, &sections)?;
+    let dependencies = dynamic.check(&sections, &symbols)?;
+    hash::check(source, &sections, &symbols)?;
+    versions::check(source, &sections, &symbols, &dependencies)?;
+    let relocations = Relocations::check(source, &sections, &dynamic, &symbols)?;
+
+    Ok(ImageFile {
+        span: segments.span(),
+        exec: segments.executable(),
+        writable: segments.writable(),
+        relro: segments.relro(),
+        tls: sections.tls_template(),
+        import_slots: relocations.import_slots,
+        exports: symbols.exports(export_prefix)?,
+        metadata: metadata(source, &sections)?,
+        import_tables: import_tables(&sections)?,
+        flags_1: dynamic.flags_1(),
+        unique_symbols: symbols.unique()?,
+        needed: dependencies,
+    })
+}
+
+/// The section with relib's import tables, which the dynamic loader relocates.
+fn import_tables(sections: &Sections<'_>) -> Result<Option<Range<u64>>> {
+    let Some(section) = sections.only_named(b".relibp")? else {
+        return Ok(None);
+    };
+    check!(
+        section.has(object::elf::SHF_ALLOC) && !section.is_nobits() && section.addr % 8 == 0,
+        "the section .relibp",
+        "it is not part of the image"
+    );
+    Ok(Some(section.range()))
+}
+
+/// Reads the section in which relib's macros leave their description of a module.
+fn metadata<'data, R: ReadRef<'data>>(
+    source: &Source<'data, R>,
+    sections: &Sections<'data>,
+) -> Result<Option<Metadata>> {
+    let Some(section) = sections.only_named(b".relib")? else {
+        return Ok(None);
+    };
+    let bytes = section.bytes(source)?.to_vec();
+    Ok(Some(Metadata { vaddr: section.addr, bytes }))
+}

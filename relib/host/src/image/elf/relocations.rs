@@ -1,0 +1,333 @@
+//! Relocations (gABI, "Relocation", with the x86-64 supplement; `elf_dynamic_do_Rela` and `elf_machine_rela` of
+//! glibc's `elf/do-rel.h` and `sysdeps/x86_64/dl-machine.h`).
+//!
+//! Relocations write to the image, so each must stay inside writable sections. They also make up the arrays of
+//! constructors and destructors, which are called without further checks.
+
+use std::ops::Range;
+
+use object::U64;
+use object::elf::{self, Rela64, Sym64};
+use object::read::ReadRef;
+
+use super::dynamic::Dynamic;
+use super::symbols::{Symbols, is_defined};
+use super::{LE, Section, Sections, Source, machine};
+use crate::image::ImportSlot;
+use crate::image::error::{ImageError, Result, check, malformed};
+
+const PART: &str = "the relocations";
+
+/// Size of an entry of DT_RELR, and of the word that it relocates.
+pub(super) const RELR_SIZE: u64 = WORD;
+const WORD: u64 = 8;
+
+/// What a relocation writes, whatever the processor calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing.
+    None,
+    /// Image base plus addend.
+    Relative,
+    /// Address of a symbol plus addend.
+    Symbolic,
+    /// Address of a symbol, in the global offset table.
+    GlobDat,
+    /// Address of a function, in the procedure linkage table.
+    JumpSlot,
+    /// What the function at image base plus addend returns.
+    IRelative,
+    /// Number of the image in which a thread-local is defined.
+    TlsModule,
+    /// Offset of a thread-local.
+    TlsOffset,
+    /// Function and argument that find a thread-local.
+    TlsDescriptor,
+}
+
+/// What the relocations of a verified file are good for.
+pub(super) struct Relocations {
+    /// Slots that hold addresses of imported symbols.
+    pub(super) import_slots: Vec<ImportSlot>,
+}
+
+impl Relocations {
+    /// Reads and checks all relocations.
+    pub(super) fn check<'data, R: ReadRef<'data>>(
+        source: &Source<'data, R>,
+        sections: &Sections<'data>,
+        dynamic: &Dynamic,
+        symbols: &Symbols<'data>,
+    ) -> Result<Self> {
+        let mut checker = Checker {
+            sections,
+            symbols,
+            image: 0..sections.image().last().map_or(0, Section::end),
+            arrays: CallArrays::new(sections)?,
+            written: Written::new(sections),
+            import_slots: Vec::new(),
+        };
+        let rela_address = dynamic.get(elf::DT_RELA);
+        for section in sections.of_kind(elf::SHT_RELA) {
+            let table: &[Rela64<LE>] = section.table(source)?;
+            if rela_address == Some(section.addr) {
+                check_relative_count(table, dynamic)?;
+            }
+            table.iter().try_for_each(|entry| checker.check_entry(entry))?;
+        }
+        if let Some(section) = sections.only(elf::SHT_RELR)? {
+            checker.check_relr(section.table(source)?, source)?;
+        }
+        checker.arrays.check_complete()?;
+        Ok(Self { import_slots: checker.import_slots })
+    }
+}
+
+/// Checks DT_RELACOUNT, the number of leading relative relocations: glibc applies them without looking at the type.
+fn check_relative_count(table: &[Rela64<LE>], dynamic: &Dynamic) -> Result<()> {
+    let Some(count) = dynamic.get(elf::DT_RELACOUNT) else {
+        return Ok(());
+    };
+    let kind = |entry: &Rela64<LE>| machine::relocation_kind(entry.r_type(LE, false));
+    let leading = table.iter().take_while(|entry| kind(entry) == Some(Kind::Relative)).count();
+    check!(
+        leading as u64 == count,
+        PART,
+        "DT_RELACOUNT is {count}, but {leading} relative relocations come first"
+    );
+    Ok(())
+}
+
+struct Checker<'a, 'data> {
+    sections: &'a Sections<'data>,
+    symbols: &'a Symbols<'data>,
+    image: Range<u64>,
+    arrays: CallArrays<'data>,
+    written: Written,
+    import_slots: Vec<ImportSlot>,
+}
+
+impl<'data> Checker<'_, 'data> {
+    fn check_entry(&mut self, entry: &Rela64<LE>) -> Result<()> {
+        let r_type = entry.r_type(LE, false);
+        let Some(kind) = machine::relocation_kind(r_type) else {
+            return Err(ImageError::Unsupported {
+                what: format!("relocation type {} at {:#x}", r_type.0, entry.r_offset.get(LE)),
+                advice: "compile everything with -fPIC and link it as a shared library",
+            });
+        };
+        let index = entry.r_sym(LE, false);
+        let symbol = self
+            .symbols
+            .get(index)
+            .ok_or_else(|| malformed(PART, format!("one refers to symbol {index}, which does not exist")))?;
+        if kind == Kind::None {
+            return Ok(());
+        }
+        self.check_target(kind, entry.r_offset.get(LE))?;
+        self.check_symbol(kind, index, symbol)?;
+        self.check_called(kind, entry, symbol)?;
+        self.collect_import(kind, entry, symbol)
+    }
+
+    /// Checks that the bytes written are inside a writable section and written once: a slot that another relocation
+    /// takes over leaves its own unrelocated.
+    fn check_target(&mut self, kind: Kind, target: u64) -> Result<()> {
+        let size = if kind == Kind::TlsDescriptor { 2 * WORD } else { WORD };
+        let writable = self.sections.data().contains(target, size);
+        check!(writable, PART, "one writes to {target:#x}, which is not in a writable section");
+        let packed = matches!(kind, Kind::Relative | Kind::Symbolic);
+        let aligned = target.is_multiple_of(WORD);
+        check!(aligned || packed, PART, "one writes to {target:#x}, which is not aligned");
+        let first = !aligned || self.written.insert(self.sections, target);
+        check!(first, PART, "two write to {target:#x}");
+        Ok(())
+    }
+
+    /// Checks that the symbol is of the kind that the relocation is for.
+    fn check_symbol(&self, kind: Kind, index: u32, symbol: &Sym64<LE>) -> Result<()> {
+        let is_tls = symbol.st_type() == elf::STT_TLS;
+        match kind {
+            Kind::TlsModule | Kind::TlsOffset | Kind::TlsDescriptor => {
+                let own = index == 0 || is_defined(symbol);
+                check!(
+                    index == 0 || is_tls,
+                    PART,
+                    "symbol {index} is used as a thread-local, which it is not"
+                );
+                let present = !own || self.sections.tls_template().is_some();
+                check!(present, PART, "one is for thread-local storage, of which there is none");
+            }
+            Kind::GlobDat | Kind::JumpSlot => {
+                check!(index != 0, PART, "an import has no symbol");
+                check!(!is_tls, PART, "symbol {index} is a thread-local, but used as an address");
+            }
+            Kind::Symbolic => {
+                check!(!is_tls, PART, "symbol {index} is a thread-local, but used as an address")
+            }
+            Kind::None | Kind::Relative | Kind::IRelative => {}
+        }
+        Ok(())
+    }
+
+    /// Checks what will be called while the file is loaded or unloaded.
+    fn check_called(&mut self, kind: Kind, entry: &Rela64<LE>, symbol: &Sym64<LE>) -> Result<()> {
+        let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
+        let callable = match kind {
+            Kind::Relative => {
+                let inside = addend <= self.image.end;
+                check!(inside, PART, "one makes a pointer to {addend:#x}, outside the image");
+                self.is_code(addend)
+            }
+            Kind::IRelative => {
+                check!(self.is_code(addend), PART, "one has a resolver at {addend:#x}, which is not code");
+                false
+            }
+            Kind::Symbolic if is_defined(symbol) => {
+                self.is_code(symbol.st_value.get(LE).wrapping_add(addend))
+            }
+            // glibc resolves a weak symbol that no library defines to zero, and would call that.
+            Kind::Symbolic => addend == 0 && symbol.st_bind() == elf::STB_GLOBAL,
+            _ => false,
+        };
+        self.arrays.record(target, callable)
+    }
+
+    fn is_code(&self, address: u64) -> bool {
+        self.sections.code().contains(address, 1)
+    }
+
+    /// Notes the slot if it is filled with the address of an imported symbol.
+    fn collect_import(&mut self, kind: Kind, entry: &Rela64<LE>, symbol: &Sym64<LE>) -> Result<()> {
+        let vaddr = entry.r_offset.get(LE);
+        let whole = kind == Kind::Symbolic && entry.r_addend.get(LE) == 0 && vaddr.is_multiple_of(WORD);
+        let is_slot = whole || matches!(kind, Kind::GlobDat | Kind::JumpSlot);
+        if is_slot && !is_defined(symbol) {
+            let name = self.symbols.text(symbol.st_name.get(LE).into())?;
+            self.import_slots.push(ImportSlot { name, vaddr });
+        }
+        Ok(())
+    }
+
+    /// Checks DT_RELR (gABI, "Relative Relocation Table"): an even word is the address of a word to relocate, an odd
+    /// one a bitmap of the 63 words that follow.
+    fn check_relr<R: ReadRef<'data>>(&mut self, table: &[U64<LE>], source: &Source<'data, R>) -> Result<()> {
+        let mut next = None;
+        for entry in table.iter().map(|entry| entry.get(LE)) {
+            if entry & 1 == 0 {
+                self.check_relative_word(entry, source)?;
+                next = entry.checked_add(WORD);
+                continue;
+            }
+            let base: u64 = next.ok_or_else(|| malformed(PART, "DT_RELR starts with a bitmap"))?;
+            for bit in (1..u64::from(u64::BITS)).filter(|bit| entry >> bit & 1 == 1) {
+                self.check_relative_word(base.saturating_add((bit - 1) * WORD), source)?;
+            }
+            next = base.checked_add(63 * WORD);
+        }
+        Ok(())
+    }
+
+    /// Checks the relocation of one word in place.
+    fn check_relative_word<R: ReadRef<'data>>(
+        &mut self,
+        target: u64,
+        source: &Source<'data, R>,
+    ) -> Result<()> {
+        self.check_target(Kind::Relative, target)?;
+        let callable = match self.arrays.initial_value(target, source)? {
+            Some(address) => self.is_code(address),
+            None => false,
+        };
+        self.arrays.record(target, callable)
+    }
+}
+
+/// The words that relocations write, one bit each.
+struct Written(Vec<u64>);
+
+impl Written {
+    fn new(sections: &Sections<'_>) -> Self {
+        // The set consists of sections that lie inside the file, so that a bit for each word is a small part of it.
+        let words = usize::try_from(sections.data().word_count()).unwrap_or(usize::MAX);
+        Self(vec![0; words / 64 + 1])
+    }
+
+    /// Adds the word at `target`, which is in `sections`. Returns whether it is new.
+    fn insert(&mut self, sections: &Sections<'_>, target: u64) -> bool {
+        let index = sections.data().word_index(target).and_then(|index| usize::try_from(index).ok());
+        let Some((slot, bit)) = index.and_then(|index| Some((self.0.get_mut(index / 64)?, index % 64)))
+        else {
+            return false;
+        };
+        let new = *slot >> bit & 1 == 0;
+        *slot |= 1 << bit;
+        new
+    }
+}
+
+/// The arrays of functions that glibc calls when it loads and unloads a library: each element must be written by
+/// exactly one relocation, which makes it the address of a function.
+struct CallArrays<'data> {
+    arrays: Vec<CallArray<'data>>,
+}
+
+struct CallArray<'data> {
+    section: Section<'data>,
+    written: Vec<bool>,
+}
+
+impl<'data> CallArrays<'data> {
+    fn new(sections: &Sections<'data>) -> Result<Self> {
+        let found = [sections.only(elf::SHT_INIT_ARRAY)?, sections.only(elf::SHT_FINI_ARRAY)?];
+        let arrays = found.into_iter().flatten().map(CallArray::new).collect::<Result<_>>()?;
+        Ok(Self { arrays })
+    }
+
+    /// Records a relocation of `target`, which makes it something that can be called or not.
+    fn record(&mut self, target: u64, callable: bool) -> Result<()> {
+        for CallArray { section, written } in &mut self.arrays {
+            if target >= section.end() || target.saturating_add(WORD) <= section.addr {
+                continue;
+            }
+            let distance = target.checked_sub(section.addr).filter(|distance| distance.is_multiple_of(WORD));
+            let slot = distance.and_then(|distance| written.get_mut(usize::try_from(distance / WORD).ok()?));
+            let slot = slot.ok_or_else(|| malformed(PART, format!("one overlaps elements of {section}")))?;
+            check!(callable, PART, "an element of {section} is not a function");
+            check!(!*slot, PART, "an element of {section} is written twice");
+            *slot = true;
+        }
+        Ok(())
+    }
+
+    /// What the file holds at `target`, if that is an element of an array.
+    fn initial_value<R: ReadRef<'data>>(
+        &self,
+        target: u64,
+        source: &Source<'data, R>,
+    ) -> Result<Option<u64>> {
+        let Some(array) = self.arrays.iter().find(|array| array.section.range().contains(&target)) else {
+            return Ok(None);
+        };
+        let words: &[U64<LE>] = array.section.table(source)?;
+        let index = usize::try_from((target - array.section.addr) / WORD).unwrap_or(usize::MAX);
+        Ok(words.get(index).map(|word| word.get(LE)))
+    }
+
+    fn check_complete(&self) -> Result<()> {
+        for CallArray { section, written } in &self.arrays {
+            check!(written.iter().all(|&slot| slot), PART, "an element of {section} is never relocated");
+        }
+        Ok(())
+    }
+}
+
+impl<'data> CallArray<'data> {
+    fn new(section: &Section<'data>) -> Result<Self> {
+        let whole =
+            section.size.is_multiple_of(WORD) && section.addr.is_multiple_of(WORD) && !section.is_nobits();
+        check!(whole, PART, "{section} is not an array of functions");
+        let count = usize::try_from(section.size / WORD).unwrap_or(usize::MAX);
+        Ok(Self { section: *section, written: vec![false; count] })
+    }
+}

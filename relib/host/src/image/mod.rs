@@ -1,0 +1,149 @@
+//! The file verifier: bytes in, verdict out, nothing mapped and nothing run.
+//!
+//! The dynamic loader of the operating system trusts the files it is given: one wrong byte in a program header or
+//! in the dynamic section makes it read, write or jump anywhere. [`inspect`] therefore checks everything that the
+//! loader is going to read, before the loader sees the file. What it learns on the way (import slots, exports,
+//! relib's metadata) is returned as an [`ImageFile`], so that the file is parsed once.
+//!
+//! `elf` knows ELF; a format is picked by the platform, because a platform loads one format only.
+
+#[cfg(not(windows))]
+mod elf;
+mod error;
+mod source;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
+
+use std::ops::Range;
+
+use object::read::ReadRef;
+
+pub(crate) use error::ImageError;
+use source::Source;
+
+/// What a file that passed verification holds, as far as loading it needs to know.
+///
+/// Virtual addresses are those of the file: the loader adds the address at which the image was mapped.
+#[derive(Debug)]
+pub(crate) struct ImageFile {
+    /// Virtual addresses that the mapped image occupies, from its first to its last segment.
+    pub(crate) span: Range<u64>,
+    /// Executable segments.
+    pub(crate) exec: Vec<Range<u64>>,
+    /// Writable segments, the parts that become read-only after relocation included.
+    pub(crate) writable: Vec<Range<u64>>,
+    /// The part of a writable segment that the loader makes read-only after relocation.
+    pub(crate) relro: Option<Range<u64>>,
+    /// The initial contents of the image's thread-local storage.
+    pub(crate) tls: Option<TlsTemplate>,
+    /// Pointers to imported functions and data, which the loader fills in.
+    pub(crate) import_slots: Vec<ImportSlot>,
+    /// Exported symbols whose names start with the prefix given to [`inspect`].
+    pub(crate) exports: Vec<Export>,
+    /// The `.relib` section, or `None` if the file is not a relib module.
+    pub(crate) metadata: Option<Metadata>,
+    /// Virtual addresses of the `.relibp` section: the tables of the interfaces that the module imports.
+    pub(crate) import_tables: Option<Range<u64>>,
+    /// The state flags of the dynamic section, if the file has any.
+    pub(crate) flags_1: Option<PatchSite>,
+    /// Symbols that glibc keeps unique in the process, and whose library it therefore never unmaps.
+    pub(crate) unique_symbols: Vec<UniqueSymbol>,
+    /// Names of the libraries that the file needs.
+    pub(crate) needed: Vec<String>,
+}
+
+impl ImageFile {
+    /// The exported symbol called `name`, which starts with the prefix given to [`inspect`].
+    pub(crate) fn export(&self, name: &str) -> Option<&Export> {
+        self.exports.iter().find(|export| &*export.name == name)
+    }
+}
+
+/// The part of the image that each thread gets its own copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TlsTemplate {
+    /// Virtual address of the initial contents.
+    pub(crate) vaddr: u64,
+    /// Size of the initial contents.
+    pub(crate) filesz: u64,
+    /// Size of the block, whose rest is zero.
+    pub(crate) memsz: u64,
+    /// Alignment of the block.
+    pub(crate) align: u64,
+}
+
+/// A pointer-sized slot that the loader fills with the address of an imported symbol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImportSlot {
+    /// Name of the symbol, without a version.
+    pub(crate) name: Box<str>,
+    /// Virtual address of the slot: aligned to 8 and inside a writable segment.
+    pub(crate) vaddr: u64,
+}
+
+/// A symbol that the image defines for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Export {
+    /// Name of the symbol, without a version.
+    pub(crate) name: Box<str>,
+    /// Virtual address of the symbol.
+    pub(crate) vaddr: u64,
+    /// Size of the symbol; `vaddr + size` lies inside the image.
+    pub(crate) size: u64,
+}
+
+/// The contents of the section `.relib`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Metadata {
+    /// Virtual address of the section.
+    pub(crate) vaddr: u64,
+    /// The bytes as they stand in the file, before relocation.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The value of `DT_FLAGS_1` and where it stands, so that staging can change it in the copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PatchSite {
+    /// Offset of the value in the file: eight bytes, little-endian.
+    pub(crate) file_offset: u64,
+    /// The value.
+    pub(crate) value: u64,
+}
+
+impl PatchSite {
+    const NODELETE: u64 = 0x8;
+
+    /// Whether the file asks never to be unmapped (`DF_1_NODELETE`).
+    pub(crate) fn nodelete(self) -> bool {
+        self.value & Self::NODELETE != 0
+    }
+
+    /// The value with `DF_1_NODELETE` cleared.
+    pub(crate) fn without_nodelete(self) -> u64 {
+        self.value & !Self::NODELETE
+    }
+}
+
+/// A defined symbol with `STB_GNU_UNIQUE` binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UniqueSymbol {
+    /// Name of the symbol.
+    pub(crate) name: Box<str>,
+    /// Offset of the symbol's `st_info` byte in the file.
+    pub(crate) st_info_offset: u64,
+}
+
+/// Verifies the library in `data`, which is `file_len` bytes long, and returns what loading it needs to know.
+///
+/// Exports are collected if their names start with `export_prefix`. Only the tables that the dynamic loader uses
+/// are read, never code, data or debug information; use a [`ReadCache`](object::read::ReadCache) for a file, and not
+/// a mapping, which raises SIGBUS if the file is cut while it is mapped.
+pub(crate) fn inspect<'data, R: ReadRef<'data>>(
+    data: R,
+    file_len: u64,
+    export_prefix: &str,
+) -> Result<ImageFile, ImageError> {
+    let source = Source::new(data, file_len);
+    #[cfg(not(windows))]
+    elf::inspect(&source, export_prefix)
+}
