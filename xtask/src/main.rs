@@ -4,6 +4,7 @@
 //! depend on `relib`: it starts the runner executable and reads what it says, which keeps `cargo xtask` quick to build
 //! and independent of whether relib compiles.
 
+mod demo;
 mod gen_support_table;
 mod report;
 mod runner;
@@ -27,6 +28,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Show what relib does: load, call, leak, panic, unload and reload a module, step by step
+    Demo(demo::Arguments),
     /// Run the scenarios, each in a process of its own, and compare the outcomes with the snapshots
     TestMatrix(test_matrix::Arguments),
     /// Write the support table of README.md from the snapshots
@@ -35,6 +38,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
+        Task::Demo(arguments) => demo::run(&arguments),
         Task::TestMatrix(arguments) => test_matrix::run(&arguments),
         Task::GenSupportTable(arguments) => gen_support_table::run(&arguments),
     };
