@@ -14,6 +14,9 @@ use crate::image::error::{ImageError, Result, check, malformed};
 
 const PART: &str = "the dynamic section";
 
+/// More libraries than this have no use.
+const MAX_NEEDED: usize = 1024;
+
 /// Entries that may be present in a library that relib loads.
 const KNOWN: [(DynamicTag, &str); 41] = [
     (elf::DT_NEEDED, "DT_NEEDED"),
@@ -242,8 +245,9 @@ impl Dynamic {
         for tag in [elf::DT_SONAME, elf::DT_RPATH, elf::DT_RUNPATH] {
             self.get(tag).map_or(Ok(&[][..]), |offset| symbols.string(offset))?;
         }
-        let needed = self.entries.iter().filter(|(tag, ..)| *tag == elf::DT_NEEDED);
-        needed.map(|(_, offset, _)| library_name(symbols.string(*offset)?)).collect()
+        let needed: Vec<_> = self.entries.iter().filter(|(tag, ..)| *tag == elf::DT_NEEDED).collect();
+        check!(needed.len() <= MAX_NEEDED, PART, "there are {} entries of DT_NEEDED", needed.len());
+        needed.iter().map(|(_, offset, _)| library_name(symbols.string(*offset)?)).collect()
     }
 
     /// Checks that an address and a size are those of a section, or that all three are absent.
