@@ -313,14 +313,14 @@ pub(crate) struct Sides {
 pub(crate) fn match_exports(
     host: &relib_interface::interface::Interface,
     module: &InterfaceDescription,
-) -> Result<Vec<usize>, InterfaceProblem> {
+) -> Result<Vec<usize>, Box<InterfaceProblem>> {
     host.functions
         .iter()
         .map(|function| module.position(function))
         .collect::<Option<Vec<usize>>>()
         .ok_or_else(|| {
             let host = own_description(host);
-            first_problem(&host, module, Sides { caller: "the host", implementor: "the module" })
+            Box::new(first_problem(&host, module, Sides { caller: "the host", implementor: "the module" }))
         })
 }
 
@@ -328,7 +328,7 @@ pub(crate) fn match_exports(
 pub(crate) fn match_imports(
     host: &relib_interface::interface::Interface,
     module: &InterfaceDescription,
-) -> Result<Vec<usize>, InterfaceProblem> {
+) -> Result<Vec<usize>, Box<InterfaceProblem>> {
     let offered: HashMap<(&str, u64), usize> = host
         .functions
         .iter()
@@ -342,7 +342,7 @@ pub(crate) fn match_imports(
         .collect::<Option<Vec<usize>>>()
         .ok_or_else(|| {
             let host = own_description(host);
-            first_problem(module, &host, Sides { caller: "the module", implementor: "the host" })
+            Box::new(first_problem(module, &host, Sides { caller: "the module", implementor: "the host" }))
         })
 }
 

@@ -195,7 +195,7 @@ fn verify<E: ExportsHandle>(
             .map(|export| export.vaddr)
             .ok_or_else(|| damaged(&format!("symbol {name} is missing")))
     };
-    let mismatch = |interface: &str, problem| LoadError::InterfaceMismatch {
+    let mismatch = |interface: &str, problem: Box<InterfaceProblem>| LoadError::InterfaceMismatch {
         path: path.to_owned(),
         interface: interface.to_owned(),
         problem,
@@ -207,7 +207,7 @@ fn verify<E: ExportsHandle>(
             let has = module.exports.iter().map(|export| format!("`{}`", export.interface.name)).collect();
             return Err(mismatch(
                 interface.name,
-                InterfaceProblem::MissingInterface { implementor: "the module", has },
+                Box::new(InterfaceProblem::MissingInterface { implementor: "the module", has }),
             ));
         };
         let functions = description::match_exports(interface, &export.interface)
@@ -220,7 +220,10 @@ fn verify<E: ExportsHandle>(
         let name = &import.interface.name;
         let Some(offer) = provided.iter().find(|offer| offer.interface.name == name) else {
             let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
-            return Err(mismatch(name, InterfaceProblem::MissingInterface { implementor: "the host", has }));
+            return Err(mismatch(
+                name,
+                Box::new(InterfaceProblem::MissingInterface { implementor: "the host", has }),
+            ));
         };
         let functions = description::match_imports(offer.interface, &import.interface)
             .map_err(|problem| mismatch(name, problem))?;

@@ -50,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) panics: Arc<PanicStore>,
     pub(crate) main: Option<Main>,
     pub(crate) before_unload: Option<FunctionEntry>,
+    #[expect(dead_code, reason = "held until the module is gone, so that its file is not loaded twice")]
     pub(crate) reservation: Reservation,
 }
 

@@ -28,10 +28,6 @@ use source::Source;
 pub(crate) struct ImageFile {
     /// Virtual addresses that the mapped image occupies, from its first to its last segment.
     pub(crate) span: Range<u64>,
-    /// Executable segments.
-    pub(crate) exec: Vec<Range<u64>>,
-    /// Writable segments, the parts that become read-only after relocation included.
-    pub(crate) writable: Vec<Range<u64>>,
     /// The part of a writable segment that the loader makes read-only after relocation.
     pub(crate) relro: Option<Range<u64>>,
     /// The initial contents of the image's thread-local storage.
@@ -48,8 +44,6 @@ pub(crate) struct ImageFile {
     pub(crate) flags_1: Option<PatchSite>,
     /// Symbols that glibc keeps unique in the process, and whose library it therefore never unmaps.
     pub(crate) unique_symbols: Vec<UniqueSymbol>,
-    /// Names of the libraries that the file needs.
-    pub(crate) needed: Vec<String>,
 }
 
 impl ImageFile {

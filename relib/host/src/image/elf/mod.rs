@@ -59,8 +59,6 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
 
     Ok(ImageFile {
         span: segments.span(),
-        exec: segments.executable(),
-        writable: segments.writable(),
         relro: segments.relro(),
         tls: sections.tls_template(),
         import_slots: relocations.import_slots,
@@ -69,7 +67,6 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
         import_tables: import_tables(&sections)?,
         flags_1: dynamic.flags_1(),
         unique_symbols: symbols.unique()?,
-        needed: dependencies,
     })
 }
 
