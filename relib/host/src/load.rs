@@ -327,9 +327,9 @@ fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> {
 /// # Safety
 /// `plan` must have been made from the file that `parts` was loaded from, and nothing may have used the module yet.
 unsafe fn connect<E: ExportsHandle>(
-    mut parts: Parts,
+    mut parts: Box<Parts>,
     plan: Plan,
-) -> Result<Module<E>, (Parts, Disconnected)> {
+) -> Result<Module<E>, (Box<Parts>, Disconnected)> {
     // SAFETY: the verified file has the entry table at this address, and its metadata has our contract's version, which
     // fixes the table's type.
     let entry = unsafe { &*pointer::<ModuleEntry>(&parts.library, plan.entry) };
