@@ -3,10 +3,14 @@
 //! The module exports one [`ModuleEntry`]. The host makes one [`HostContext`] for each module, calls
 //! [`ModuleEntry::attach`] with it, and then points the module's imports at the shims of [`ModuleEntry::redirects`].
 
-use core::ffi::{c_int, c_uint, c_void};
+use core::ffi::c_void;
+#[cfg(unix)]
+use core::ffi::{c_int, c_uint};
 use core::sync::atomic::AtomicPtr;
 
 use crate::call::{FunctionEntry, RawSlice};
+#[cfg(windows)]
+pub use crate::windows::{SystemTable, ThreadMain};
 
 /// What a module exports under [`symbol::ENTRY`](crate::symbol::ENTRY).
 #[repr(C)]
@@ -111,6 +115,7 @@ unsafe impl Send for HostContext {}
 pub type Destructor = unsafe extern "C" fn(object: *mut c_void);
 
 /// The function that a POSIX thread starts with.
+#[cfg(unix)]
 pub type ThreadStart = unsafe extern "C-unwind" fn(argument: *mut c_void) -> *mut c_void;
 
 /// Host functions for the shims of a module on ELF systems. The first parameter is [`HostContext::module`].

@@ -18,6 +18,8 @@ pub mod entry;
 pub mod metadata;
 pub mod schema;
 pub mod symbol;
+#[cfg(windows)]
+pub mod windows;
 
 /// Version of everything in this crate. A host loads only modules whose metadata carries the same number.
 ///

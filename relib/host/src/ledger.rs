@@ -71,6 +71,8 @@ impl fmt::Display for DescriptorKind {
 pub(crate) struct Ledger {
     mappings: Ranges,
     descriptors: HashMap<i32, imp::DescriptorIdentity>,
+    /// Those whose file the module has mapped. They belong to the mapping and go with it.
+    mapped_files: HashMap<i32, imp::DescriptorIdentity>,
     signals: BTreeSet<i32>,
     /// Handles of libraries, as often as the module opened them.
     libraries: Vec<usize>,
@@ -102,6 +104,24 @@ impl Ledger {
 
     pub(crate) fn descriptor_closing(&mut self, number: i32) {
         self.descriptors.remove(&number);
+        self.mapped_files.remove(&number);
+    }
+
+    /// The descriptor's file was mapped: the descriptor is no longer of interest by itself. std keeps open what it maps
+    /// to resolve a backtrace, on Windows.
+    #[cfg_attr(not(windows), expect(dead_code, reason = "elsewhere a mapping outlives the descriptor"))]
+    pub(crate) fn descriptor_mapped(&mut self, number: i32) {
+        if let Some(identity) = self.descriptors.remove(&number) {
+            self.mapped_files.insert(number, identity);
+        }
+    }
+
+    /// Descriptors of mapped files that are still open and still refer to what the module opened.
+    pub(crate) fn mapped_files(&self) -> impl Iterator<Item = i32> {
+        self.mapped_files
+            .iter()
+            .filter(|(number, identity)| imp::DescriptorIdentity::of(**number).as_ref() == Some(identity))
+            .map(|(number, _)| *number)
     }
 
     /// The descriptors that are still open and still refer to what the module opened.

@@ -39,7 +39,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
     let separate = options.separate_instance && !options.in_place && !options.permanent;
     let reservation = Reservation::of(id, separate, &path)?;
 
-    let staged = if options.in_place || options.permanent {
+    let mut staged = if options.in_place || options.permanent {
         None
     } else {
         let staging = |source| LoadError::Staging { path: path.clone(), source };
@@ -48,8 +48,9 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
     // A private copy is what was read; without one the file itself has to be.
     let verified_file = staged.as_ref().map_or(&file, StagedFile::file);
     let (image, plan) = verify::<E>(verified_file, &path, &provided)?;
-    if let Some(staged) = &staged {
-        make_unloadable(staged.file(), &image).map_err(inaccessible)?;
+    if let Some(staged) = &mut staged {
+        imp::make_unloadable(staged.file(), &image).map_err(inaccessible)?;
+        staged.seal();
     }
 
     let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
@@ -297,27 +298,6 @@ fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
     }
     if build.panic_strategy != "unwind" {
         return Err(LoadError::PanicAbort { path: path.to_owned() });
-    }
-    Ok(())
-}
-
-/// Changes the private copy so that the dynamic loader is willing to unmap it again.
-///
-/// glibc never unmaps a library with `DF_1_NODELETE`, nor one that defines a symbol with `STB_GNU_UNIQUE` binding which
-/// somebody was bound to. The first is cleared; the latter become ordinary global symbols, which only means that the
-/// module uses its own definition instead of one that another library may have brought before it.
-fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> {
-    use std::os::unix::fs::FileExt;
-
-    const STB_GLOBAL: u8 = 1;
-
-    if let Some(flags) = image.flags_1.filter(|flags| flags.nodelete()) {
-        copy.write_all_at(&flags.without_nodelete().to_le_bytes(), flags.file_offset)?;
-    }
-    for symbol in &image.unique_symbols {
-        let mut info = [0];
-        copy.read_exact_at(&mut info, symbol.st_info_offset)?;
-        copy.write_all_at(&[STB_GLOBAL << 4 | info[0] & 0xf], symbol.st_info_offset)?;
     }
     Ok(())
 }

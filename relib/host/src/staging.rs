@@ -26,7 +26,8 @@ const LOCK_NAME: &str = "lock";
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     path: PathBuf,
-    file: File,
+    /// Until the copy is sealed.
+    file: Option<File>,
     /// Keeps the directory while there is a copy in it.
     _directory: Arc<Directory>,
 }
@@ -44,7 +45,7 @@ impl StagedFile {
         name.push(path.file_name().unwrap_or_default());
         let staged_path = directory.temporary.path().join(name);
         let mut file = File::options().read(true).write(true).create_new(true).open(&staged_path)?;
-        let staged = Self { path: staged_path, file: file.try_clone()?, _directory: directory };
+        let staged = Self { path: staged_path, file: Some(file.try_clone()?), _directory: directory };
         // On Linux this is `copy_file_range`, which shares the blocks where the file system can.
         io::copy(&mut &*original, &mut file)?;
         Ok(staged)
@@ -54,8 +55,17 @@ impl StagedFile {
         &self.path
     }
 
+    /// The copy itself, to be verified and changed.
+    ///
+    /// # Panics
+    /// After [`StagedFile::seal`].
     pub(crate) fn file(&self) -> &File {
-        &self.file
+        self.file.as_ref().expect("a copy is looked at before it is sealed")
+    }
+
+    /// Ends the changes: the copy is about to be loaded, which a loader may refuse while it is open for writing.
+    pub(crate) fn seal(&mut self) {
+        self.file = None;
     }
 }
 
@@ -69,9 +79,9 @@ impl Drop for StagedFile {
 /// A directory of this process; removed when dropped, or at the end of the process.
 #[derive(Debug)]
 struct Directory {
-    temporary: TempDir,
-    /// Held open for its lock.
+    /// Held open for its lock, and closed first: some systems do not remove a directory with an open file.
     _lock: File,
+    temporary: TempDir,
 }
 
 /// The directory in use, with the one that it was made in. Kept for the next load even when no copy is in it.
@@ -97,7 +107,7 @@ impl Directory {
         let temporary = imp::private_directory(PREFIX, parent)?;
         let lock = File::create_new(temporary.path().join(LOCK_NAME))?;
         lock.lock()?;
-        Ok(Self { temporary, _lock: lock })
+        Ok(Self { _lock: lock, temporary })
     }
 }
 
@@ -112,6 +122,8 @@ fn sweep(parent: &Path) {
         if let Ok(file) = File::open(entry.path().join(LOCK_NAME))
             && file.try_lock().is_ok()
         {
+            // Some systems do not remove a directory with an open file.
+            drop(file);
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -120,9 +132,12 @@ fn sweep(parent: &Path) {
 /// Removes the directory with whatever is left in it: copies of modules that were never unloaded.
 extern "C" fn remove_current() {
     // A thread that was stopped in the middle of a load must not keep the process from ending.
-    if let Ok(current) = CURRENT.try_lock()
-        && let Some((_, directory)) = &*current
+    if let Ok(mut current) = CURRENT.try_lock()
+        && let Some((_, directory)) = current.take()
     {
-        let _ = fs::remove_dir_all(directory.temporary.path());
+        let path = directory.temporary.path().to_owned();
+        // Closes the lock unless copies are left.
+        drop(directory);
+        let _ = fs::remove_dir_all(path);
     }
 }

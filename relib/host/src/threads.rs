@@ -149,6 +149,16 @@ pub(crate) fn register_destructor(
     on_current_thread(module, |_, thread| thread.destructors.push(Pending { destructor, object }));
 }
 
+/// As [`register_destructor`], without an object, and only unless the destructor is registered on the thread already.
+#[cfg_attr(not(windows), expect(dead_code, reason = "elsewhere destructors are registered one by one"))]
+pub(crate) fn register_destructor_once(module: &Arc<Runtime>, destructor: Destructor) {
+    on_current_thread(module, |_, thread| {
+        if !thread.destructors.iter().any(|pending| std::ptr::fn_addr_eq(pending.destructor, destructor)) {
+            thread.destructors.push(Pending { destructor, object: std::ptr::null_mut() });
+        }
+    });
+}
+
 /// Notes that the calling thread has set `key` of `module` to something.
 pub(crate) fn note_key_value(module: &Arc<Runtime>, key: u32) {
     on_current_thread(module, |keys, thread| {
@@ -242,6 +252,12 @@ impl Threads {
         for thread in table.threads.values_mut() {
             thread.keys.retain(|held| *held != key);
         }
+    }
+
+    /// The module's keys.
+    #[cfg_attr(not(windows), expect(dead_code, reason = "elsewhere values of keys without destructor stay"))]
+    pub(crate) fn keys(&self) -> Vec<u32> {
+        lock(&self.table).keys.keys().copied().collect()
     }
 
     /// Takes all keys of the module.

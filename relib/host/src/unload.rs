@@ -332,14 +332,15 @@ fn free(parts: Parts, memory: MemoryUse) -> Unloaded {
     let runtime = &parts.runtime;
     // What the image's own destructors have registered while it was closed can never run.
     runtime.threads.clear();
-    let (mappings, descriptors) = {
+    let (mappings, mapped_files, descriptors) = {
         let ledger = runtime.ledger();
-        (ledger.mappings(), ledger.descriptors())
+        (ledger.mappings(), ledger.mapped_files().collect::<Vec<_>>(), ledger.descriptors())
     };
     for mapping in &mappings {
         // SAFETY: the module made the mapping and did not give it back; its code is gone.
         unsafe { imp::unmap(mapping.address, mapping.len) };
     }
+    mapped_files.into_iter().for_each(imp::close_descriptor);
     let keys = runtime.threads.take_keys();
     keys.iter().for_each(|key| imp::delete_key(*key));
     let descriptors_closed = parts.options.descriptors == DescriptorPolicy::Close;

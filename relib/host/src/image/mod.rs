@@ -5,11 +5,13 @@
 //! loader is going to read, before the loader sees the file. What it learns on the way (import slots, exports,
 //! relib's metadata) is returned as an [`ImageFile`], so that the file is parsed once.
 //!
-//! `elf` knows ELF; a format is picked by the platform, because a platform loads one format only.
+//! `elf` knows ELF and `pe` knows PE; a format is picked by the platform, because a platform loads one format only.
 
 #[cfg(not(windows))]
 mod elf;
 mod error;
+#[cfg(windows)]
+mod pe;
 mod source;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
@@ -139,5 +141,7 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
 ) -> Result<ImageFile, ImageError> {
     let source = Source::new(data, file_len);
     #[cfg(not(windows))]
-    elf::inspect(&source, export_prefix)
+    return elf::inspect(&source, export_prefix);
+    #[cfg(windows)]
+    pe::inspect(&source, export_prefix)
 }

@@ -4,10 +4,14 @@
 //! platform's folder decides what relib does: it only knows how.
 
 #[cfg(target_os = "linux")]
-mod linux;
+#[path = "linux/mod.rs"]
+mod platform;
 
-#[cfg(target_os = "linux")]
-pub(crate) use linux::*;
+#[cfg(windows)]
+#[path = "windows/mod.rs"]
+mod platform;
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("relib supports Linux for now");
+pub(crate) use platform::*;
+
+#[cfg(not(any(target_os = "linux", windows)))]
+compile_error!("relib supports Linux and Windows for now");

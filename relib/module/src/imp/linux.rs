@@ -3,62 +3,11 @@
 //! Either the host takes a call over, or the shim goes on to the original function and tells the host of the result.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
-use std::sync::atomic::{AtomicPtr, Ordering};
 
-use relib_abi::call::RawSlice;
-use relib_abi::entry::{Destructor, Redirect, RedirectGroup, ThreadStart};
+use relib_abi::entry::{Destructor, Redirect, ThreadStart};
 
+use super::shim::{redirects, shims, tell_host};
 use crate::allocator;
-use crate::entry::host;
-
-/// The address that an import had before it was redirected.
-struct Original(AtomicPtr<()>);
-
-impl Original {
-    const fn new() -> Self {
-        Self(AtomicPtr::new(std::ptr::null_mut()))
-    }
-
-    fn address(&self) -> *const () {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// Defines a module `$name` for each import: the shim, and the original. In the body, `original(...)` calls the latter.
-macro_rules! shims {
-    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $ty:ty),* $(,)?) -> $returns:ty $body:block)*) => {$(
-        mod $name {
-            use super::*;
-
-            pub(super) static ORIGINAL: Original = Original::new();
-
-            #[allow(dead_code, reason = "a shim that the host takes over has no use for the original")]
-            unsafe fn original($($argument: $ty),*) -> $returns {
-                type Function = unsafe extern "C-unwind" fn($($ty),*) -> $returns;
-                // SAFETY: the host stored the address that the import of this name was bound to, and the shim has the
-                // signature that the platform gives to that name.
-                let function = unsafe { std::mem::transmute::<*const (), Function>(ORIGINAL.address()) };
-                // SAFETY: the arguments are those that the module passed for this very function.
-                unsafe { function($($argument),*) }
-            }
-
-            $(#[$attribute])*
-            pub(super) unsafe extern "C-unwind" fn shim($($argument: $ty),*) -> $returns $body
-        }
-    )*};
-}
-
-/// The table entries for some shims.
-macro_rules! redirects {
-    ($($group:ident: $($name:ident)*;)*) => {
-        &[$($(Redirect {
-            name: RawSlice::new(stringify!($name).as_bytes()),
-            shim: $name::shim as *const (),
-            original: &raw const $name::ORIGINAL.0,
-            group: RedirectGroup::$group,
-        },)*)*]
-    };
-}
 
 /// All shims of the platform.
 pub(crate) const REDIRECTS: &[Redirect] = redirects! {
@@ -74,15 +23,6 @@ pub(crate) const REDIRECTS: &[Redirect] = redirects! {
     CAllocations:
         malloc calloc realloc free posix_memalign aligned_alloc memalign malloc_usable_size;
 };
-
-/// Calls a function of the host's table with the module's context in front.
-macro_rules! tell_host {
-    ($function:ident($($argument:expr),*)) => {{
-        let (table, module) = host();
-        // SAFETY: the table and the context come from the host; the arguments describe a call of the module's own.
-        unsafe { (table.$function)(module, $($argument),*) }
-    }};
-}
 
 /// Passes on a descriptor that a call has returned.
 fn opened(descriptor: c_int) -> c_int {

@@ -4,11 +4,17 @@
 //! of the function that it replaces; it finds the module's context by itself and forwards to the host. A process-wide
 //! function cannot do that, because it would not know which module called it.
 
-#[cfg(target_os = "linux")]
-mod linux;
+mod shim;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::REDIRECTS;
+#[path = "linux.rs"]
+mod platform;
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("relib_module supports Linux for now");
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod platform;
+
+pub(crate) use platform::REDIRECTS;
+
+#[cfg(not(any(target_os = "linux", windows)))]
+compile_error!("relib_module supports Linux and Windows for now");

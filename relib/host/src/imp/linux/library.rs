@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fs::File;
+use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -221,4 +224,23 @@ fn is_mapped(path: &Path, base: usize) -> bool {
         maps.lines()
             .any(|line| line.starts_with(&format!("{base:x}-")) && line.ends_with(&*path.to_string_lossy()))
     })
+}
+
+/// Changes the private copy so that the dynamic loader is willing to unmap it again.
+///
+/// glibc never unmaps a library with `DF_1_NODELETE`, nor one that defines a symbol with `STB_GNU_UNIQUE` binding which
+/// somebody was bound to. The first is cleared; the latter become ordinary global symbols, which only means that the
+/// module uses its own definition instead of one that another library may have brought before it.
+pub(crate) fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> {
+    const STB_GLOBAL: u8 = 1;
+
+    if let Some(flags) = image.flags_1.filter(|flags| flags.nodelete()) {
+        copy.write_all_at(&flags.without_nodelete().to_le_bytes(), flags.file_offset)?;
+    }
+    for symbol in &image.unique_symbols {
+        let mut info = [0];
+        copy.read_exact_at(&mut info, symbol.st_info_offset)?;
+        copy.write_all_at(&[STB_GLOBAL << 4 | info[0] & 0xf], symbol.st_info_offset)?;
+    }
+    Ok(())
 }

@@ -1,0 +1,42 @@
+//! The header's checksum (`CheckSumMappedFile` of imagehlp): the sum of all 16-bit words with carries added back, plus
+//! the length of the file. Every single changed byte changes it.
+
+use object::read::ReadRef;
+
+use super::{Header, Source};
+use crate::image::error::{Result, check};
+
+/// Bytes that are read at a time.
+const CHUNK: u64 = 1 << 16;
+
+/// Checks the sum if the linker wrote one; Microsoft's and LLVM's do not unless asked.
+pub(super) fn check<'data, R: ReadRef<'data>>(source: &Source<'data, R>, header: &Header) -> Result<()> {
+    const PART: &str = "the checksum";
+    if header.checksum == 0 {
+        return Ok(());
+    }
+    let mut sum = 0_u64;
+    let mut offset = 0;
+    while offset < source.len() {
+        let chunk = source.bytes(PART, offset, CHUNK.min(source.len() - offset))?;
+        // The words of all chunks but the last are whole, because their length is even.
+        let (words, last) = chunk.as_chunks::<2>();
+        sum += words.iter().map(|word| u64::from(u16::from_le_bytes(*word))).sum::<u64>();
+        sum += last.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        offset += CHUNK;
+    }
+    // The field itself counts as zero; it is aligned, so its two words are words of the sum.
+    sum -= u64::from(header.checksum & 0xffff) + u64::from(header.checksum >> 16);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    let found = sum + source.len();
+    check!(
+        found == u64::from(header.checksum),
+        PART,
+        "it is {:#x} and should be {found:#x}",
+        header.checksum
+    );
+    debug_assert!(header.checksum_offset.is_multiple_of(2), "e_lfanew is a multiple of 8");
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Verification of PE dynamic libraries (Microsoft, "PE Format"), for what the Windows loader reads.
+//!
+//! The loader maps sections by the section table, relocates by one data directory, binds imports by another, and calls
+//! the functions that the thread-local directory and the header name. All of that is checked entry by entry. What no
+//! structure can tell, such as a changed byte of code, shows in the header's checksum, which GNU linkers write.
+
+mod checksum;
+mod directories;
+mod header;
+mod sections;
+
+use std::ops::Range;
+
+use object::LittleEndian as LE;
+use object::read::ReadRef;
+
+use super::error::{Result, check};
+use super::source::Source;
+use super::{ImageFile, Metadata};
+
+use header::Header;
+use sections::Sections;
+
+/// Verifies a PE library; see [`inspect`](super::inspect). Virtual addresses are relative to the image's.
+pub(super) fn inspect<'data, R: ReadRef<'data>>(
+    source: &Source<'data, R>,
+    export_prefix: &str,
+) -> Result<ImageFile> {
+    let header = Header::read(source)?;
+    let sections = Sections::read(source, &header)?;
+    header.check_entry(&sections)?;
+    directories::check_unsupported(&header)?;
+    directories::check_bounds(&header, &sections)?;
+    let exports = directories::exports(source, &header, &sections, export_prefix)?;
+    let import_slots = directories::imports(source, &header, &sections)?;
+    directories::check_functions(source, &header, &sections)?;
+    directories::check_relocations(source, &header, &sections)?;
+    let tls = directories::tls(source, &header, &sections)?;
+    checksum::check(source, &header)?;
+
+    Ok(ImageFile {
+        span: 0..u64::from(header.size_of_image),
+        relro: None,
+        tls,
+        import_slots,
+        exports,
+        metadata: metadata(source, &sections)?,
+        import_tables: import_tables(&sections)?,
+        flags_1: None,
+        unique_symbols: Vec::new(),
+    })
+}
+
+/// The section with relib's import tables, which the loader relocates.
+fn import_tables(sections: &Sections) -> Result<Option<Range<u64>>> {
+    let Some(section) = sections.only_named(".relibp")? else {
+        return Ok(None);
+    };
+    check!(section.is_in_file(section.start, section.size), "the section .relibp", "it is not in the file");
+    Ok(Some(u64::from(section.start)..u64::from(section.start) + u64::from(section.size)))
+}
+
+/// Reads the section in which relib's macros leave their description of a module.
+fn metadata<'data, R: ReadRef<'data>>(
+    source: &Source<'data, R>,
+    sections: &Sections,
+) -> Result<Option<Metadata>> {
+    let Some(section) = sections.only_named(".relib")? else {
+        return Ok(None);
+    };
+    let bytes = sections.bytes(source, "the section .relib", section.start, section.size)?.to_vec();
+    Ok(Some(Metadata { vaddr: u64::from(section.start), bytes }))
+}

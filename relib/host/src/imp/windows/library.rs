@@ -1,0 +1,215 @@
+//! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use libloading::os::windows as loader;
+use object::LittleEndian;
+use object::pe::{self, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64, ImageTlsDirectory64};
+use relib_abi::entry::Redirect;
+use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE};
+use windows_sys::Win32::System::LibraryLoader::{
+    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN,
+    GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleHandleExW,
+};
+use windows_sys::Win32::System::Memory::{
+    MEM_IMAGE, MEMORY_BASIC_INFORMATION, PAGE_READWRITE, VirtualProtect, VirtualQuery,
+};
+
+use crate::image::{ImageFile, TlsTemplate};
+
+/// An image that the loader has mapped for us.
+#[derive(Debug)]
+pub(crate) struct Library {
+    /// The handle, which is the address of the image.
+    base: usize,
+}
+
+/// The image was closed and is still there. The library has been opened again and can be used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stayed;
+
+impl Library {
+    /// Maps a file that has been verified, binds its imports and runs its constructors. `permanent` images are never
+    /// unmapped.
+    ///
+    /// # Safety
+    /// Running the image's constructors must be sound.
+    pub(crate) unsafe fn open(path: &Path, permanent: bool) -> Result<Self, libloading::Error> {
+        // The path is absolute: the flag makes the loader look for the imports in the file's folder first.
+        // SAFETY: as the caller guarantees.
+        let library =
+            unsafe { loader::Library::load_with_flags(path, loader::LOAD_WITH_ALTERED_SEARCH_PATH)? };
+        let base = library.into_raw() as usize;
+        if permanent {
+            module_at(base, GET_MODULE_HANDLE_EX_FLAG_PIN);
+        }
+        Ok(Self { base })
+    }
+
+    /// What the module's own `LoadLibrary` of this image returns.
+    pub(crate) fn handle_address(&self) -> usize {
+        self.base
+    }
+
+    /// The addresses that the image occupies.
+    pub(crate) fn span(&self, image: &ImageFile) -> Range<usize> {
+        self.address(image.span.start)..self.address(image.span.end)
+    }
+
+    /// The address of a relative virtual address of the file.
+    pub(crate) fn address(&self, vaddr: u64) -> usize {
+        self.base.wrapping_add(usize::try_from(vaddr).expect("addresses have the size of this machine's"))
+    }
+
+    /// Points imports of the image at shims, and tells each shim the address that its import had.
+    ///
+    /// # Safety
+    /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
+    /// run meanwhile.
+    pub(crate) unsafe fn redirect<'a>(
+        &self,
+        image: &ImageFile,
+        redirects: impl Iterator<Item = &'a Redirect>,
+    ) {
+        let by_name: HashMap<&[u8], &Redirect> = redirects
+            // SAFETY: the module's table describes its names by slices that are constants of its image.
+            .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
+            .collect();
+        for slot in &image.import_slots {
+            if let Some(redirect) = by_name.get(slot.name.as_bytes()) {
+                let slot = std::ptr::with_exposed_provenance_mut::<AtomicPtr<()>>(self.address(slot.vaddr));
+                // SAFETY: the verifier found that the slot is aligned and inside a section. `original` is an atomic of
+                // the module.
+                unsafe {
+                    with_write_access(slot.cast(), || {
+                        let original = (*slot).swap(redirect.shim.cast_mut(), Ordering::AcqRel);
+                        (*redirect.original).store(original, Ordering::Release);
+                    });
+                }
+            }
+        }
+    }
+
+    /// Gives the calling thread's thread-local storage of the image its initial contents again.
+    ///
+    /// # Safety
+    /// No code of the image may be running on this thread, and the destructors of its thread-local objects must have
+    /// run.
+    pub(crate) unsafe fn reset_thread_locals(&self, template: &TlsTemplate) {
+        let size = |bytes| usize::try_from(bytes).expect("sizes have the size of this machine's");
+        let initial = std::ptr::with_exposed_provenance::<u8>(self.address(template.vaddr));
+        // SAFETY: the verifier found that index and template are inside the image. The loader gave every thread a block
+        // of the template's size under that index, and nothing refers into it, says the caller.
+        unsafe {
+            let index = *self.tls_index();
+            let blocks: *const *mut u8;
+            // The thread's array of blocks, `ThreadLocalStoragePointer` of its environment block.
+            std::arch::asm!(
+                "mov {}, gs:[0x58]",
+                out(reg) blocks,
+                options(nostack, preserves_flags, readonly)
+            );
+            let block = blocks.as_ref().map(|_| *blocks.add(index as usize)).unwrap_or_default();
+            if !block.is_null() {
+                std::ptr::copy_nonoverlapping(initial, block, size(template.filesz));
+                block.add(size(template.filesz)).write_bytes(0, size(template.memsz - template.filesz));
+            }
+        }
+    }
+
+    /// Where the loader has put the index of the image's thread-local storage.
+    ///
+    /// # Safety
+    /// The image must have thread-local storage.
+    unsafe fn tls_index(&self) -> *const u32 {
+        let base = self.base as u64;
+        let at = |address: u64| std::ptr::with_exposed_provenance::<u8>(address as usize);
+        // SAFETY: the image begins with its headers, which the verifier has checked, and has a directory of thread-local
+        // storage, says the caller; the loader has relocated the addresses in it.
+        unsafe {
+            let dos = &*at(base).cast::<ImageDosHeader>();
+            let headers = base + u64::from(dos.e_lfanew.get(LittleEndian));
+            let directories = at(headers + size_of::<ImageNtHeaders64>() as u64).cast::<ImageDataDirectory>();
+            let tls = &*directories.add(pe::IMAGE_DIRECTORY_ENTRY_TLS);
+            let tls = &*at(base + u64::from(tls.virtual_address.get(LittleEndian))).cast::<ImageTlsDirectory64>();
+            at(tls.address_of_index.get(LittleEndian)).cast()
+        }
+    }
+
+    /// Closes the image, which runs its destructors, and makes sure that it is gone.
+    ///
+    /// # Safety
+    /// Nothing may use the image or this library any more, if the image goes.
+    pub(crate) unsafe fn close(&mut self) -> Result<(), Stayed> {
+        // SAFETY: the handle is ours and is not used again, unless it is counted again below.
+        unsafe { FreeLibrary(self.base as HMODULE) };
+        if module_at(self.base, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT) != Some(self.base)
+            && !is_mapped(self.base)
+        {
+            return Ok(());
+        }
+        // Counts one more handle of the image, which is still loaded.
+        module_at(self.base, 0);
+        Err(Stayed)
+    }
+}
+
+/// The image whose code or data is at an address, if the loader lists one.
+fn module_at(address: usize, flags: u32) -> Option<usize> {
+    let mut module: HMODULE = std::ptr::null_mut();
+    // SAFETY: with this flag the call takes any address instead of a name, and stores a handle if it succeeds.
+    let found = unsafe {
+        GetModuleHandleExW(
+            flags | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS,
+            std::ptr::without_provenance(address),
+            &mut module,
+        )
+    };
+    (found != 0).then_some(module as usize)
+}
+
+/// Whether an image is mapped at `base`, listed or not.
+fn is_mapped(base: usize) -> bool {
+    region(base).is_some_and(|region| region.Type == MEM_IMAGE && region.AllocationBase.addr() == base)
+}
+
+/// What is at an address of this process.
+pub(super) fn region(address: usize) -> Option<MEMORY_BASIC_INFORMATION> {
+    let mut region = MaybeUninit::<MEMORY_BASIC_INFORMATION>::uninit();
+    // SAFETY: the call takes any address, and fills in the description if it returns its size.
+    unsafe {
+        let size = VirtualQuery(
+            std::ptr::without_provenance(address),
+            region.as_mut_ptr(),
+            size_of::<MEMORY_BASIC_INFORMATION>(),
+        );
+        (size == size_of::<MEMORY_BASIC_INFORMATION>()).then(|| region.assume_init())
+    }
+}
+
+/// Runs `body` while the page of an import slot may be written to. Linkers put slots into read-only sections, too.
+///
+/// # Safety
+/// `slot` must be mapped, and no other code may change the protection of its page meanwhile.
+unsafe fn with_write_access(slot: *const c_void, body: impl FnOnce()) {
+    let mut before = 0;
+    // SAFETY: the page is mapped, private and ours, says the caller; `before` gets its protection.
+    if unsafe { VirtualProtect(slot, size_of::<usize>(), PAGE_READWRITE, &mut before) } != 0 {
+        body();
+        let mut ours = 0;
+        // SAFETY: as above.
+        unsafe { VirtualProtect(slot, size_of::<usize>(), before, &mut ours) };
+    }
+}
+
+/// Changes the private copy so that the loader is willing to unmap it again: nothing in a file keeps Windows from that.
+pub(crate) fn make_unloadable(_copy: &File, _image: &ImageFile) -> io::Result<()> {
+    Ok(())
+}

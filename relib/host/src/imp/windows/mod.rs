@@ -1,0 +1,14 @@
+//! Windows on x86_64.
+
+mod library;
+mod resources;
+mod system;
+mod threads;
+
+pub(crate) use library::{Library, Stayed, make_unloadable};
+pub(crate) use resources::{
+    DescriptorIdentity, FileId, at_process_exit, close_descriptor, descriptor_target, handlers_inside,
+    page_size, private_directory, unmap,
+};
+pub(crate) use system::table as system_table;
+pub(crate) use threads::{current_thread_id, delete_key, is_on_stack, take_key_value, thread_name};

@@ -1,0 +1,202 @@
+//! Files, handles and memory.
+
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::os::windows::io::AsRawHandle;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
+use windows_sys::Win32::Networking::WinSock::{SO_TYPE, SOCKET, SOL_SOCKET, closesocket, getsockopt};
+use windows_sys::Win32::Storage::FileSystem::{
+    BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DIRECTORY, FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE,
+    GetFileInformationByHandle, GetFileType, GetFinalPathNameByHandleW,
+};
+use windows_sys::Win32::System::Memory::{
+    MEM_FREE, MEM_MAPPED, MEM_RELEASE, MEMORY_MAPPED_VIEW_ADDRESS, UnmapViewOfFile, VirtualFree,
+};
+use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
+
+use super::library::region;
+use crate::ledger::DescriptorKind;
+
+/// Tells files apart, whatever paths lead to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    volume: u32,
+    index: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        let information = information(file.as_raw_handle()).ok_or_else(io::Error::last_os_error)?;
+        Ok(Self::from(&information))
+    }
+}
+
+impl From<&BY_HANDLE_FILE_INFORMATION> for FileId {
+    fn from(information: &BY_HANDLE_FILE_INFORMATION) -> Self {
+        Self {
+            volume: information.dwVolumeSerialNumber,
+            index: u64::from(information.nFileIndexHigh) << 32 | u64::from(information.nFileIndexLow),
+        }
+    }
+}
+
+fn information(handle: HANDLE) -> Option<BY_HANDLE_FILE_INFORMATION> {
+    let mut information = MaybeUninit::uninit();
+    // SAFETY: the call accepts any handle, and fills in the description if it succeeds.
+    (unsafe { GetFileInformationByHandle(handle, information.as_mut_ptr()) } != 0)
+        // SAFETY: the call succeeded.
+        .then(|| unsafe { information.assume_init() })
+}
+
+/// What a handle refers to, as far as it does not change while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DescriptorIdentity {
+    kind: DescriptorKind,
+    /// For files and directories.
+    file: Option<FileId>,
+}
+
+impl DescriptorIdentity {
+    /// `None` if the handle is not open, or is one of a thread, an event or the like.
+    pub(crate) fn of(descriptor: i32) -> Option<Self> {
+        let handle = handle(descriptor);
+        // SAFETY: the call accepts any handle.
+        match unsafe { GetFileType(handle) } {
+            FILE_TYPE_DISK => {
+                let information = information(handle)?;
+                let directory = information.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY != 0;
+                let kind = if directory { DescriptorKind::Directory } else { DescriptorKind::File };
+                Some(Self { kind, file: Some(FileId::from(&information)) })
+            }
+            // Sockets pass for pipes.
+            FILE_TYPE_PIPE if is_socket(handle) => Some(Self { kind: DescriptorKind::Socket, file: None }),
+            FILE_TYPE_PIPE => Some(Self { kind: DescriptorKind::Pipe, file: None }),
+            FILE_TYPE_CHAR if is_socket(handle) => Some(Self { kind: DescriptorKind::Socket, file: None }),
+            FILE_TYPE_CHAR => Some(Self { kind: DescriptorKind::Device, file: None }),
+            _ if is_socket(handle) => Some(Self { kind: DescriptorKind::Socket, file: None }),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> DescriptorKind {
+        self.kind
+    }
+}
+
+/// Handles have 32 significant bits, which are extended by their sign.
+fn handle(descriptor: i32) -> HANDLE {
+    std::ptr::without_provenance_mut(descriptor as isize as usize)
+}
+
+fn is_socket(handle: HANDLE) -> bool {
+    let mut kind = 0_i32;
+    let mut len = size_of::<i32>() as i32;
+    // SAFETY: the call accepts any handle, and stores at most as many bytes as it is told there is room for.
+    unsafe {
+        getsockopt(handle.addr() as SOCKET, SOL_SOCKET, SO_TYPE, (&raw mut kind).cast(), &mut len) == 0
+    }
+}
+
+/// The path of the file that a handle refers to; empty if it is none.
+pub(crate) fn descriptor_target(descriptor: i32) -> String {
+    if DescriptorIdentity::of(descriptor).is_none_or(|identity| identity.file.is_none()) {
+        return String::new();
+    }
+    let mut path = vec![0_u16; 1024];
+    loop {
+        // SAFETY: the call accepts any handle, and stores at most as many units as there is room for.
+        let len = unsafe {
+            GetFinalPathNameByHandleW(handle(descriptor), path.as_mut_ptr(), path.len() as u32, 0) as usize
+        };
+        if len < path.len() {
+            return String::from_utf16_lossy(&path[..len]);
+        }
+        path.resize(len, 0);
+    }
+}
+
+/// Closes a handle that a module left open.
+pub(crate) fn close_descriptor(descriptor: i32) {
+    let handle = handle(descriptor);
+    // SAFETY: the ledger found that the handle is still the one that the module opened, and the module, its owner, is
+    // gone. An error means that it is closed.
+    unsafe {
+        if is_socket(handle) {
+            closesocket(handle.addr() as SOCKET);
+        } else {
+            CloseHandle(handle);
+        }
+    }
+}
+
+/// Length in bytes of the reservation or view that starts at an address; `None` if there is none.
+pub(super) fn extent(address: usize) -> Option<usize> {
+    let first = region(address).filter(|first| first.State != MEM_FREE)?;
+    let start = first.AllocationBase.addr();
+    let mut end = start;
+    while let Some(next) = region(end) {
+        if next.State == MEM_FREE || next.AllocationBase.addr() != start || next.RegionSize == 0 {
+            break;
+        }
+        end = end.checked_add(next.RegionSize)?;
+    }
+    (start == address).then_some(end - start)
+}
+
+/// Releases a reservation or a view.
+///
+/// # Safety
+/// Nothing may use the range any more.
+pub(crate) unsafe fn unmap(address: usize, _len: usize) {
+    let start: *mut c_void = std::ptr::without_provenance_mut(address);
+    let is_view = region(address).is_some_and(|region| region.Type == MEM_MAPPED);
+    // SAFETY: as the caller guarantees. Both release the whole of what was reserved or mapped at once; an error means
+    // that nothing starts there.
+    unsafe {
+        if is_view {
+            UnmapViewOfFile(MEMORY_MAPPED_VIEW_ADDRESS { Value: start });
+        } else {
+            VirtualFree(start, 0, MEM_RELEASE);
+        }
+    }
+}
+
+/// Size in bytes of a page.
+pub(crate) fn page_size() -> usize {
+    static PAGE_SIZE: OnceLock<usize> = OnceLock::new();
+    *PAGE_SIZE.get_or_init(|| {
+        let mut information = MaybeUninit::<SYSTEM_INFO>::zeroed();
+        // SAFETY: the call fills in the description, of which zero bytes are a valid one.
+        let information = unsafe {
+            GetSystemInfo(information.as_mut_ptr());
+            information.assume_init()
+        };
+        information.dwPageSize as usize
+    })
+}
+
+/// Windows has no handlers for signals in the sense of POSIX.
+pub(crate) fn handlers_inside(_image: &Range<usize>, _signals: impl Iterator<Item = i32>) -> Vec<i32> {
+    Vec::new()
+}
+
+/// Has `function` called when the process ends normally, or when this library is closed.
+pub(crate) fn at_process_exit(function: extern "C" fn()) {
+    unsafe extern "C" {
+        fn atexit(function: extern "C" fn()) -> i32;
+    }
+    // SAFETY: the function stays callable as long as this image is loaded, and the C runtime calls it at the image's
+    // end at the latest. If registering fails, there is no memory, and the next process cleans up.
+    unsafe { atexit(function) };
+}
+
+/// Makes a directory under `parent`. The folder for temporary files is the user's own, and so is what is made in it.
+pub(crate) fn private_directory(prefix: &str, parent: &Path) -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(prefix).tempdir_in(parent)
+}

@@ -1,0 +1,243 @@
+//! The functions that a module's shims call.
+//!
+//! They run on any thread, in the middle of what the module does, so they neither panic nor change the last error for
+//! a call that succeeded.
+
+use std::cell::Cell;
+use std::ffi::{c_uint, c_void};
+use std::sync::Arc;
+
+use relib_abi::entry::{Destructor, SystemTable, ThreadMain};
+use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
+use windows_sys::Win32::System::Memory::GetProcessHeap;
+use windows_sys::Win32::System::Threading::TlsSetValue;
+
+use super::resources::extent;
+use super::threads::FIBER;
+use crate::heap;
+use crate::runtime::Runtime;
+use crate::threads::{self, NewThread};
+
+/// The table for [`HostContext::system`](relib_abi::entry::HostContext::system).
+pub(crate) fn table() -> SystemTable {
+    SystemTable {
+        thread_announced,
+        thread_failed,
+        thread_main,
+        slot_allocated,
+        slot_freeing,
+        slot_set,
+        finish_thread,
+        fiber_slot_allocated,
+        fiber_slot_freeing,
+        fiber_slot_set,
+        mapped,
+        unmapping,
+        file_mapped,
+        handle_opened,
+        handle_closing,
+        library_opened,
+        library_closing,
+        heap_owns,
+        heap_usable_size,
+        // SAFETY: the function has no preconditions.
+        process_heap: unsafe { GetProcessHeap() },
+    }
+}
+
+/// The runtime of the module that calls.
+///
+/// # Safety
+/// `module` must be the pointer of a module's context, made by `Arc::as_ptr`, while the module is loaded.
+unsafe fn runtime<'a>(module: *const c_void) -> &'a Runtime {
+    // SAFETY: as the caller guarantees: the host keeps the `Arc` until the image is gone.
+    unsafe { &*module.cast() }
+}
+
+/// As [`runtime`], with a count of its own.
+///
+/// # Safety
+/// As for [`runtime`].
+unsafe fn owned_runtime(module: *const c_void) -> Arc<Runtime> {
+    let module = module.cast::<Runtime>();
+    // SAFETY: the pointer came from `Arc::as_ptr` of an `Arc` that is alive; the count is raised for the new one.
+    unsafe {
+        Arc::increment_strong_count(module);
+        Arc::from_raw(module)
+    }
+}
+
+/// Runs `body` and gives the thread its last error back, which the module may be about to ask for.
+fn quietly<R>(body: impl FnOnce() -> R) -> R {
+    // SAFETY: the functions have no preconditions.
+    let error = unsafe { GetLastError() };
+    let result = body();
+    // SAFETY: as above.
+    unsafe { SetLastError(error) };
+    result
+}
+
+/// What a new thread needs to know.
+struct Start {
+    thread: NewThread,
+    function: ThreadMain,
+    argument: *mut c_void,
+}
+
+unsafe extern "C" fn thread_announced(
+    module: *const c_void,
+    function: ThreadMain,
+    argument: *mut c_void,
+) -> *mut c_void {
+    // SAFETY: a shim passes its module's context pointer.
+    match NewThread::announce(&unsafe { owned_runtime(module) }) {
+        Some(thread) => Box::into_raw(Box::new(Start { thread, function, argument })).cast(),
+        None => std::ptr::null_mut(),
+    }
+}
+
+unsafe extern "C" fn thread_failed(_module: *const c_void, ticket: *mut c_void) {
+    // SAFETY: no thread was started, so the box that `thread_announced` made is still whole.
+    quietly(|| drop(unsafe { Box::from_raw(ticket.cast::<Start>()) }));
+}
+
+/// The first function of each thread that a module starts. The module's code returns to it, and not to the system.
+unsafe extern "C-unwind" fn thread_main(ticket: *mut c_void) -> c_uint {
+    // SAFETY: `thread_announced` made the box for this thread alone.
+    let Start { thread, function, argument } = *unsafe { Box::from_raw(ticket.cast::<Start>()) };
+    // SAFETY: the module passed both to start the thread; its image stays while the thread counts as its.
+    thread.run(|| unsafe { function(argument) })
+}
+
+unsafe extern "C" fn slot_allocated(module: *const c_void, slot: c_uint) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.threads.add_key(slot, None));
+}
+
+unsafe extern "C" fn slot_freeing(module: *const c_void, slot: c_uint) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.threads.remove_key(slot));
+}
+
+/// Modules whose thread callbacks are being called on this thread, the innermost first.
+struct Finishing {
+    module: *const c_void,
+    outer: *const Finishing,
+}
+
+thread_local! {
+    static FINISHING: Cell<*const Finishing> = const { Cell::new(std::ptr::null()) };
+}
+
+fn is_finishing(module: *const c_void) -> bool {
+    let mut finishing = FINISHING.try_with(Cell::get).unwrap_or_default();
+    // SAFETY: each is on the stack of this thread, in a call of `finish_thread` that has not returned.
+    while let Some(Finishing { module: inner, outer }) = unsafe { finishing.as_ref() } {
+        if *inner == module {
+            return true;
+        }
+        finishing = *outer;
+    }
+    false
+}
+
+unsafe extern "C" fn slot_set(module: *const c_void, finish: Destructor) {
+    quietly(|| {
+        // What destructors set is seen to by the round that they run in.
+        if !is_finishing(module) {
+            // SAFETY: a shim passes its module's context pointer.
+            threads::register_destructor_once(&unsafe { owned_runtime(module) }, finish);
+        }
+    });
+}
+
+unsafe extern "C" fn finish_thread(module: *const c_void, callbacks: extern "C" fn()) {
+    let outer = FINISHING.try_with(Cell::get).unwrap_or_default();
+    let finishing = Finishing { module, outer };
+    let _ = FINISHING.try_with(|current| current.set(&raw const finishing));
+    callbacks();
+    let _ = FINISHING.try_with(|current| current.set(outer));
+    // The system calls the callbacks once more when the thread ends, if the image is still there: they must find nothing.
+    // SAFETY: a shim passes its module's context pointer.
+    for slot in unsafe { runtime(module) }.threads.keys().into_iter().filter(|key| key & FIBER == 0) {
+        // SAFETY: the slot is the module's; what it referred to has been destroyed.
+        unsafe { TlsSetValue(slot, std::ptr::null()) };
+    }
+}
+
+unsafe extern "C" fn fiber_slot_allocated(
+    module: *const c_void,
+    slot: c_uint,
+    callback: Option<Destructor>,
+) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.threads.add_key(slot | FIBER, callback));
+}
+
+unsafe extern "C" fn fiber_slot_freeing(module: *const c_void, slot: c_uint) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.threads.remove_key(slot | FIBER));
+}
+
+unsafe extern "C" fn fiber_slot_set(module: *const c_void, slot: c_uint) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| threads::note_key_value(&unsafe { owned_runtime(module) }, slot | FIBER));
+}
+
+unsafe extern "C" fn mapped(module: *const c_void, address: *mut c_void) {
+    quietly(|| {
+        if let Some(len) = extent(address.addr()) {
+            // SAFETY: a shim passes its module's context pointer.
+            unsafe { runtime(module) }.ledger().mapped(address.addr(), len);
+        }
+    });
+}
+
+unsafe extern "C" fn unmapping(module: *const c_void, address: *mut c_void) {
+    quietly(|| {
+        if let Some(len) = extent(address.addr()) {
+            // SAFETY: a shim passes its module's context pointer.
+            unsafe { runtime(module) }.ledger().unmapped(address.addr(), len);
+        }
+    });
+}
+
+/// Handles have 32 significant bits.
+fn number(handle: *mut c_void) -> i32 {
+    handle.addr() as i32
+}
+
+unsafe extern "C" fn file_mapped(module: *const c_void, file: *mut c_void) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.ledger().descriptor_mapped(number(file)));
+}
+
+unsafe extern "C" fn handle_opened(module: *const c_void, handle: *mut c_void) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.ledger().descriptor_opened(number(handle)));
+}
+
+unsafe extern "C" fn handle_closing(module: *const c_void, handle: *mut c_void) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.ledger().descriptor_closing(number(handle)));
+}
+
+unsafe extern "C" fn library_opened(module: *const c_void, library: *mut c_void) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.ledger().library_opened(library.addr()));
+}
+
+unsafe extern "C" fn library_closing(module: *const c_void, library: *mut c_void) {
+    // SAFETY: a shim passes its module's context pointer.
+    quietly(|| unsafe { runtime(module) }.ledger().library_closing(library.addr()));
+}
+
+unsafe extern "C" fn heap_owns(module: *const c_void, block: *const c_void) -> bool {
+    // SAFETY: a shim passes its module's context pointer.
+    unsafe { runtime(module) }.heap.owns(block)
+}
+
+unsafe extern "C" fn heap_usable_size(_module: *const c_void, block: *const c_void) -> usize {
+    // SAFETY: the shim has asked `heap_owns`, and the module owns the block.
+    unsafe { heap::usable_size(block) }
+}

@@ -1,0 +1,633 @@
+//! The shims for Windows: what a module imports from kernel32, ntdll, ws2_32 and msvcrt.
+//!
+//! Each goes on to the original function; the host is told of what a call takes or gives back. Threads get a start
+//! function of the host's, and callbacks of fiber-local slots are kept by the host, because the system would call
+//! them when the module may be gone.
+
+use std::ffi::{c_int, c_uint, c_void};
+
+use relib_abi::entry::{Destructor, Redirect, ThreadMain};
+
+use super::shim::{redirects, shims, tell_host};
+use crate::allocator;
+use crate::entry::host;
+
+/// All shims of the platform.
+pub(crate) const REDIRECTS: &[Redirect] = redirects! {
+    Always:
+        CreateThread _beginthreadex _beginthread
+        TlsAlloc TlsFree TlsSetValue FlsAlloc FlsFree FlsSetValue
+        VirtualAlloc VirtualFree MapViewOfFile MapViewOfFileEx UnmapViewOfFile CreateFileMappingA CreateFileMappingW
+        CreateFileA CreateFileW CreateNamedPipeA CreateNamedPipeW CreatePipe DuplicateHandle CloseHandle
+        NtCreateFile NtOpenFile NtCreateNamedPipeFile
+        WSASocketA WSASocketW socket accept closesocket
+        LoadLibraryA LoadLibraryW LoadLibraryExA LoadLibraryExW GetModuleHandleExA GetModuleHandleExW FreeLibrary;
+    CAllocations:
+        malloc calloc realloc free HeapAlloc HeapReAlloc HeapFree HeapSize;
+};
+
+type Handle = *mut c_void;
+type Bool = c_int;
+
+/// What functions that open files return for an error.
+const INVALID_HANDLE: usize = usize::MAX;
+
+/// What `TlsAlloc` and `FlsAlloc` return for an error.
+const OUT_OF_INDEXES: c_uint = u32::MAX;
+
+/// Starts a thread by `start`, which is given the host's start function and its argument; `failed` is the result that
+/// means that no thread was started.
+fn start_thread(
+    start: ThreadMain,
+    argument: *mut c_void,
+    failed: usize,
+    create: impl FnOnce(ThreadMain, *mut c_void) -> usize,
+) -> usize {
+    let ticket = tell_host!(thread_announced(start, argument));
+    if ticket.is_null() {
+        return failed;
+    }
+    let result = create(host().0.thread_main, ticket);
+    if result == failed {
+        tell_host!(thread_failed(ticket));
+    }
+    result
+}
+
+/// Runs the destructors of the calling thread. The host calls it before the image goes, if the thread has set a slot.
+unsafe extern "C" fn finish_thread(_object: *mut c_void) {
+    tell_host!(finish_thread(run_thread_callbacks));
+}
+
+/// Calls what the system calls in this image when a thread ends: std runs its destructors there, and so does C code.
+extern "C" fn run_thread_callbacks() {
+    const DLL_THREAD_DETACH: c_uint = 3;
+    type Callback = unsafe extern "C" fn(image: *const c_void, reason: c_uint, reserved: *const c_void);
+
+    /// `IMAGE_TLS_DIRECTORY64`, as the C runtime's start files define it.
+    #[repr(C)]
+    struct TlsDirectory {
+        raw_data: [usize; 2],
+        index: usize,
+        callbacks: *const Option<Callback>,
+        sizes: [u32; 2],
+    }
+
+    unsafe extern "C" {
+        #[link_name = "_tls_used"]
+        static TLS_DIRECTORY: TlsDirectory;
+        #[link_name = "__ImageBase"]
+        static IMAGE_BASE: u8;
+    }
+
+    // SAFETY: the linker makes both for every image, and the loader has relocated the directory; it names an array of
+    // callbacks that ends with a null pointer. They expect the call on a thread that runs no other code of the image,
+    // which the host makes sure of.
+    unsafe {
+        let mut callback = TLS_DIRECTORY.callbacks;
+        if callback.is_null() {
+            return;
+        }
+        while let Some(function) = *callback {
+            function((&raw const IMAGE_BASE).cast(), DLL_THREAD_DETACH, std::ptr::null());
+            callback = callback.add(1);
+        }
+    }
+}
+
+/// Passes on a handle that a call has returned.
+fn opened(handle: Handle) -> Handle {
+    if !handle.is_null() && handle.addr() != INVALID_HANDLE {
+        tell_host!(handle_opened(handle));
+    }
+    handle
+}
+
+/// Passes on the handle that a system call with this status has stored.
+///
+/// # Safety
+/// If `status` is a success, `place` must point to a handle.
+unsafe fn opened_at(status: c_int, place: *const Handle) -> c_int {
+    if status >= 0 {
+        // SAFETY: the call succeeded, so it stored a handle, says the caller.
+        tell_host!(handle_opened(unsafe { *place }));
+    }
+    status
+}
+
+/// Passes on memory that a call has reserved or mapped.
+fn mapped(address: *mut c_void) -> *mut c_void {
+    if !address.is_null() {
+        tell_host!(mapped(address));
+    }
+    address
+}
+
+/// Passes on a library that a call has returned.
+fn library(handle: Handle) -> Handle {
+    if !handle.is_null() {
+        tell_host!(library_opened(handle));
+    }
+    handle
+}
+
+/// Passes on the library that a call of `GetModuleHandleEx` has stored, if it counts.
+///
+/// # Safety
+/// If `result` is not zero, `place` must point to a handle.
+unsafe fn library_at(result: Bool, flags: c_uint, place: *const Handle) -> Bool {
+    const PIN: c_uint = 1;
+    const UNCHANGED_REFCOUNT: c_uint = 2;
+    if result != 0 && flags & (PIN | UNCHANGED_REFCOUNT) != UNCHANGED_REFCOUNT {
+        // SAFETY: the call succeeded, so it stored a handle, says the caller.
+        tell_host!(library_opened(unsafe { *place }));
+    }
+    result
+}
+
+/// Passes on that a file is mapped if a call has made a mapping of it.
+fn file_mapped(mapping: Handle, file: Handle) -> Handle {
+    if !mapping.is_null() && file.addr() != INVALID_HANDLE {
+        tell_host!(file_mapped(file));
+    }
+    mapping
+}
+
+/// Whether a heap is the process's, which is the one that `HeapAlloc` is redirected for.
+fn is_process_heap(heap: Handle) -> bool {
+    heap == host().0.process_heap
+}
+
+/// `dwFlags` of the heap functions.
+const HEAP_ZERO_MEMORY: c_uint = 8;
+const HEAP_REALLOC_IN_PLACE_ONLY: c_uint = 16;
+
+/// What `HeapAlloc` and the `malloc` of the C runtime align to in 64-bit processes.
+const MALLOC_ALIGNMENT: usize = 16;
+
+/// `dwFreeType` of `VirtualFree`: the whole reservation.
+const MEM_RELEASE: c_uint = 0x8000;
+/// `flAllocationType` of `VirtualAlloc`: a new reservation.
+const MEM_RESERVE: c_uint = 0x2000;
+
+shims! {
+    fn CreateThread(
+        security: *const c_void,
+        stack: usize,
+        start: ThreadMain,
+        argument: *mut c_void,
+        flags: c_uint,
+        id: *mut c_uint,
+    ) -> usize {
+        // SAFETY: passed on as the module called it, with a start function that calls the module's.
+        start_thread(start, argument, 0, |start, argument| unsafe {
+            original(security, stack, start, argument, flags, id)
+        })
+    }
+
+    fn _beginthreadex(
+        security: *const c_void,
+        stack: c_uint,
+        start: ThreadMain,
+        argument: *mut c_void,
+        flags: c_uint,
+        id: *mut c_uint,
+    ) -> usize {
+        // SAFETY: passed on as the module called it, with a start function that calls the module's.
+        start_thread(start, argument, 0, |start, argument| unsafe {
+            original(security, stack, start, argument, flags, id)
+        })
+    }
+
+    // The start function returns nothing; what its register holds is the exit code, which nobody may ask for.
+    fn _beginthread(start: ThreadMain, stack: c_uint, argument: *mut c_void) -> usize {
+        // SAFETY: passed on as the module called it, with a start function that calls the module's.
+        start_thread(start, argument, usize::MAX, |start, argument| unsafe { original(start, stack, argument) })
+    }
+
+    fn TlsAlloc() -> c_uint {
+        // SAFETY: passed on as the module called it.
+        let slot = unsafe { original() };
+        if slot != OUT_OF_INDEXES {
+            tell_host!(slot_allocated(slot));
+        }
+        slot
+    }
+
+    fn TlsFree(slot: c_uint) -> Bool {
+        tell_host!(slot_freeing(slot));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(slot) }
+    }
+
+    fn TlsSetValue(slot: c_uint, value: *mut c_void) -> Bool {
+        // SAFETY: passed on as the module called it.
+        let result = unsafe { original(slot, value) };
+        if result != 0 && !value.is_null() {
+            tell_host!(slot_set(finish_thread));
+        }
+        result
+    }
+
+    fn FlsAlloc(callback: Option<Destructor>) -> c_uint {
+        // SAFETY: passed on as the module called it, without the callback, which the host calls.
+        let slot = unsafe { original(None) };
+        if slot != OUT_OF_INDEXES {
+            tell_host!(fiber_slot_allocated(slot, callback));
+        }
+        slot
+    }
+
+    fn FlsFree(slot: c_uint) -> Bool {
+        tell_host!(fiber_slot_freeing(slot));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(slot) }
+    }
+
+    fn FlsSetValue(slot: c_uint, value: *mut c_void) -> Bool {
+        // SAFETY: passed on as the module called it.
+        let result = unsafe { original(slot, value) };
+        if result != 0 && !value.is_null() {
+            tell_host!(fiber_slot_set(slot));
+        }
+        result
+    }
+
+    fn VirtualAlloc(address: *mut c_void, size: usize, kind: c_uint, protection: c_uint) -> *mut c_void {
+        // SAFETY: passed on as the module called it.
+        let memory = unsafe { original(address, size, kind, protection) };
+        // Without an address a commitment reserves, too.
+        if kind & MEM_RESERVE != 0 || address.is_null() { mapped(memory) } else { memory }
+    }
+
+    fn VirtualFree(address: *mut c_void, size: usize, kind: c_uint) -> Bool {
+        // Before the call: afterwards another thread may have got the same addresses again.
+        if kind & MEM_RELEASE != 0 {
+            tell_host!(unmapping(address));
+        }
+        // SAFETY: passed on as the module called it.
+        unsafe { original(address, size, kind) }
+    }
+
+    fn MapViewOfFile(mapping: Handle, access: c_uint, high: c_uint, low: c_uint, size: usize) -> *mut c_void {
+        // SAFETY: passed on as the module called it.
+        mapped(unsafe { original(mapping, access, high, low, size) })
+    }
+
+    fn MapViewOfFileEx(
+        mapping: Handle,
+        access: c_uint,
+        high: c_uint,
+        low: c_uint,
+        size: usize,
+        address: *mut c_void,
+    ) -> *mut c_void {
+        // SAFETY: passed on as the module called it.
+        mapped(unsafe { original(mapping, access, high, low, size, address) })
+    }
+
+    fn UnmapViewOfFile(address: *mut c_void) -> Bool {
+        tell_host!(unmapping(address));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(address) }
+    }
+
+    fn CreateFileMappingA(
+        file: Handle,
+        security: *const c_void,
+        protection: c_uint,
+        high: c_uint,
+        low: c_uint,
+        name: *const c_void,
+    ) -> Handle {
+        // SAFETY: passed on as the module called it.
+        file_mapped(unsafe { original(file, security, protection, high, low, name) }, file)
+    }
+
+    fn CreateFileMappingW(
+        file: Handle,
+        security: *const c_void,
+        protection: c_uint,
+        high: c_uint,
+        low: c_uint,
+        name: *const c_void,
+    ) -> Handle {
+        // SAFETY: passed on as the module called it.
+        file_mapped(unsafe { original(file, security, protection, high, low, name) }, file)
+    }
+
+    fn CreateFileA(
+        path: *const c_void,
+        access: c_uint,
+        share: c_uint,
+        security: *const c_void,
+        disposition: c_uint,
+        attributes: c_uint,
+        template: Handle,
+    ) -> Handle {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(path, access, share, security, disposition, attributes, template) })
+    }
+
+    fn CreateFileW(
+        path: *const c_void,
+        access: c_uint,
+        share: c_uint,
+        security: *const c_void,
+        disposition: c_uint,
+        attributes: c_uint,
+        template: Handle,
+    ) -> Handle {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(path, access, share, security, disposition, attributes, template) })
+    }
+
+    fn CreateNamedPipeA(
+        name: *const c_void,
+        mode: c_uint,
+        kind: c_uint,
+        instances: c_uint,
+        out_size: c_uint,
+        in_size: c_uint,
+        timeout: c_uint,
+        security: *const c_void,
+    ) -> Handle {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(name, mode, kind, instances, out_size, in_size, timeout, security) })
+    }
+
+    fn CreateNamedPipeW(
+        name: *const c_void,
+        mode: c_uint,
+        kind: c_uint,
+        instances: c_uint,
+        out_size: c_uint,
+        in_size: c_uint,
+        timeout: c_uint,
+        security: *const c_void,
+    ) -> Handle {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(name, mode, kind, instances, out_size, in_size, timeout, security) })
+    }
+
+    fn CreatePipe(read: *mut Handle, write: *mut Handle, security: *const c_void, size: c_uint) -> Bool {
+        // SAFETY: passed on as the module called it.
+        let result = unsafe { original(read, write, security, size) };
+        if result != 0 {
+            // SAFETY: the call succeeded, so it stored two handles.
+            unsafe {
+                opened(*read);
+                opened(*write);
+            }
+        }
+        result
+    }
+
+    fn DuplicateHandle(
+        from: Handle,
+        handle: Handle,
+        to: Handle,
+        place: *mut Handle,
+        access: c_uint,
+        inherit: Bool,
+        options: c_uint,
+    ) -> Bool {
+        const CURRENT_PROCESS: usize = usize::MAX;
+        const DUPLICATE_CLOSE_SOURCE: c_uint = 1;
+        if from.addr() == CURRENT_PROCESS && options & DUPLICATE_CLOSE_SOURCE != 0 {
+            tell_host!(handle_closing(handle));
+        }
+        // SAFETY: passed on as the module called it.
+        let result = unsafe { original(from, handle, to, place, access, inherit, options) };
+        if result != 0 && to.addr() == CURRENT_PROCESS && !place.is_null() {
+            // SAFETY: the call succeeded, so it stored a handle of this process.
+            opened(unsafe { *place });
+        }
+        result
+    }
+
+    fn CloseHandle(handle: Handle) -> Bool {
+        // Before the call: afterwards another thread may have got the same number again.
+        tell_host!(handle_closing(handle));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(handle) }
+    }
+
+    fn NtCreateFile(
+        place: *mut Handle,
+        access: c_uint,
+        object: *const c_void,
+        status: *mut c_void,
+        size: *const i64,
+        attributes: c_uint,
+        share: c_uint,
+        disposition: c_uint,
+        options: c_uint,
+        extended: *const c_void,
+        extended_len: c_uint,
+    ) -> c_int {
+        // SAFETY: passed on as the module called it; a successful call stores a handle.
+        unsafe {
+            let result = original(
+                place, access, object, status, size, attributes, share, disposition, options, extended,
+                extended_len,
+            );
+            opened_at(result, place)
+        }
+    }
+
+    fn NtOpenFile(
+        place: *mut Handle,
+        access: c_uint,
+        object: *const c_void,
+        status: *mut c_void,
+        share: c_uint,
+        options: c_uint,
+    ) -> c_int {
+        // SAFETY: passed on as the module called it; a successful call stores a handle.
+        unsafe { opened_at(original(place, access, object, status, share, options), place) }
+    }
+
+    fn NtCreateNamedPipeFile(
+        place: *mut Handle,
+        access: c_uint,
+        object: *const c_void,
+        status: *mut c_void,
+        share: c_uint,
+        disposition: c_uint,
+        options: c_uint,
+        kind: c_uint,
+        read_mode: c_uint,
+        completion: c_uint,
+        instances: c_uint,
+        in_size: c_uint,
+        out_size: c_uint,
+        timeout: *const i64,
+    ) -> c_int {
+        // SAFETY: passed on as the module called it; a successful call stores a handle.
+        unsafe {
+            let result = original(
+                place, access, object, status, share, disposition, options, kind, read_mode, completion,
+                instances, in_size, out_size, timeout,
+            );
+            opened_at(result, place)
+        }
+    }
+
+    fn WSASocketA(
+        family: c_int,
+        kind: c_int,
+        protocol: c_int,
+        information: *const c_void,
+        group: c_uint,
+        flags: c_uint,
+    ) -> Handle {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(family, kind, protocol, information, group, flags) })
+    }
+
+    fn WSASocketW(
+        family: c_int,
+        kind: c_int,
+        protocol: c_int,
+        information: *const c_void,
+        group: c_uint,
+        flags: c_uint,
+    ) -> Handle {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(family, kind, protocol, information, group, flags) })
+    }
+
+    fn socket(family: c_int, kind: c_int, protocol: c_int) -> Handle {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(family, kind, protocol) })
+    }
+
+    fn accept(listener: Handle, address: *mut c_void, len: *mut c_int) -> Handle {
+        // SAFETY: passed on as the module called it.
+        opened(unsafe { original(listener, address, len) })
+    }
+
+    fn closesocket(handle: Handle) -> c_int {
+        tell_host!(handle_closing(handle));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(handle) }
+    }
+
+    fn LoadLibraryA(path: *const c_void) -> Handle {
+        // SAFETY: passed on as the module called it.
+        library(unsafe { original(path) })
+    }
+
+    fn LoadLibraryW(path: *const c_void) -> Handle {
+        // SAFETY: passed on as the module called it.
+        library(unsafe { original(path) })
+    }
+
+    fn LoadLibraryExA(path: *const c_void, file: Handle, flags: c_uint) -> Handle {
+        // SAFETY: passed on as the module called it.
+        library(unsafe { original(path, file, flags) })
+    }
+
+    fn LoadLibraryExW(path: *const c_void, file: Handle, flags: c_uint) -> Handle {
+        // SAFETY: passed on as the module called it.
+        library(unsafe { original(path, file, flags) })
+    }
+
+    fn GetModuleHandleExA(flags: c_uint, name: *const c_void, place: *mut Handle) -> Bool {
+        // SAFETY: passed on as the module called it; a successful call stores a handle.
+        unsafe { library_at(original(flags, name, place), flags, place) }
+    }
+
+    fn GetModuleHandleExW(flags: c_uint, name: *const c_void, place: *mut Handle) -> Bool {
+        // SAFETY: passed on as the module called it; a successful call stores a handle.
+        unsafe { library_at(original(flags, name, place), flags, place) }
+    }
+
+    fn FreeLibrary(handle: Handle) -> Bool {
+        tell_host!(library_closing(handle));
+        // SAFETY: passed on as the module called it.
+        unsafe { original(handle) }
+    }
+
+    fn malloc(size: usize) -> *mut c_void {
+        allocator::allocate(size, MALLOC_ALIGNMENT)
+    }
+
+    fn calloc(count: usize, size: usize) -> *mut c_void {
+        match count.checked_mul(size) {
+            Some(size) => allocator::allocate_zeroed(size),
+            None => std::ptr::null_mut(),
+        }
+    }
+
+    fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+        if block.is_null() {
+            allocator::allocate(size, MALLOC_ALIGNMENT)
+        } else if tell_host!(heap_owns(block)) {
+            // SAFETY: the host says that the block is the heap's; the module gives it up.
+            unsafe { allocator::reallocate(block, size) }
+        } else {
+            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
+            unsafe { original(block, size) }
+        }
+    }
+
+    fn free(block: *mut c_void) -> () {
+        if block.is_null() {
+        } else if tell_host!(heap_owns(block)) {
+            // SAFETY: the host says that the block is the heap's; the module gives it up.
+            unsafe { allocator::free(block) }
+        } else {
+            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
+            unsafe { original(block) }
+        }
+    }
+
+    fn HeapAlloc(heap: Handle, flags: c_uint, size: usize) -> *mut c_void {
+        if !is_process_heap(heap) {
+            // SAFETY: passed on as the module called it.
+            unsafe { original(heap, flags, size) }
+        } else if flags & HEAP_ZERO_MEMORY != 0 {
+            allocator::allocate_zeroed(size)
+        } else {
+            allocator::allocate(size, MALLOC_ALIGNMENT)
+        }
+    }
+
+    fn HeapReAlloc(heap: Handle, flags: c_uint, block: *mut c_void, size: usize) -> *mut c_void {
+        if !tell_host!(heap_owns(block)) {
+            // SAFETY: passed on as the module called it, for a block that the system allocated.
+            return unsafe { original(heap, flags, block, size) };
+        }
+        let old_size = tell_host!(heap_usable_size(block));
+        if flags & HEAP_REALLOC_IN_PLACE_ONLY != 0 {
+            return if size <= old_size { block } else { std::ptr::null_mut() };
+        }
+        // SAFETY: the host says that the block is the heap's; the module gives it up.
+        let moved = unsafe { allocator::reallocate(block, size) };
+        if flags & HEAP_ZERO_MEMORY != 0 && !moved.is_null() && size > old_size {
+            // SAFETY: the block has `size` bytes now, of which the first `old_size` were copied.
+            unsafe { moved.byte_add(old_size).cast::<u8>().write_bytes(0, size - old_size) };
+        }
+        moved
+    }
+
+    fn HeapFree(heap: Handle, flags: c_uint, block: *mut c_void) -> Bool {
+        if !block.is_null() && tell_host!(heap_owns(block)) {
+            // SAFETY: the host says that the block is the heap's; the module gives it up.
+            unsafe { allocator::free(block) };
+            return 1;
+        }
+        // SAFETY: passed on as the module called it, for a block that the system allocated.
+        unsafe { original(heap, flags, block) }
+    }
+
+    fn HeapSize(heap: Handle, flags: c_uint, block: *mut c_void) -> usize {
+        if tell_host!(heap_owns(block)) {
+            return tell_host!(heap_usable_size(block));
+        }
+        // SAFETY: passed on as the module called it, for a block that the system allocated.
+        unsafe { original(heap, flags, block) }
+    }
+}
