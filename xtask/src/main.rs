@@ -9,6 +9,7 @@ mod demo;
 mod gen_support_table;
 mod report;
 mod runner;
+mod sanitizer;
 mod test_matrix;
 mod tidy;
 
