@@ -27,7 +27,8 @@ impl Sanitizer {
         Ok(Variant {
             folder: Some("sanitizer-address".to_owned()),
             rustc: Some(nightly_rustc()?),
-            rustflags: vec!["-Zsanitizer=address".to_owned()],
+            // The fixtures use the runtime that the executable was linked with, which has to export it for them.
+            rustflags: vec!["-Zsanitizer=address".to_owned(), "-Clink-arg=-rdynamic".to_owned()],
             // With a target, build scripts and macros are built without the sanitizer.
             target: Some("x86_64-unknown-linux-gnu".to_owned()),
         })
