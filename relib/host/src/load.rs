@@ -49,7 +49,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
     let verified_file = staged.as_ref().map_or(&file, StagedFile::file);
     let (image, plan) = verify::<E>(verified_file, &path, &provided)?;
     if let Some(staged) = &staged {
-        make_unloadable(staged.file(), &image).map_err(inaccessible)?;
+        adapt_copy(staged.file(), &image).map_err(inaccessible)?;
     }
 
     let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
@@ -301,12 +301,15 @@ fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Changes the private copy so that the dynamic loader is willing to unmap it again.
+/// Changes the private copy so that the dynamic loader is willing to unmap it again, and leaves its constructors to us.
 ///
 /// glibc never unmaps a library with `DF_1_NODELETE`, nor one that defines a symbol with `STB_GNU_UNIQUE` binding which
 /// somebody was bound to. The first is cleared; the latter become ordinary global symbols, which only means that the
 /// module uses its own definition instead of one that another library may have brought before it.
-fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> {
+///
+/// With an array of constructors of size zero glibc calls none. They are called when the module has its heap and its
+/// imports lead to the host, so that what they allocate, start and register is known like everything else.
+fn adapt_copy(copy: &File, image: &ImageFile) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
 
     const STB_GLOBAL: u8 = 1;
@@ -318,6 +321,9 @@ fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> {
         let mut info = [0];
         copy.read_exact_at(&mut info, symbol.st_info_offset)?;
         copy.write_all_at(&[STB_GLOBAL << 4 | info[0] & 0xf], symbol.st_info_offset)?;
+    }
+    if let Some(constructors) = &image.constructors {
+        copy.write_all_at(&0u64.to_le_bytes(), constructors.size.file_offset)?;
     }
     Ok(())
 }
@@ -362,6 +368,9 @@ unsafe fn connect<E: ExportsHandle>(
             parts.library.redirect(&parts.image, redirects);
         }
         (entry.attach)(&*parts.context);
+        if parts.staged.is_some() {
+            parts.library.run_constructors(&parts.image);
+        }
     }
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));
