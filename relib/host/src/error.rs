@@ -279,6 +279,8 @@ pub enum CallMainError {
         asked: String,
         /// The type that `main` returns.
         returns: String,
+        /// The first difference inside the types, if their names read alike.
+        difference: Option<String>,
     },
     /// `main` panicked; see [`Module::last_panic`](crate::Module::last_panic).
     Panicked,
@@ -288,8 +290,15 @@ impl fmt::Display for CallMainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => write!(f, "the module exports no `main`; mark it with #[relib_module::export]"),
-            Self::OtherType { asked, returns } => {
+            Self::OtherType { asked, returns, difference: None } => {
                 write!(f, "the module's `main` returns `{returns}`, not `{asked}`; ask for what it returns")
+            }
+            Self::OtherType { asked, difference: Some(difference), .. } => {
+                write!(
+                    f,
+                    "the module's `main` returns another `{asked}` than the host's: {difference}; build both from \
+                     the same source"
+                )
             }
             Self::Panicked => write!(f, "the module's `main` panicked; Module::last_panic has the message"),
         }
