@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use relib::{ExportsHandle, LoadError, LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Run};
 
+/// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
+pub const TRACE: &str = "constructor-ran";
+
 /// Loads a fixture that imports nothing, with the default options.
 pub fn load<E: ExportsHandle>(run: &Run, fixture: &str) -> Result<Module<E>, Failure> {
     load_with(run, fixture, &LoadOptions::new())
@@ -29,8 +32,26 @@ pub fn load_error<E: ExportsHandle>(path: &Path, options: &LoadOptions) -> Resul
     }
 }
 
+/// Records that a file is refused: the variant of the error, its message and its causes.
+pub fn observe_refusal<E: ExportsHandle>(
+    run: &mut Run,
+    key: &str,
+    path: impl AsRef<Path>,
+    options: &LoadOptions,
+) -> Result<(), Failure> {
+    let error = load_error::<E>(path.as_ref(), options)?;
+    run.observe(key, format!("{}: {}", variant(&error), relib_harness::scenario::chain(&error)));
+    Ok(())
+}
+
+/// The name of an error's variant.
+pub fn variant(error: &LoadError) -> String {
+    let debug = format!("{error:?}");
+    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
 /// Writes a copy of a fixture as `name` into the scratch directory, after `change` has had its way with the bytes.
-pub fn changed_copy(
+pub fn scratch_copy(
     run: &Run,
     fixture: &str,
     name: &str,
