@@ -1,7 +1,12 @@
 //! What many scenario bodies do: loading a fixture, and one whole cycle as a warm-up.
 
-use relib::{ExportsHandle, LoadOptions, Module, Unloaded};
+use std::path::{Path, PathBuf};
+
+use relib::{ExportsHandle, LoadError, LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Run};
+
+/// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
+pub const TRACE: &str = "constructor-ran";
 
 /// Loads a fixture that imports nothing, with the default options.
 pub fn load<E: ExportsHandle>(run: &Run, fixture: &str) -> Result<Module<E>, Failure> {
@@ -16,6 +21,47 @@ pub fn load_with<E: ExportsHandle>(
 ) -> Result<Module<E>, Failure> {
     // SAFETY: the fixtures are this repository's own code.
     Ok(unsafe { options.load(run.fixture(fixture), ())? })
+}
+
+/// Loads a file that must be refused, and returns why it was.
+pub fn load_error<E: ExportsHandle>(path: &Path, options: &LoadOptions) -> Result<LoadError, Failure> {
+    // SAFETY: the file is a fixture, or one that relib has to refuse without running it.
+    match unsafe { options.load::<E>(path, ()) } {
+        Ok(_) => Err(Failure::new(format!("{} was loaded", path.display()))),
+        Err(error) => Ok(error),
+    }
+}
+
+/// Records that a file is refused: the variant of the error, its message and its causes.
+pub fn observe_refusal<E: ExportsHandle>(
+    run: &mut Run,
+    key: &str,
+    path: impl AsRef<Path>,
+    options: &LoadOptions,
+) -> Result<(), Failure> {
+    let error = load_error::<E>(path.as_ref(), options)?;
+    run.observe(key, format!("{}: {}", variant(&error), relib_harness::scenario::chain(&error)));
+    Ok(())
+}
+
+/// The name of an error's variant.
+pub fn variant(error: &LoadError) -> String {
+    let debug = format!("{error:?}");
+    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// Writes a copy of a fixture as `name` into the scratch directory, after `change` has had its way with the bytes.
+pub fn scratch_copy(
+    run: &Run,
+    fixture: &str,
+    name: &str,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Result<PathBuf, Failure> {
+    let mut bytes = std::fs::read(run.fixture(fixture))?;
+    change(&mut bytes);
+    let path = run.scratch_dir().join(name);
+    std::fs::write(&path, bytes)?;
+    Ok(path)
 }
 
 /// Loads and unloads a fixture that imports nothing, so that what is set up once in a process is there, and then takes

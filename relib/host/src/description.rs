@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use relib_abi::metadata::{HEADER_LEN, MAGIC, RecordKind};
-use relib_abi::schema::{self, Field};
+use relib_abi::schema::{self, Field, Shape, Type};
+
+use crate::error::CallMainError;
 
 /// The records of a module's metadata.
 #[derive(Debug, Default)]
@@ -266,6 +268,13 @@ impl InterfaceDescription {
         Reader(payload).interface()
     }
 
+    /// The description of a function of this program's that takes nothing and returns `returns`.
+    fn of_main(returns: &'static Type) -> Self {
+        let mut types = HashMap::new();
+        describe(returns, &mut types);
+        Self { name: String::new(), functions: Vec::new(), types }
+    }
+
     /// A function as it is written in source code.
     pub(crate) fn signature(&self, function: &FunctionDescription) -> String {
         let parameters: Vec<String> =
@@ -313,6 +322,64 @@ impl InterfaceDescription {
             .iter()
             .position(|other| other.fingerprint == fingerprint && other.name == function.name)
     }
+}
+
+/// Adds a type of this program's, and the types that it refers to.
+fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
+    if types.contains_key(&ty.fingerprint) {
+        return;
+    }
+    let refer = |types: &mut HashMap<u64, TypeDescription>, ty: &'static Type| {
+        describe(ty, types);
+        ty.fingerprint
+    };
+    let describe_fields = |types: &mut HashMap<u64, TypeDescription>, fields: &'static [Field]| {
+        let describe_field = |field: &'static Field| FieldDescription {
+            name: field.name.to_owned(),
+            offset: field.offset as u64,
+            ty: refer(types, field.ty),
+        };
+        fields.iter().map(describe_field).collect()
+    };
+    let shape = match &ty.shape {
+        Shape::Opaque => ShapeDescription::Opaque,
+        Shape::Reference => ShapeDescription::Reference,
+        Shape::MutableReference => ShapeDescription::MutableReference,
+        Shape::Slice => ShapeDescription::Slice,
+        Shape::Tuple => ShapeDescription::Tuple,
+        Shape::Array => ShapeDescription::Array,
+        Shape::Struct(fields) => ShapeDescription::Struct(describe_fields(types, fields)),
+        Shape::Enum(variants) => {
+            let describe_variant = |variant: &'static schema::Variant| {
+                (variant.name.to_owned(), describe_fields(types, variant.fields))
+            };
+            ShapeDescription::Enum(variants.iter().map(describe_variant).collect())
+        }
+    };
+    let description = TypeDescription {
+        path: ty.path.to_owned(),
+        size: ty.size as u64,
+        align: ty.align as u64,
+        arguments: ty.arguments.iter().map(|argument| refer(types, argument)).collect(),
+        shape,
+    };
+    types.insert(ty.fingerprint, description);
+}
+
+/// Why a `main` of a module that is described by `module` does not return `asked`; `None` if it does.
+pub(crate) fn match_main(asked: &'static Type, module: &InterfaceDescription) -> Option<CallMainError> {
+    let returns = module.functions[0].returns;
+    if returns == asked.fingerprint {
+        return None;
+    }
+    let host = InterfaceDescription::of_main(asked);
+    let sides = Sides { caller: "the host", implementor: "the module" };
+    let comparison = Comparison { caller: &host, implementor: module, sides };
+    Some(CallMainError::OtherType {
+        asked: host.type_name(asked.fingerprint),
+        returns: module.type_name(returns),
+        difference: comparison.of_types(asked.fingerprint, returns, 16),
+    })
 }
 
 /// Which of the two sides asks for functions and which offers them, in words.
@@ -469,10 +536,10 @@ impl Comparison<'_> {
         if expected == found {
             return None;
         }
-        let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
-        if a.path != b.path {
+        if self.caller.type_name(expected) != self.implementor.type_name(found) {
             return None;
         }
+        let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
         let inner = a.arguments.iter().zip(&b.arguments).find_map(|(a, b)| self.of_types(*a, *b, depth));
         inner.or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
             let Sides { caller, implementor } = self.sides;

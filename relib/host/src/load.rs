@@ -60,6 +60,11 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
         system: imp::system_table(),
     });
     let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
+    if staged.is_none() && imp::is_open(loaded_path) {
+        // SAFETY: the image was not loaded, so nothing has used the heap.
+        unsafe { heap.destroy() };
+        return Err(LoadError::PathInUse { path });
+    }
     // SAFETY: the file has been verified; running it is sound, says the caller.
     let library = match unsafe { Library::open(loaded_path, options.permanent) } {
         Ok(library) => library,

@@ -54,7 +54,7 @@ pub mod __private {
     pub use crate::imports::{ImportSlots, ProvideImports, ProvidedImports, call_import};
     pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
     pub use crate::panics::catch;
-    pub use crate::transfer::{MustNotImplementDrop, Transfer};
+    pub use crate::transfer::{MustNotImplementDrop, Transfer, require_transfer};
     pub use relib_abi::call::{FunctionEntry, Outcome, RawSlice};
     pub use relib_abi::entry::{ExportTable, ImportTable};
     pub use relib_abi::metadata;

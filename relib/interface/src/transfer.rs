@@ -74,6 +74,10 @@ pub trait MustNotImplementDrop {}
 )]
 impl<T: Drop> MustNotImplementDrop for T {}
 
+/// Compiles only for types that may cross as values.
+#[doc(hidden)]
+pub const fn require_transfer<T: Transfer>() {}
+
 /// Implements [`Transfer`] for types that own no memory, where a copy of the bytes is a deep copy.
 macro_rules! plain {
     ($($ty:ty = $path:literal),* $(,)?) => {$(

@@ -1,3 +1,7 @@
 //! What the scenarios call of their fixtures, one module for each feature. Hosts (`tests/`) and fixtures depend on it.
 
+pub mod exports_imports;
+pub mod load;
 pub mod memory;
+pub mod mismatch;
+pub mod panics;

@@ -211,6 +211,19 @@ mod process_arguments {
     }
 }
 
+/// Whether the loader would return an image that it has already loaded: one of the same name, even if there is another
+/// file at that path by now, or one of the same file.
+pub(crate) fn is_open(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: with this flag nothing is loaded; a handle that is returned is closed at once.
+    unsafe {
+        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+        !handle.is_null() && libc::dlclose(handle) == 0
+    }
+}
+
 /// `dlinfo` request for the address of the calling thread's block of an image (`dlfcn.h`).
 const RTLD_DI_TLS_DATA: c_int = 10;
 

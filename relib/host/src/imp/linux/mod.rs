@@ -5,7 +5,7 @@ mod resources;
 mod system;
 mod threads;
 
-pub(crate) use library::{Library, Stayed};
+pub(crate) use library::{Library, Stayed, is_open};
 pub(crate) use resources::{
     DescriptorIdentity, FileId, at_process_exit, close_descriptor, descriptor_target, handlers_inside,
     page_size, private_directory, unmap,
