@@ -23,6 +23,7 @@ use crate::options::LoadOptions;
 use crate::panics::PanicStore;
 use crate::runtime::{Runtime, lock};
 use crate::staging::StagedFile;
+use crate::symbols;
 
 /// Loads the module at `path`.
 ///
@@ -59,6 +60,9 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
         heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
         system: imp::system_table(),
     });
+    if !options.permanent {
+        symbols::settle();
+    }
     let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
     // SAFETY: the file has been verified; running it is sound, says the caller.
     let library = match unsafe { Library::open(loaded_path, options.permanent) } {
