@@ -7,6 +7,7 @@
 mod gen_support_table;
 mod report;
 mod runner;
+mod soak;
 mod test_matrix;
 
 use std::process::ExitCode;
@@ -31,12 +32,15 @@ enum Task {
     TestMatrix(test_matrix::Arguments),
     /// Write the support table of README.md from the snapshots
     GenSupportTable(gen_support_table::Arguments),
+    /// Reload a module thousands of times in one process, which must not grow
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::TestMatrix(arguments) => test_matrix::run(&arguments),
         Task::GenSupportTable(arguments) => gen_support_table::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

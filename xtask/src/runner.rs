@@ -34,17 +34,22 @@ impl Places {
         if let Some(runner) = &self.runner {
             return Ok(runner.clone());
         }
-        eprintln!("building {BINARY} ({profile})");
+        self.build_executable(BINARY, profile)
+    }
+
+    /// Builds an executable of the package of the scenarios.
+    pub fn build_executable(&self, binary: &str, profile: Profile) -> Result<PathBuf> {
+        eprintln!("building {binary} ({profile})");
         let mut build = escargot::CargoBuild::new()
             .manifest_path(self.root().join("Cargo.toml"))
             .package(PACKAGE)
-            .bin(BINARY);
+            .bin(binary);
         if profile == Profile::Release {
             build = build.release();
         }
-        let artefacts = cargo::run(build).with_context(|| format!("cannot build {BINARY}"))?;
+        let artefacts = cargo::run(build).with_context(|| format!("cannot build {binary}"))?;
         let executable = artefacts.into_iter().find_map(|artefact| artefact.executable);
-        executable.with_context(|| format!("cargo built no executable {BINARY} in {PACKAGE}"))
+        executable.with_context(|| format!("cargo built no executable {binary} in {PACKAGE}"))
     }
 
     /// Builds the fixtures for this profile and says how to run scenarios with them.

@@ -36,8 +36,8 @@ fn load(path: &Path) -> Result<Module<ModuleBacktraces>, Failure> {
     load_file(path, &LoadOptions::new(), HostImpl)
 }
 
-/// The frames of a backtrace whose function or file belongs to one of the packages, each as `function at file:line`.
-fn frames(backtrace: &str, package: &str) -> Vec<String> {
+/// The frames of a backtrace that have `part` in them, each as `function at file:line`.
+fn frames(backtrace: &str, part: &str) -> Vec<String> {
     let mut frames: Vec<String> = Vec::new();
     for line in backtrace.lines().map(str::trim) {
         if let Some(place) = line.strip_prefix("at ") {
@@ -49,7 +49,7 @@ fn frames(backtrace: &str, package: &str) -> Vec<String> {
             frames.push(function.to_owned());
         }
     }
-    frames.retain(|frame| frame.contains(package));
+    frames.retain(|frame| frame.contains(part));
     frames
 }
 
@@ -67,7 +67,7 @@ fn backtrace_module(run: &mut Run) -> Result<(), Failure> {
     run.baseline();
     let (taken, panic) = cycle(run)?;
     for (key, backtrace) in [("taken", taken), ("in a panic", panic)] {
-        let frames = frames(&backtrace, "backtrace_module");
+        let frames = frames(&backtrace, "/backtrace-module/src/lib.rs:");
         run.observe(key, format!("{} frames of the module", frames.len()));
         for frame in frames {
             run.observe(key, frame);
