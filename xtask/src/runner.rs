@@ -35,11 +35,16 @@ impl Places {
         if let Some(runner) = &self.runner {
             return Ok(runner.clone());
         }
-        eprintln!("building {BINARY} ({profile})");
+        self.build_executable(BINARY, profile, variant)
+    }
+
+    /// Builds an executable of the package of the scenarios.
+    pub fn build_executable(&self, binary: &str, profile: Profile, variant: &Variant) -> Result<PathBuf> {
+        eprintln!("building {binary} ({profile})");
         let mut build = escargot::CargoBuild::new()
             .manifest_path(self.root().join("Cargo.toml"))
             .package(PACKAGE)
-            .bin(BINARY);
+            .bin(binary);
         if profile == Profile::Release {
             build = build.release();
         }
@@ -47,9 +52,9 @@ impl Places {
             build = build.target_dir(variant.target_dir(&self.root(), "runner"));
         }
         let build = variant.apply(build, &[]);
-        let artefacts = cargo::run(build).with_context(|| format!("cannot build {BINARY}"))?;
+        let artefacts = cargo::run(build).with_context(|| format!("cannot build {binary}"))?;
         let executable = artefacts.into_iter().find_map(|artefact| artefact.executable);
-        executable.with_context(|| format!("cargo built no executable {BINARY} in {PACKAGE}"))
+        executable.with_context(|| format!("cargo built no executable {binary} in {PACKAGE}"))
     }
 
     /// Builds the fixtures for this profile and says how to run scenarios with them.

@@ -350,8 +350,10 @@ fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
         Shape::Array => ShapeDescription::Array,
         Shape::Struct(fields) => ShapeDescription::Struct(describe_fields(types, fields)),
         Shape::Enum(variants) => {
-            let describe_variant = |variant: &'static schema::Variant| {
-                (variant.name.to_owned(), describe_fields(types, variant.fields))
+            let describe_variant = |variant: &'static schema::Variant| VariantDescription {
+                name: variant.name.to_owned(),
+                discriminant: variant.discriminant,
+                fields: describe_fields(types, variant.fields),
             };
             ShapeDescription::Enum(variants.iter().map(describe_variant).collect())
         }
