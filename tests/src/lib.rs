@@ -1,6 +1,8 @@
 //! The scenario catalogue of relib, and what turns each of its rows into a `#[test]`.
 //!
 //! - [`scenarios`]: one module per feature; each scenario is a row of a const table and a function, its body;
+//! - [`project`]: copies of fixtures that a scenario may change and build;
+//! - [`soak`]: the cycle that is repeated thousands of times, by a scenario and by `src/bin/relib-soak.rs`;
 //! - `src/bin/relib-scenario.rs`: the runner executable, which runs one body in a process of its own;
 //! - `tests/<feature>.rs`: one line per scenario, by [`scenario_tests!`]; `tests/catalogue.rs` checks that none of them
 //!   is forgotten.
@@ -10,11 +12,14 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use relib_harness::cargo::Variant;
 use relib_harness::process::{self, Runner};
 use relib_harness::snapshot::Snapshots;
 use relib_harness::{Failure, Feature, Fixtures, Platform, Profile, Run, Scenario};
 
+pub mod project;
 pub mod scenarios;
+pub mod soak;
 pub mod support;
 
 pub use scenarios::SCENARIOS;
@@ -58,8 +63,9 @@ pub fn run_and_assert(runner: &str, id: &str) {
     build_fixtures();
     let runner = Runner {
         executable: runner.into(),
-        manifest: Fixtures::manifest_path(root(), profile),
+        manifest: Fixtures::manifest_path(root(), profile, &Variant::default()),
         root: root().to_owned(),
+        environment: Vec::new(),
     };
     let finished = process::run(&runner, &scenario);
     // Shown by libtest if the assertions fail.
@@ -78,8 +84,10 @@ fn build_fixtures() {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let profile = Profile::current();
-        Fixtures::build(root(), profile)
-            .and_then(|fixtures| fixtures.save(&Fixtures::manifest_path(root(), profile)))
+        Fixtures::build(root(), profile, &Variant::default())
+            .and_then(|fixtures| {
+                fixtures.save(&Fixtures::manifest_path(root(), profile, &Variant::default()))
+            })
             .map_err(|error| relib_harness::scenario::chain(&error))
     });
     if let Err(message) = built {

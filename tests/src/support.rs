@@ -1,7 +1,15 @@
-//! What many scenario bodies do: loading a fixture, and one whole cycle as a warm-up.
+//! What many scenario bodies do: loading a fixture, one whole cycle as a warm-up, an unload that is refused, and what
+//! modules tell the host.
 
-use relib::{ExportsHandle, LoadOptions, Module, Unloaded};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use fixture_interface::unload::Events;
+use relib::{ExportsHandle, LoadError, LoadOptions, Module, ProvideImports, UnloadError, Unloaded};
 use relib_harness::{Failure, Run};
+
+/// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
+pub const TRACE: &str = "constructor-ran";
 
 /// Loads a fixture that imports nothing, with the default options.
 pub fn load<E: ExportsHandle>(run: &Run, fixture: &str) -> Result<Module<E>, Failure> {
@@ -14,8 +22,58 @@ pub fn load_with<E: ExportsHandle>(
     fixture: &str,
     options: &LoadOptions,
 ) -> Result<Module<E>, Failure> {
+    load_file(&run.fixture(fixture), options, ())
+}
+
+/// Loads a built fixture, wherever it is.
+pub fn load_file<E: ExportsHandle>(
+    path: &Path,
+    options: &LoadOptions,
+    imports: impl ProvideImports,
+) -> Result<Module<E>, Failure> {
     // SAFETY: the fixtures are this repository's own code.
-    Ok(unsafe { options.load(run.fixture(fixture), ())? })
+    Ok(unsafe { options.load(path, imports)? })
+}
+
+/// Loads a file that must be refused, and returns why it was.
+pub fn load_error<E: ExportsHandle>(path: &Path, options: &LoadOptions) -> Result<LoadError, Failure> {
+    // SAFETY: the file is a fixture, or one that relib has to refuse without running it.
+    match unsafe { options.load::<E>(path, ()) } {
+        Ok(_) => Err(Failure::new(format!("{} was loaded", path.display()))),
+        Err(error) => Ok(error),
+    }
+}
+
+/// Records that a file is refused: the variant of the error, its message and its causes.
+pub fn observe_refusal<E: ExportsHandle>(
+    run: &mut Run,
+    key: &str,
+    path: impl AsRef<Path>,
+    options: &LoadOptions,
+) -> Result<(), Failure> {
+    let error = load_error::<E>(path.as_ref(), options)?;
+    run.observe(key, format!("{}: {}", variant(&error), relib_harness::scenario::chain(&error)));
+    Ok(())
+}
+
+/// The name of an error's variant.
+pub fn variant(error: &LoadError) -> String {
+    let debug = format!("{error:?}");
+    debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// Writes a copy of a fixture as `name` into the scratch directory, after `change` has had its way with the bytes.
+pub fn scratch_copy(
+    run: &Run,
+    fixture: &str,
+    name: &str,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Result<PathBuf, Failure> {
+    let mut bytes = std::fs::read(run.fixture(fixture))?;
+    change(&mut bytes);
+    let path = run.scratch_dir().join(name);
+    std::fs::write(&path, bytes)?;
+    Ok(path)
 }
 
 /// Loads and unloads a fixture that imports nothing, so that what is set up once in a process is there, and then takes
@@ -24,4 +82,38 @@ pub fn warm_up<E: ExportsHandle>(run: &mut Run, fixture: &str) -> Result<Unloade
     let report = load::<E>(run, fixture)?.unload()?;
     run.baseline();
     Ok(report)
+}
+
+/// Unloads a module that is in use: the reason, and the module.
+pub fn refused<E: ExportsHandle>(module: Module<E>) -> Result<(UnloadError, Module<E>), Failure> {
+    match module.unload() {
+        Ok(_) => Err(Failure::new("the module was unloaded, although something is in the way")),
+        Err(failed) => Ok(failed.into_parts()),
+    }
+}
+
+/// How many lines of `/proc/self/maps` are of files with this name, whatever their directories and whether or not they
+/// are deleted. A staged copy's name ends with that of the original.
+pub fn mappings_of(name: &str) -> Result<usize, Failure> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    Ok(maps.lines().filter(|line| line.trim_end_matches(" (deleted)").ends_with(name)).count())
+}
+
+/// The file name of a path, as text.
+pub fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+static EVENTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+#[relib::implement]
+impl Events for EventLog {
+    fn happened(event: &str) {
+        EVENTS.lock().unwrap_or_else(PoisonError::into_inner).push(event.to_owned());
+    }
+}
+
+/// What modules that import [`EventLog`] have said since the last call.
+pub fn take_events() -> Vec<String> {
+    std::mem::take(&mut EVENTS.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -2,4 +2,10 @@
 
 relib_tests::scenario_tests! {
     feature: Ledger;
+    fd_leak => "fd-leak",
+    fd_handed_over => "fd-handed-over",
+    mmap_leak => "mmap-leak",
+    pthread_key_leak => "pthread-key-leak",
+    signal_handler => "signal-handler",
+    atexit_handler => "atexit-handler",
 }

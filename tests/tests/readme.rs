@@ -8,7 +8,8 @@ use relib_tests::root;
 /// The fenced block that follows a marker.
 fn block_after<'a>(readme: &'a str, marker: &str) -> &'a str {
     let (_, rest) = readme.split_once(marker).unwrap_or_else(|| panic!("README.md lacks `{marker}`"));
-    let (fence, rest) = rest.trim_start().split_once('\n').unwrap_or_else(|| panic!("nothing follows `{marker}`"));
+    let (fence, rest) =
+        rest.trim_start().split_once('\n').unwrap_or_else(|| panic!("nothing follows `{marker}`"));
     assert!(fence.starts_with("```"), "no code follows `{marker}`");
     rest.split_once("```").unwrap_or_else(|| panic!("the code after `{marker}` has no end")).0
 }
@@ -21,9 +22,15 @@ fn readme() -> String {
 fn shows_the_example_as_it_is() {
     let readme = readme();
     let mut lines = 0;
-    for path in ["shared/src/lib.rs", "module/src/lib.rs", "host/src/main.rs"].map(|it| format!("examples/hello/{it}")) {
+    for path in ["shared/src/lib.rs", "module/src/lib.rs", "host/src/main.rs"]
+        .map(|it| format!("examples/hello/{it}"))
+    {
         let code = fs::read_to_string(root().join(&path)).unwrap();
-        assert_eq!(block_after(&readme, &format!("<!-- example: {path} -->")), code, "README.md does not show {path}");
+        assert_eq!(
+            block_after(&readme, &format!("<!-- example: {path} -->")),
+            code,
+            "README.md does not show {path}"
+        );
         lines += code.lines().count();
     }
     assert!(lines <= 40, "the example has grown to {lines} lines");

@@ -9,6 +9,8 @@ mod demo;
 mod gen_support_table;
 mod report;
 mod runner;
+mod sanitizer;
+mod soak;
 mod test_matrix;
 mod tidy;
 
@@ -40,6 +42,8 @@ enum Task {
     Tidy(tidy::Arguments),
     /// Write the support table of README.md from the snapshots
     GenSupportTable(gen_support_table::Arguments),
+    /// Reload a module thousands of times in one process, which must not grow
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::TestMatrix(arguments) => test_matrix::run(&arguments),
         Task::GenSupportTable(arguments) => gen_support_table::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use relib_abi::metadata::{HEADER_LEN, MAGIC, RecordKind};
-use relib_abi::schema::{self, Field};
+use relib_abi::schema::{self, Field, Shape, Type};
+
+use crate::error::CallMainError;
 
 /// The records of a module's metadata.
 #[derive(Debug, Default)]
@@ -79,7 +81,14 @@ enum ShapeDescription {
     Tuple,
     Array,
     Struct(Vec<FieldDescription>),
-    Enum(Vec<(String, Vec<FieldDescription>)>),
+    Enum(Vec<VariantDescription>),
+}
+
+#[derive(Debug)]
+struct VariantDescription {
+    name: String,
+    discriminant: i128,
+    fields: Vec<FieldDescription>,
 }
 
 #[derive(Debug)]
@@ -234,10 +243,18 @@ impl Reader<'_> {
             4 => ShapeDescription::Tuple,
             5 => ShapeDescription::Array,
             6 => ShapeDescription::Struct(self.list(Self::field)?),
-            7 => ShapeDescription::Enum(self.list(|reader| Ok((reader.text()?, reader.list(Self::field)?)))?),
+            7 => ShapeDescription::Enum(self.list(Self::variant)?),
             _ => return Err(Damaged("a type is of no known shape")),
         };
         Ok((fingerprint, TypeDescription { path, size, align, arguments, shape }))
+    }
+
+    fn variant(&mut self) -> Parsed<VariantDescription> {
+        Ok(VariantDescription {
+            name: self.text()?,
+            discriminant: i128::from_le_bytes(self.bytes()?),
+            fields: self.list(Self::field)?,
+        })
     }
 
     fn field(&mut self) -> Parsed<FieldDescription> {
@@ -249,6 +266,13 @@ impl InterfaceDescription {
     /// Reads the payload that a side's own macro made.
     pub(crate) fn parse(payload: &[u8]) -> Parsed<Self> {
         Reader(payload).interface()
+    }
+
+    /// The description of a function of this program's that takes nothing and returns `returns`.
+    fn of_main(returns: &'static Type) -> Self {
+        let mut types = HashMap::new();
+        describe(returns, &mut types);
+        Self { name: String::new(), functions: Vec::new(), types }
     }
 
     /// A function as it is written in source code.
@@ -298,6 +322,66 @@ impl InterfaceDescription {
             .iter()
             .position(|other| other.fingerprint == fingerprint && other.name == function.name)
     }
+}
+
+/// Adds a type of this program's, and the types that it refers to.
+fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
+    if types.contains_key(&ty.fingerprint) {
+        return;
+    }
+    let refer = |types: &mut HashMap<u64, TypeDescription>, ty: &'static Type| {
+        describe(ty, types);
+        ty.fingerprint
+    };
+    let describe_fields = |types: &mut HashMap<u64, TypeDescription>, fields: &'static [Field]| {
+        let describe_field = |field: &'static Field| FieldDescription {
+            name: field.name.to_owned(),
+            offset: field.offset as u64,
+            ty: refer(types, field.ty),
+        };
+        fields.iter().map(describe_field).collect()
+    };
+    let shape = match &ty.shape {
+        Shape::Opaque => ShapeDescription::Opaque,
+        Shape::Reference => ShapeDescription::Reference,
+        Shape::MutableReference => ShapeDescription::MutableReference,
+        Shape::Slice => ShapeDescription::Slice,
+        Shape::Tuple => ShapeDescription::Tuple,
+        Shape::Array => ShapeDescription::Array,
+        Shape::Struct(fields) => ShapeDescription::Struct(describe_fields(types, fields)),
+        Shape::Enum(variants) => {
+            let describe_variant = |variant: &'static schema::Variant| VariantDescription {
+                name: variant.name.to_owned(),
+                discriminant: variant.discriminant,
+                fields: describe_fields(types, variant.fields),
+            };
+            ShapeDescription::Enum(variants.iter().map(describe_variant).collect())
+        }
+    };
+    let description = TypeDescription {
+        path: ty.path.to_owned(),
+        size: ty.size as u64,
+        align: ty.align as u64,
+        arguments: ty.arguments.iter().map(|argument| refer(types, argument)).collect(),
+        shape,
+    };
+    types.insert(ty.fingerprint, description);
+}
+
+/// Why a `main` of a module that is described by `module` does not return `asked`; `None` if it does.
+pub(crate) fn match_main(asked: &'static Type, module: &InterfaceDescription) -> Option<CallMainError> {
+    let returns = module.functions[0].returns;
+    if returns == asked.fingerprint {
+        return None;
+    }
+    let host = InterfaceDescription::of_main(asked);
+    let sides = Sides { caller: "the host", implementor: "the module" };
+    let comparison = Comparison { caller: &host, implementor: module, sides };
+    Some(CallMainError::OtherType {
+        asked: host.type_name(asked.fingerprint),
+        returns: module.type_name(returns),
+        difference: comparison.of_types(asked.fingerprint, returns, 16),
+    })
 }
 
 /// Which of the two sides asks for functions and which offers them, in words.
@@ -454,10 +538,10 @@ impl Comparison<'_> {
         if expected == found {
             return None;
         }
-        let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
-        if a.path != b.path {
+        if self.caller.type_name(expected) != self.implementor.type_name(found) {
             return None;
         }
+        let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
         let inner = a.arguments.iter().zip(&b.arguments).find_map(|(a, b)| self.of_types(*a, *b, depth));
         inner.or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
             let Sides { caller, implementor } = self.sides;
@@ -476,30 +560,37 @@ impl Comparison<'_> {
                 self.of_fields(&format!("`{}`", a.path), ours, theirs, depth)
             }
             (ShapeDescription::Enum(ours), ShapeDescription::Enum(theirs)) => {
-                let Sides { caller, implementor } = self.sides;
-                for (index, (name, fields)) in ours.iter().enumerate() {
-                    let owner = format!("variant `{name}` of `{}`", a.path);
-                    match theirs.iter().position(|(other, _)| other == name) {
-                        None => return Some(format!("{owner} is missing in {implementor}")),
-                        Some(place) if place != index => {
-                            return Some(format!(
-                                "{owner} stands at place {index} in {caller}, at place {place} in {implementor}"
-                            ));
-                        }
-                        Some(place) => {
-                            if let Some(difference) = self.of_fields(&owner, fields, &theirs[place].1, depth)
-                            {
-                                return Some(difference);
-                            }
-                        }
-                    }
-                }
-                theirs
-                    .get(ours.len())
-                    .map(|(name, _)| format!("variant `{name}` of `{}` is missing in {caller}", a.path))
+                self.of_variants(&a.path, ours, theirs, depth)
             }
             _ => None,
         }
+    }
+
+    fn of_variants(
+        &self,
+        path: &str,
+        ours: &[VariantDescription],
+        theirs: &[VariantDescription],
+        depth: usize,
+    ) -> Option<String> {
+        let Sides { caller, implementor } = self.sides;
+        for (index, variant) in ours.iter().enumerate() {
+            let owner = format!("variant `{}` of `{path}`", variant.name);
+            let Some(place) = theirs.iter().position(|other| other.name == variant.name) else {
+                return Some(format!("{owner} is missing in {implementor}"));
+            };
+            let other = &theirs[place];
+            if let Some(difference) = self.of_fields(&owner, &variant.fields, &other.fields, depth) {
+                return Some(difference);
+            }
+            if place != index || variant.discriminant != other.discriminant {
+                return Some(format!(
+                    "{owner} is at another place or has another value in {implementor} than in {caller}"
+                ));
+            }
+        }
+        let extra = theirs.get(ours.len())?;
+        Some(format!("variant `{}` of `{path}` is missing in {caller}", extra.name))
     }
 
     fn of_fields(

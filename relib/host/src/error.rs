@@ -109,6 +109,12 @@ pub enum LoadError {
         /// The path.
         path: PathBuf,
     },
+    /// The file is to be loaded in place, but the dynamic loader has loaded a library by this path before, and would
+    /// return that one.
+    PathInUse {
+        /// The path.
+        path: PathBuf,
+    },
     /// The private copy of the file could not be made.
     Staging {
         /// The path.
@@ -144,16 +150,6 @@ pub enum BuildPart {
     Target,
 }
 
-impl BuildPart {
-    fn advice(self) -> &'static str {
-        match self {
-            Self::Relib => "build both with the same version of relib",
-            Self::Rustc => "build both with the same toolchain",
-            Self::Target => "build both for the same target",
-        }
-    }
-}
-
 impl fmt::Display for BuildPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -182,6 +178,7 @@ impl LoadError {
             | Self::PanicAbort { path }
             | Self::InterfaceMismatch { path, .. }
             | Self::ModuleAlreadyLoaded { path }
+            | Self::PathInUse { path }
             | Self::Staging { path, .. }
             | Self::Linking { path, .. }
             | Self::ForeignAllocator { path } => Some(path),
@@ -216,11 +213,15 @@ impl fmt::Display for LoadError {
                 "the library is not a relib module: it must depend on relib_module and use it, for example by \
                  #[relib_module::export]"
             ),
+            Self::BuildMismatch { part: BuildPart::Target, host, module, .. } => write!(
+                f,
+                "host and module were built for different targets: the host for {host}, the module for {module}; build \
+                 both for the same target"
+            ),
             Self::BuildMismatch { part, host, module, .. } => write!(
                 f,
                 "host and module were built with different versions of {part}: the host with {host}, the module with \
-                 {module}; {}",
-                part.advice()
+                 {module}; build both with the same {part}"
             ),
             Self::PanicAbort { .. } => write!(
                 f,
@@ -236,7 +237,12 @@ impl fmt::Display for LoadError {
             Self::ModuleAlreadyLoaded { .. } => write!(
                 f,
                 "this file is loaded already; unload it first, or ask for a separate instance by \
-                 LoadOptions::separate_instance"
+                 LoadOptions::separate_instance, without LoadOptions::in_place"
+            ),
+            Self::PathInUse { .. } => write!(
+                f,
+                "the dynamic loader has already loaded a library by this path and would return that one; unload it \
+                 first, or load a private copy, without LoadOptions::in_place"
             ),
             Self::Staging { .. } => write!(
                 f,
@@ -279,6 +285,8 @@ pub enum CallMainError {
         asked: String,
         /// The type that `main` returns.
         returns: String,
+        /// The first difference inside the types, if their names read alike.
+        difference: Option<String>,
     },
     /// `main` panicked; see [`Module::last_panic`](crate::Module::last_panic).
     Panicked,
@@ -288,8 +296,15 @@ impl fmt::Display for CallMainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => write!(f, "the module exports no `main`; mark it with #[relib_module::export]"),
-            Self::OtherType { asked, returns } => {
+            Self::OtherType { asked, returns, difference: None } => {
                 write!(f, "the module's `main` returns `{returns}`, not `{asked}`; ask for what it returns")
+            }
+            Self::OtherType { asked, difference: Some(difference), .. } => {
+                write!(
+                    f,
+                    "the module's `main` returns another `{asked}` than the host's: {difference}; build both from \
+                     the same source"
+                )
             }
             Self::Panicked => write!(f, "the module's `main` panicked; Module::last_panic has the message"),
         }

@@ -57,6 +57,7 @@ mod options;
 mod panics;
 mod runtime;
 mod staging;
+mod symbols;
 mod threads;
 mod unload;
 

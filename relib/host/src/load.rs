@@ -23,6 +23,7 @@ use crate::options::LoadOptions;
 use crate::panics::PanicStore;
 use crate::runtime::{Runtime, lock};
 use crate::staging::StagedFile;
+use crate::symbols;
 
 /// Loads the module at `path`.
 ///
@@ -35,9 +36,8 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
 ) -> Result<Module<E>, LoadError> {
     let (path, file) = open(path)?;
     let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
-    let id = FileId::of(&file).map_err(inaccessible)?;
     let separate = options.separate_instance && !options.in_place && !options.permanent;
-    let reservation = Reservation::of(id, separate, &path)?;
+    let reservation = Reservation::of(&file, separate, &path)?;
 
     let mut staged = if options.in_place || options.permanent {
         None
@@ -49,7 +49,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
     let verified_file = staged.as_ref().map_or(&file, StagedFile::file);
     let (image, plan) = verify::<E>(verified_file, &path, &provided)?;
     if let Some(staged) = &mut staged {
-        imp::make_unloadable(staged.file(), &image).map_err(inaccessible)?;
+        imp::adapt_copy(staged.file(), &image).map_err(inaccessible)?;
         staged.seal();
     }
 
@@ -60,7 +60,15 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
         heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
         system: imp::system_table(),
     });
+    if !options.permanent {
+        symbols::settle();
+    }
     let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
+    if staged.is_none() && imp::is_open(loaded_path) {
+        // SAFETY: the image was not loaded, so nothing has used the heap.
+        unsafe { heap.destroy() };
+        return Err(LoadError::PathInUse { path });
+    }
     // SAFETY: the file has been verified; running it is sound, says the caller.
     let library = match unsafe { Library::open(loaded_path, options.permanent) } {
         Ok(library) => library,
@@ -128,24 +136,35 @@ static LOADED: LazyLock<Mutex<HashSet<FileId>>> = LazyLock::new(Mutex::default);
 
 /// Keeps a file from being loaded a second time; dropped when the load fails or the module is gone.
 #[derive(Debug)]
-pub(crate) struct Reservation(Option<FileId>);
+pub(crate) struct Reservation(Option<Reserved>);
+
+#[derive(Debug)]
+struct Reserved {
+    id: FileId,
+    /// Held open: until it is closed the system does not give the file's identity to another, even if it is deleted. So
+    /// a new build in its place is another file.
+    _file: File,
+}
 
 impl Reservation {
-    fn of(id: FileId, separate: bool, path: &Path) -> Result<Self, LoadError> {
+    fn of(file: &File, separate: bool, path: &Path) -> Result<Self, LoadError> {
         if separate {
             return Ok(Self(None));
         }
+        let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
+        let id = FileId::of(file).map_err(inaccessible)?;
+        let file = file.try_clone().map_err(inaccessible)?;
         if !lock(&LOADED).insert(id) {
             return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned() });
         }
-        Ok(Self(Some(id)))
+        Ok(Self(Some(Reserved { id, _file: file })))
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(id) = self.0 {
-            lock(&LOADED).remove(&id);
+        if let Some(reserved) = &self.0 {
+            lock(&LOADED).remove(&reserved.id);
         }
     }
 }
@@ -342,6 +361,9 @@ unsafe fn connect<E: ExportsHandle>(
             parts.library.redirect(&parts.image, redirects);
         }
         (entry.attach)(&*parts.context);
+        if parts.staged.is_some() {
+            parts.library.run_constructors(&parts.image);
+        }
     }
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));

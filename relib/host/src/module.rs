@@ -12,7 +12,7 @@ use relib_interface::Transfer;
 use relib_interface::crossing::Return;
 use relib_interface::interface::{ExportsHandle, PanicObserver, receive};
 
-use crate::description::InterfaceDescription;
+use crate::description::{self, InterfaceDescription};
 use crate::error::CallMainError;
 use crate::heap::MemoryUse;
 use crate::image::ImageFile;
@@ -91,13 +91,8 @@ impl<E: ExportsHandle> Module<E> {
     /// panicked.
     pub fn try_call_main<R: Transfer + Return>(&self) -> Result<R, CallMainError> {
         let main = self.parts.main.as_ref().ok_or(CallMainError::Missing)?;
-        let returns = main.description.functions[0].returns;
-        let asked = <R as Return>::TYPE;
-        if returns != asked.fingerprint {
-            return Err(CallMainError::OtherType {
-                asked: type_name(asked),
-                returns: main.description.type_name(returns),
-            });
+        if let Some(error) = description::match_main(<R as Return>::TYPE, &main.description) {
+            return Err(error);
         }
         // SAFETY: the fingerprints of the return types are equal.
         unsafe { self.call::<R>(main.entry) }.ok_or(CallMainError::Panicked)
@@ -179,20 +174,6 @@ impl<E> Module<E> {
             // SAFETY: the destructors have run, and no code of the module is running on this thread, say the callers.
             unsafe { parts.library.reset_thread_locals(template) };
         }
-    }
-}
-
-/// The name of a type of this program's, as it is shown for the types of a module.
-fn type_name(ty: &'static relib_abi::schema::Type) -> String {
-    use relib_abi::schema::Shape;
-
-    let names: Vec<String> = ty.arguments.iter().map(|argument| type_name(argument)).collect();
-    match ty.shape {
-        Shape::Tuple if names.len() == 1 => format!("({},)", names[0]),
-        Shape::Tuple => format!("({})", names.join(", ")),
-        Shape::Array => format!("[{}; {}]", names[0], ty.arguments[1].size),
-        _ if names.is_empty() => ty.path.to_owned(),
-        _ => format!("{}<{}>", ty.path, names.join(", ")),
     }
 }
 

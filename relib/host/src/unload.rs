@@ -100,9 +100,13 @@ impl fmt::Display for StayReason {
                  LoadOptions::in_place, or compile its C++ code with -fno-gnu-unique",
                 Shortened(symbols)
             ),
+            Self::OpenedByItself { times: 1 } => write!(
+                f,
+                "the module has opened itself by dlopen and not closed the handle; close it in before_unload"
+            ),
             Self::OpenedByItself { times } => write!(
                 f,
-                "the module has opened itself by dlopen and not closed the handle ({times} times); close it in \
+                "the module has opened itself by dlopen {times} times and not closed the handles; close them in \
                  before_unload"
             ),
             Self::HeldElsewhere => write!(
@@ -148,11 +152,14 @@ impl fmt::Display for UnloadError {
                  Module::release_thread on each",
                 Shortened(threads)
             ),
-            Self::SignalHandlers { signals } => write!(
-                f,
-                "the module has left handlers for the signals {}; restore the former handlers in before_unload",
-                Shortened(signals)
-            ),
+            Self::SignalHandlers { signals } => {
+                let names: Vec<String> = signals.iter().map(|signal| imp::signal_name(*signal)).collect();
+                write!(
+                    f,
+                    "the module has left handlers for signals: {}; restore the former handlers in before_unload",
+                    Shortened(&names)
+                )
+            }
             Self::DescriptorsOpen { descriptors } => write!(
                 f,
                 "the module has left descriptors open: {}; close them in before_unload",

@@ -54,9 +54,9 @@ pub mod __private {
     pub use crate::imports::{ImportSlots, ProvideImports, ProvidedImports, call_import};
     pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
     pub use crate::panics::catch;
-    pub use crate::transfer::{MustNotImplementDrop, Transfer};
+    pub use crate::transfer::{MustNotImplementDrop, Transfer, require_transfer};
     pub use relib_abi::call::{FunctionEntry, Outcome, RawSlice};
     pub use relib_abi::entry::{ExportTable, ImportTable};
     pub use relib_abi::metadata;
-    pub use relib_abi::schema::{Field, Function, Parameter, Shape, Type, Variant};
+    pub use relib_abi::schema::{Field, Function, Parameter, Shape, Type, Variant, hash as schema_hash};
 }

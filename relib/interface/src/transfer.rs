@@ -74,6 +74,10 @@ pub trait MustNotImplementDrop {}
 )]
 impl<T: Drop> MustNotImplementDrop for T {}
 
+/// Compiles only for types that may cross as values.
+#[doc(hidden)]
+pub const fn require_transfer<T: Transfer>() {}
+
 /// Implements [`Transfer`] for types that own no memory, where a copy of the bytes is a deep copy.
 macro_rules! plain {
     ($($ty:ty = $path:literal),* $(,)?) => {$(
@@ -233,6 +237,38 @@ mod tests {
     fn plain_values_own_nothing() {
         const { assert!(!<(u8, [Option<char>; 3])>::OWNS_MEMORY) };
         const { assert!(<(u8, [Option<String>; 3])>::OWNS_MEMORY) };
+    }
+
+    #[test]
+    fn fingerprints_see_values_of_enums_and_of_constants() {
+        mod first {
+            #[derive(crate::Transfer)]
+            pub enum Level {
+                Low = 1,
+                High = 2,
+            }
+        }
+        mod second {
+            #[derive(crate::Transfer)]
+            pub enum Level {
+                Low = 2,
+                High = 1,
+            }
+        }
+        use relib_abi::schema::{Shape, Type};
+
+        fn values(ty: &Type) -> Vec<i128> {
+            match ty.shape {
+                Shape::Enum(variants) => variants.iter().map(|variant| variant.discriminant).collect(),
+                _ => panic!("not an enum"),
+            }
+        }
+        assert_eq!(values(first::Level::TYPE), [1, 2]);
+        assert_eq!(values(second::Level::TYPE), [2, 1]);
+
+        #[derive(crate::Transfer)]
+        struct Id<const KIND: u32>(u64);
+        assert_ne!(<Id<1>>::TYPE.fingerprint, <Id<2>>::TYPE.fingerprint);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `#[interface]`: the trait with its thunks, and the handle for the calling side.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
@@ -54,6 +54,10 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
         const __RELIB_INTERFACE: &'static #root::Interface = #handle::__RELIB_INTERFACE;
     });
     let description = description(&name, &functions, root);
+    let checks = functions
+        .iter()
+        .map(|function| [references_outlive_the_call(function, root), Some(owned_types(function, root))]);
+    let checks = checks.flatten();
     let caller = match direction {
         Direction::Exports => exports_handle(&item, &handle, &functions, root),
         Direction::Imports => imports_handle(&item, &handle, &name, &functions, root),
@@ -67,6 +71,8 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
         }
 
         #caller
+
+        #(#checks)*
     })
 }
 
@@ -112,23 +118,12 @@ fn thunk(function: &Function, root: &TokenStream) -> TraitItem {
     let thunk = thunk_name(function);
     let (types, returns) = static_types(function);
     let arguments: Vec<Ident> = (0..types.len()).map(|i| format_ident!("argument_{i}")).collect();
-    let borrows = lifetimes::occur_in(&function.returns);
-    let in_place = borrows.then(|| {
-        quote!(#(const {
-            assert!(
-                <#types as #root::Argument>::IN_PLACE,
-                "a function that returns a reference cannot take `&mut` of a type that owns memory: \
-                 the reference could point into the copy that is made for the call",
-            )
-        };)*)
-    });
     parse_quote! {
         #[doc(hidden)]
         #[allow(improper_ctypes_definitions, clippy::missing_safety_doc)]
         unsafe extern "C" fn #thunk(
             #(#arguments: <#types as #root::Argument>::Wire),*
         ) -> #root::Outcome<<#returns as #root::Return>::Wire> {
-            #in_place
             #root::catch(move || {
                 // SAFETY: the caller compared this function's fingerprint with its own and passes the wire forms of
                 // arguments that it keeps in place until the thunk returns.
@@ -143,6 +138,28 @@ fn thunk(function: &Function, root: &TokenStream) -> TraitItem {
             })
         }
     }
+}
+
+/// Refuses a function that could return a reference into the copy that is made of a mutable argument for the call.
+fn references_outlive_the_call(function: &Function, root: &TokenStream) -> Option<TokenStream> {
+    let (types, _) = static_types(function);
+    let returns = &function.returns;
+    lifetimes::occur_in(returns).then(|| {
+        quote_spanned!(returns.span()=> #(const _: () = ::core::assert!(
+            <#types as #root::Argument>::IN_PLACE,
+            "a function that returns a reference cannot take `&mut` of a type that owns memory: \
+             the reference could point into the copy that is made for the call",
+        );)*)
+    })
+}
+
+/// Refuses a reference behind the name of a type, whose lifetime this macro cannot see: it could be `'static`.
+fn owned_types(function: &Function, root: &TokenStream) -> TokenStream {
+    let types = function.parameters.iter().map(|(_, ty)| ty).chain([&function.returns]);
+    let checks = types
+        .filter(|ty| !lifetimes::occur_in(ty))
+        .map(|ty| quote_spanned!(ty.span()=> #root::require_transfer::<#ty>();));
+    quote!(const _: () = { #(#checks)* };)
 }
 
 /// The constant that describes the interface.

@@ -1,9 +1,9 @@
-//! Replacing the lifetimes in a type.
+//! Finding and replacing lifetimes.
 
 use proc_macro2::Span;
 use syn::visit::Visit;
 use syn::visit_mut::VisitMut;
-use syn::{Lifetime, Type, TypeReference};
+use syn::{Lifetime, Signature, Type, TypeReference};
 
 struct Replace<'a>(&'a str);
 
@@ -35,6 +35,24 @@ impl Visit<'_> for Find {
     fn visit_type_reference(&mut self, _: &TypeReference) {
         self.0 = true;
     }
+}
+
+struct FindStatic(Option<Span>);
+
+impl Visit<'_> for FindStatic {
+    fn visit_lifetime(&mut self, lifetime: &Lifetime) {
+        if lifetime.ident == "static" {
+            self.0 = Some(lifetime.span());
+        }
+    }
+}
+
+/// Where `'static` is written in what a function takes.
+pub fn static_in_parameters(signature: &Signature) -> Option<Span> {
+    let mut find = FindStatic(None);
+    find.visit_generics(&signature.generics);
+    signature.inputs.iter().for_each(|input| find.visit_fn_arg(input));
+    find.0
 }
 
 /// Whether a lifetime is written in the type, or left out of a reference.

@@ -6,6 +6,8 @@ use syn::{
     parse_quote,
 };
 
+use crate::lifetimes;
+
 /// A function of an interface, known to be one that relib supports.
 pub struct Function {
     /// The `#[doc]` and other attributes of the function.
@@ -42,6 +44,13 @@ impl Function {
                     "a function of an interface cannot be generic: the other side was compiled without knowing the types",
                 ));
             }
+        }
+        if let Some(span) = lifetimes::static_in_parameters(signature) {
+            return Err(Error::new(
+                span,
+                "a parameter cannot be `'static`: what it refers to is lent for the call, and may lie in a module that \
+                 is unloaded later",
+            ));
         }
         let parameters = signature.inputs.iter().map(parameter).collect::<Result<_>>()?;
         let returns = match &signature.output {

@@ -1,6 +1,564 @@
 //! Scenarios of the feature "Load checks".
 
-use relib_harness::Scenario;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Barrier;
+
+use fixture_interface::exports_imports::ModuleStrings;
+use fixture_interface::load::ModuleCounter;
+use fixture_interface::mismatch::ModuleSignature;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, alarm, fork};
+use object::{Object, ObjectSection};
+use relib::{LoadError, LoadOptions, Module};
+use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
+
+use crate::support::{TRACE, load, load_error, load_with, observe_refusal, scratch_copy, variant, warm_up};
 
 /// The scenarios, in the order of the catalogue.
-pub const SCENARIOS: &[Scenario] = &[];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("load-missing", Feature::Load, load_missing),
+    Scenario::new("load-directory", Feature::Load, load_directory),
+    Scenario::new("load-text", Feature::Load, load_text),
+    Scenario::new("load-empty", Feature::Load, load_empty),
+    Scenario::new("load-c-library", Feature::Load, load_c_library),
+    Scenario::new("load-other-machine", Feature::Load, load_other_machine),
+    Scenario::new("load-truncated", Feature::Load, load_truncated).time_limit_secs(300),
+    // Each of the 20,000 mutations that the environment can ask for takes some milliseconds.
+    Scenario::new("load-mutated", Feature::Load, load_mutated).linux_only().time_limit_secs(1200),
+    Scenario::new("load-other-rustc", Feature::Load, load_other_rustc),
+    Scenario::new("load-other-relib", Feature::Load, load_other_relib),
+    Scenario::new("load-other-target", Feature::Load, load_other_target),
+    Scenario::new("load-twice", Feature::Load, load_twice),
+    Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
+    Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
+    Scenario::new("load-parallel", Feature::Load, load_parallel),
+    Scenario::new("load-symlink", Feature::Load, load_symlink),
+    Scenario::new("load-relative", Feature::Load, load_relative),
+    Scenario::new("load-unicode-path", Feature::Load, load_unicode_path),
+    Scenario::new("load-bare-name", Feature::Load, load_bare_name).linux_only(),
+];
+
+/// The fixture of most scenarios: leaves a trace when its constructor runs, and counts.
+const FIXTURE: &str = "load-constructor";
+
+fn defaults() -> LoadOptions {
+    LoadOptions::new()
+}
+
+fn load_missing(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let missing = run.scratch_dir().join("libmissing.so");
+    observe_refusal::<ModuleCounter>(run, "missing", &missing, &defaults())?;
+    let through_file = run.fixture(FIXTURE).join("libmissing.so");
+    observe_refusal::<ModuleCounter>(run, "below a file", through_file, &defaults())?;
+    let dangling = run.scratch_dir().join("libdangling.so");
+    std::os::unix::fs::symlink(&missing, &dangling)?;
+    observe_refusal::<ModuleCounter>(run, "dangling link", dangling, &defaults())?;
+    observe_refusal::<ModuleCounter>(run, "empty path", "", &defaults())?;
+    observe_refusal::<ModuleCounter>(run, "path with a zero byte", "lib\0.so", &defaults())
+}
+
+fn load_directory(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let directory = run.scratch_dir().join("libdirectory.so");
+    std::fs::create_dir(&directory)?;
+    observe_refusal::<ModuleCounter>(run, "directory", directory, &defaults())?;
+    // Opening this one without care would wait for a writer.
+    let fifo = run.scratch_dir().join("libfifo.so");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU)?;
+    observe_refusal::<ModuleCounter>(run, "fifo", fifo, &defaults())
+}
+
+fn load_text(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let path = run.scratch_dir().join("libtext.so");
+    for (key, text) in [("text", "a text\n"), ("one byte", "\x7f"), ("a linker script", "INPUT(-lm)\n")] {
+        std::fs::write(&path, text)?;
+        observe_refusal::<ModuleCounter>(run, key, &path, &defaults())?;
+    }
+    Ok(())
+}
+
+fn load_empty(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let path = run.scratch_dir().join("libempty.so");
+    std::fs::write(&path, "")?;
+    observe_refusal::<ModuleCounter>(run, "error", path, &defaults())
+}
+
+fn load_c_library(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    // Rust programs are linked with it, so that it is on every machine.
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
+    let library = paths.find(|path| path.contains("/libgcc_s.so")).or_fail("there is no libgcc_s.so")?;
+    let path = run.scratch_dir().join("libc-library.so");
+    std::fs::copy(library, &path)?;
+    observe_refusal::<ModuleCounter>(run, "error", &path, &defaults())?;
+    observe_refusal::<()>(run, "without an interface", &path, &defaults())
+}
+
+fn load_other_machine(run: &mut Run) -> Result<(), Failure> {
+    const E_MACHINE: usize = 18;
+    const EM_AARCH64: u8 = 183;
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let path = scratch_copy(run, FIXTURE, "libarm.so", |bytes| bytes[E_MACHINE] = EM_AARCH64)?;
+    observe_refusal::<ModuleCounter>(run, "error", path, &defaults())
+}
+
+fn load_truncated(run: &mut Run) -> Result<(), Failure> {
+    const STEP: usize = 4 << 10;
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let len = std::fs::metadata(run.fixture(FIXTURE))?.len() as usize;
+    let path = scratch_copy(run, FIXTURE, "libtruncated.so", |_| ())?;
+    let file = std::fs::File::options().write(true).open(&path)?;
+    // From the end, so that each cut only takes something away.
+    let cuts = (0..len).step_by(STEP).chain([1, 63, 64, len - 1]).collect::<std::collections::BTreeSet<_>>();
+    for cut in cuts.into_iter().rev() {
+        file.set_len(cut as u64)?;
+        for options in [defaults(), defaults().in_place(true)] {
+            let error = load_error::<ModuleCounter>(&path, &options)?;
+            let expected = matches!(
+                error,
+                LoadError::Truncated { .. } | LoadError::Empty { .. } | LoadError::NotALibrary { .. }
+            );
+            run.check(expected, format!("cut at {cut} of {len} bytes: {error:?}"))?;
+            run.check(cut < 64 || matches!(error, LoadError::Truncated { .. }), format!("{cut}: {error:?}"))?;
+        }
+    }
+    let path = scratch_copy(run, FIXTURE, "libtruncated.so", |bytes| bytes.truncate(STEP))?;
+    let error = load_error::<ModuleCounter>(&path, &defaults())?.to_string();
+    // Where the missing part ends depends on the size of the fixture.
+    let stable = error.rsplit_once(" at byte ").zip(error.split_once(": it is"));
+    let ((before, _), (_, after)) = stable.or_fail("the error does not say what is missing")?;
+    run.observe("after one page", format!("{before} at byte <number>: it is{after}"));
+    Ok(())
+}
+
+/// The parts of a file that decide what a loader does with it, by their places in the file.
+fn header_parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, Failure> {
+    const HEADER: Range<usize> = 0..64;
+    let number = |place: usize| usize::from(u16::from_le_bytes([bytes[place], bytes[place + 1]]));
+    let (phoff, phentsize, phnum) = (number(32), number(54), number(56));
+    let file = object::File::parse(bytes)?;
+    let section = |name| {
+        let range = file.section_by_name(name).and_then(|section| section.file_range());
+        let (start, len) = range.or_fail("a section is missing")?;
+        Ok::<_, Failure>(start as usize..(start + len) as usize)
+    };
+    Ok(vec![HEADER, phoff..phoff + phentsize * phnum, section(".dynamic")?, section(".relib")?])
+}
+
+/// SplitMix64: the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+}
+
+/// Some bytes with which something is wrong, for a place with these.
+fn mutate(random: &mut Random, before: &[u8]) -> Vec<u8> {
+    let mut bytes = before.to_vec();
+    match random.below(4) {
+        // One bit.
+        0 => bytes[0] ^= 1 << random.below(8),
+        // One byte.
+        1 => bytes[0] = bytes[0].wrapping_add(1 + random.below(255) as u8),
+        // A number: anything, or one of those that overflow.
+        2 => bytes.iter_mut().for_each(|byte| *byte = random.next() as u8),
+        _ => {
+            let extreme = [0, 1, u64::MAX, i64::MAX as u64, 1 << 32, 0xfff][random.below(6)].to_le_bytes();
+            let len = bytes.len();
+            bytes.copy_from_slice(&extreme[..len]);
+        }
+    }
+    bytes
+}
+
+/// How the child of [`load_in_child`] ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Loaded = 0,
+    Refused = 1,
+    /// Calls gave wrong results, or the unload failed.
+    Wrong = 2,
+    Panicked = 3,
+}
+
+/// Loads, calls and unloads a file in a forked process.
+///
+/// A fork and not a spawned process, because it takes a tenth of the time; this process has one thread.
+fn load_in_child(path: &Path) -> Result<WaitStatus, Failure> {
+    const SECONDS: u32 = 20;
+    // SAFETY: this process has one thread, so that the child may do whatever the parent may.
+    match unsafe { fork()? } {
+        ForkResult::Parent { child } => Ok(waitpid(child, None)?),
+        ForkResult::Child => {
+            alarm::set(SECONDS);
+            let verdict = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                // SAFETY: not sound for a file that lies about itself, which is why a process of its own does it.
+                let Ok(module) = (unsafe { relib::load_module::<ModuleCounter>(path, ()) }) else {
+                    return Verdict::Refused;
+                };
+                let numbers = [module.exports().next(), module.exports().next()];
+                let unloaded = module.unload().is_ok();
+                if numbers == [Some(1), Some(2)] && unloaded { Verdict::Loaded } else { Verdict::Wrong }
+            }));
+            // SAFETY: ends the process at once: what its end would clean up is the parent's.
+            unsafe { libc::_exit(verdict.unwrap_or(Verdict::Panicked) as i32) }
+        }
+    }
+}
+
+fn load_mutated(run: &mut Run) -> Result<(), Failure> {
+    const SEED: u64 = 20_261_122;
+    let count = match std::env::var("RELIB_MUTATIONS") {
+        Ok(count) => count.parse()?,
+        Err(_) => 2000,
+    };
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let path = scratch_copy(run, FIXTURE, "libmutated.so", |_| ())?;
+    let original = std::fs::read(&path)?;
+    let parts = header_parts(&original)?;
+    let file = std::fs::File::options().write(true).open(&path)?;
+    let mut random = Random(SEED);
+    let (mut loaded, mut refused, mut faults) = (0, 0, Vec::new());
+    for number in 0..count {
+        let part = &parts[number % parts.len()];
+        let start = part.start + random.below(part.len());
+        let before = &original[start..part.end.min(start + 8)];
+        let bytes = mutate(&mut random, before);
+        file.write_all_at(&bytes, start as u64)?;
+        match load_in_child(&path)? {
+            WaitStatus::Exited(_, code) if code == Verdict::Loaded as i32 => loaded += 1,
+            WaitStatus::Exited(_, code) if code == Verdict::Refused as i32 => refused += 1,
+            other => faults.push(format!("mutation {number}: {bytes:02x?} at {start:#x}: {other:?}")),
+        }
+        file.write_all_at(before, start as u64)?;
+    }
+    eprintln!("{loaded} mutations loaded, {refused} refused");
+    run.check(faults.is_empty(), faults.join("\n"))?;
+    run.check(refused > count / 2, format!("only {refused} of {count} mutations were refused"))?;
+    let unchanged = load_in_child(&path)?;
+    let loads = matches!(unchanged, WaitStatus::Exited(_, code) if code == Verdict::Loaded as i32);
+    run.check(loads, format!("the file without mutations ended as {unchanged:?}"))?;
+    run.observe("mutations", count);
+    Ok(())
+}
+
+/// Refuses a copy of the fixture in whose build record `from` was replaced by `to`, without running its constructor.
+fn observe_other_build(run: &mut Run, from: &[u8], to: &[u8]) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    run.check(std::fs::remove_file(TRACE).is_ok(), "a constructor that ran left no trace")?;
+    let mut found = 0;
+    let path = scratch_copy(run, FIXTURE, "libother.so", |bytes| {
+        let metadata = header_parts(bytes).expect("the fixture has all parts")[3].clone();
+        for start in metadata {
+            if bytes[start..].starts_with(from) {
+                bytes[start..start + to.len()].copy_from_slice(to);
+                found += 1;
+            }
+        }
+    })?;
+    run.check_eq("places in the metadata", found, 1)?;
+    let error = load_error::<ModuleCounter>(&path, &defaults())?;
+    let LoadError::BuildMismatch { host, module, .. } = &error else {
+        return Err(error.into());
+    };
+    run.check(host != module && host.len() == module.len(), "the error does not name both sides")?;
+    // The compiler's version would have to be accepted anew with each compiler.
+    let text = error.to_string();
+    let text = match host.starts_with("rustc ") {
+        true => text.replace(host, "<compiler of the host>").replace(module, "<compiler of the module>"),
+        false => text,
+    };
+    run.observe("error", text);
+    run.check(!std::fs::exists(TRACE)?, "the module's constructor ran")
+}
+
+fn load_other_rustc(run: &mut Run) -> Result<(), Failure> {
+    observe_other_build(run, b"rustc 1.", b"rustc 0.")
+}
+
+fn load_other_relib(run: &mut Run) -> Result<(), Failure> {
+    // The version of the contract, and the length and the text of relib's.
+    observe_other_build(run, b"\x01\0\0\0\x05\0\0\x000.1.0", b"\x07\0\0\0\x05\0\0\x000.9.9")
+}
+
+fn load_other_target(run: &mut Run) -> Result<(), Failure> {
+    observe_other_build(run, b"x86_64-unknown-linux-gnu", b"x86_64-unknown-linux-old")
+}
+
+fn next(module: &Module<ModuleCounter>) -> Result<u64, Failure> {
+    module.exports().next().or_fail("next panicked")
+}
+
+fn load_twice(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let first = load::<ModuleCounter>(run, FIXTURE)?;
+    run.check_eq("first", next(&first)?, 1)?;
+    observe_refusal::<ModuleCounter>(run, "by default", run.fixture(FIXTURE), &defaults())?;
+    observe_refusal::<ModuleCounter>(run, "in place", run.fixture(FIXTURE), &defaults().in_place(true))?;
+    // Files are told apart by what they are, not by their paths; they must be on one file system for a hard link.
+    let link = run.scratch_dir().join("liblink.so");
+    std::os::unix::fs::symlink(run.fixture(FIXTURE), &link)?;
+    observe_refusal::<ModuleCounter>(run, "by a link", &link, &defaults())?;
+    let copy = scratch_copy(run, FIXTURE, "libcopy.so", |_| ())?;
+    let hard = run.scratch_dir().join("libhard.so");
+    std::fs::hard_link(&copy, &hard)?;
+    // SAFETY: the file is a copy of a fixture.
+    let of_copy = unsafe { relib::load_module::<ModuleCounter>(&copy, ())? };
+    observe_refusal::<ModuleCounter>(run, "by a hard link", &hard, &defaults())?;
+    run.check_eq("a copy", next(&of_copy)?, 1)?;
+    of_copy.unload()?;
+
+    let separate = defaults().separate_instance(true);
+    let second = load_with::<ModuleCounter>(run, FIXTURE, &separate)?;
+    let third = load_with::<ModuleCounter>(run, FIXTURE, &separate)?;
+    run.check_eq("second", next(&second)?, 1)?;
+    run.check_eq("first again", next(&first)?, 2)?;
+    run.check_eq("second again", next(&second)?, 2)?;
+    run.check_eq("third", next(&third)?, 1)?;
+    first.unload()?;
+    run.check_eq("second without the first", next(&second)?, 3)?;
+    // The instances that are left were loaded in a way that does not exclude others.
+    let fourth = load::<ModuleCounter>(run, FIXTURE)?;
+    run.check_eq("fourth", next(&fourth)?, 1)?;
+    fourth.unload()?;
+    second.unload()?;
+    third.unload()?;
+    Ok(())
+}
+
+/// The dynamic loader knows libraries by their names too: a second file of that name would get the image of the first.
+fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let path = scratch_copy(run, FIXTURE, "libmodule.so", |_| ())?;
+    let in_place = defaults().in_place(true);
+    // SAFETY: the file is a copy of a fixture.
+    let counter = unsafe { in_place.load::<ModuleCounter>(&path, ())? };
+    run.check_eq("first", next(&counter)?, 1)?;
+    let other = scratch_copy(run, "calls-strings", "libother.so", |_| ())?;
+    std::fs::rename(other, &path)?;
+    observe_refusal::<ModuleStrings>(run, "while the former file is loaded", &path, &in_place)?;
+    // A private copy has a name of its own.
+    // SAFETY: the file is a copy of a fixture.
+    let strings = unsafe { relib::load_module::<ModuleStrings>(&path, ())? };
+    run.check_eq("own", strings.exports().own("x").as_deref(), Some("x"))?;
+    strings.unload()?;
+    run.check_eq("second", next(&counter)?, 2)?;
+    counter.unload()?;
+    // SAFETY: the file is a copy of a fixture.
+    let strings = unsafe { in_place.load::<ModuleStrings>(&path, ())? };
+    run.check_eq("own in place", strings.exports().own("x").as_deref(), Some("x"))?;
+    strings.unload()?;
+    Ok(())
+}
+
+fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
+    /// Replaces the only occurrence of `from` in the file.
+    fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+        let place = bytes.windows(from.len()).position(|window| window == from).expect("the text is there");
+        bytes[place..place + to.len()].copy_from_slice(to);
+    }
+
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let scratch = run.scratch_dir().to_owned();
+    std::fs::write(scratch.join("libtext.so"), "a text")?;
+    std::fs::write(scratch.join("libempty.so"), "")?;
+    scratch_copy(run, FIXTURE, "libcut.so", |bytes| bytes.truncate(5000))?;
+    scratch_copy(run, FIXTURE, "libarm.so", |bytes| bytes[18] = 183)?;
+    scratch_copy(run, FIXTURE, "libdamaged.so", |bytes| bytes[54] ^= 1)?;
+    scratch_copy(run, FIXTURE, "libold.so", |bytes| replace(bytes, b"rustc 1.", b"rustc 0."))?;
+    scratch_copy(run, FIXTURE, "libneeds.so", |bytes| replace(bytes, b"libgcc_s.so.1", b"libgcc_s.so.9"))?;
+    scratch_copy(run, FIXTURE, "librecord.so", |bytes| replace(bytes, b"RLB1", b"RLB0"))?;
+    scratch_copy(run, "panic-abort-module", "libabort.so", |_| ())?;
+    scratch_copy(run, "load-initfirst", "libinitfirst.so", |_| ())?;
+    scratch_copy(run, "load-unmarked", "libunmarked.so", |_| ())?;
+
+    let good = |run: &Run| -> Result<(), Failure> {
+        let module = load::<ModuleCounter>(run, FIXTURE)?;
+        run.check_eq("next after a failed load", next(&module)?, 1)?;
+        module.unload()?;
+        Ok(())
+    };
+    let files = [
+        "missing",
+        "text",
+        "empty",
+        "cut",
+        "arm",
+        "damaged",
+        "old",
+        "needs",
+        "record",
+        "abort",
+        "initfirst",
+        "unmarked",
+    ];
+    for file in files {
+        let path = scratch.join(format!("lib{file}.so"));
+        let error = load_error::<ModuleCounter>(&path, &defaults())?;
+        run.observe(file, variant(&error));
+        good(run)?;
+        // The path must not be blocked by the first time.
+        for options in [defaults(), defaults().in_place(true)] {
+            let again = load_error::<ModuleCounter>(&path, &options)?;
+            run.check_eq("error of the second time", variant(&again), variant(&error))?;
+            good(run)?;
+        }
+    }
+    // Those whose messages no other scenario shows.
+    for file in ["damaged", "needs", "record", "initfirst", "unmarked"] {
+        let path = scratch.join(format!("lib{file}.so"));
+        observe_refusal::<ModuleCounter>(run, &format!("message for {file}"), path, &defaults())?;
+    }
+    observe_refusal::<ModuleCounter>(run, "directory", &scratch, &defaults())?;
+    good(run)?;
+    observe_refusal::<ModuleSignature>(run, "other interface", run.fixture(FIXTURE), &defaults())?;
+    good(run)?;
+    let nowhere = defaults().staging_directory(scratch.join("nowhere"));
+    let error = load_error::<ModuleCounter>(&run.fixture(FIXTURE), &nowhere)?;
+    run.observe("no place for the copy", format!("{}: {error}", variant(&error)));
+    good(run)?;
+    let loaded = load::<ModuleCounter>(run, FIXTURE)?;
+    load_error::<ModuleCounter>(&run.fixture(FIXTURE), &defaults())?;
+    loaded.unload()?;
+    good(run)
+}
+
+fn load_parallel(run: &mut Run) -> Result<(), Failure> {
+    const THREADS: usize = 300;
+    const ROUNDS: usize = 5;
+    let path = run.fixture(FIXTURE);
+    let round = |run: &Run| -> Result<(), Failure> {
+        let start = Barrier::new(THREADS);
+        // SAFETY: the fixture is this repository's own code.
+        let attempt = || unsafe {
+            start.wait();
+            relib::load_module::<ModuleCounter>(&path, ())
+        };
+        let attempts: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(attempt)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a load does not panic")).collect()
+        });
+        let (modules, errors): (Vec<_>, Vec<_>) = attempts.into_iter().partition(Result::is_ok);
+        let other = errors
+            .into_iter()
+            .filter_map(Result::err)
+            .find(|error| !matches!(error, LoadError::ModuleAlreadyLoaded { .. }));
+        run.check(other.is_none(), format!("another error: {other:?}"))?;
+        let [module] = <[Module<_>; 1]>::try_from(modules.into_iter().flatten().collect::<Vec<_>>())
+            .map_err(|modules| Failure::new(format!("{} threads loaded the module", modules.len())))?;
+        run.check_eq("next", next(&module)?, 1)?;
+        module.unload()?;
+        Ok(())
+    };
+    round(run)?;
+    run.baseline();
+    for _ in 0..ROUNDS {
+        round(run)?;
+    }
+    run.observe("threads", THREADS);
+    run.observe("winners in each round", 1);
+    Ok(())
+}
+
+/// Loads a copy of the fixture by a path, calls and unloads it; returns the path that it shows.
+fn cycle(path: impl AsRef<Path>) -> Result<PathBuf, Failure> {
+    // SAFETY: the file is a copy of a fixture.
+    let module = unsafe { relib::load_module::<ModuleCounter>(path, ())? };
+    if next(&module)? != 1 {
+        return Err(Failure::new("the module is not new"));
+    }
+    let path = module.path().to_owned();
+    module.unload()?;
+    Ok(path)
+}
+
+fn load_symlink(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let target = scratch_copy(run, FIXTURE, "libtarget.so", |_| ())?;
+    let directory = run.scratch_dir().join("directory");
+    std::fs::create_dir(&directory)?;
+    let link = directory.join("liblink.so");
+    std::os::unix::fs::symlink("../libtarget.so", &link)?;
+    let link_to_link = directory.join("liblink-to-link.so");
+    std::os::unix::fs::symlink("liblink.so", &link_to_link)?;
+    let shown = cycle(&link_to_link)?;
+    run.check_eq("path", &shown, &target.canonicalize()?)?;
+    run.observe("shown path", shown.display());
+    let circle = directory.join("libcircle.so");
+    std::os::unix::fs::symlink("libcircle.so", &circle)?;
+    observe_refusal::<ModuleCounter>(run, "circle", circle, &defaults())
+}
+
+fn load_relative(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    scratch_copy(run, FIXTURE, "librelative.so", |_| ())?;
+    std::fs::create_dir("inside")?;
+    for path in ["./librelative.so", "inside/../librelative.so", "librelative.so"] {
+        run.observe(path, cycle(path)?.display());
+    }
+    // The path is looked up when the module is loaded, whatever directory the host is in later.
+    // SAFETY: the file is a copy of a fixture.
+    let module = unsafe { relib::load_module::<ModuleCounter>("./librelative.so", ())? };
+    std::env::set_current_dir("inside")?;
+    run.check_eq("next", next(&module)?, 1)?;
+    module.unload()?;
+    observe_refusal::<ModuleCounter>(run, "from another directory", "./librelative.so", &defaults())?;
+    run.observe("../librelative.so", cycle("../librelative.so")?.display());
+    Ok(())
+}
+
+fn load_unicode_path(run: &mut Run) -> Result<(), Failure> {
+    use std::os::unix::ffi::OsStringExt;
+
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    for name in ["libnaïve ☃ 𝄞.so", "lib with spaces\nand lines:.so", "no-extension"] {
+        let path = scratch_copy(run, FIXTURE, name, |_| ())?;
+        run.check_eq("path", cycle(&path)?, path.canonicalize()?)?;
+        // SAFETY: the file is a copy of a fixture.
+        let module = unsafe { defaults().in_place(true).load::<ModuleCounter>(&path, ())? };
+        module.unload()?;
+        run.observe("loaded", format!("{name:?}"));
+    }
+    let not_utf_8 = run.scratch_dir().join(std::ffi::OsString::from_vec(b"lib\xff\xfe.so".to_vec()));
+    std::fs::copy(run.fixture(FIXTURE), &not_utf_8)?;
+    run.check_eq("path", cycle(&not_utf_8)?, not_utf_8.canonicalize()?)
+}
+
+fn load_bare_name(run: &mut Run) -> Result<(), Failure> {
+    const VARIABLE: &str = "LD_LIBRARY_PATH";
+    const NAME: &str = "libbare.so";
+    let searched = run.scratch_dir().join("searched");
+    std::fs::create_dir_all(&searched)?;
+    std::fs::copy(run.fixture(FIXTURE), searched.join(NAME))?;
+    if std::env::var_os(VARIABLE).is_none() {
+        // The dynamic loader reads the variable when a process starts.
+        let mut again = Command::new(std::env::current_exe()?);
+        return Err(again.args(std::env::args_os().skip(1)).env(VARIABLE, searched).exec().into());
+    }
+    // SAFETY: the file is a copy of a fixture.
+    unsafe { libloading::Library::new(NAME) }
+        .map_err(|error| Failure::from(error).context("the dynamic loader does not search the directory"))?
+        .close()?;
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    observe_refusal::<ModuleCounter>(run, "bare name", NAME, &defaults())?;
+    observe_refusal::<ModuleCounter>(run, "bare name in place", NAME, &defaults().in_place(true))?;
+    observe_refusal::<ModuleCounter>(run, "name of a loaded library", "libc.so.6", &defaults())
+}

@@ -1,6 +1,187 @@
 //! Scenarios of the feature "Reload".
 
-use relib_harness::Scenario;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use fixture_interface::backtraces::ModuleBacktraces;
+use fixture_interface::reload::{ModuleStateful, ModuleVersion, State, Store};
+use relib::{LoadError, LoadOptions, Module, load_module};
+use relib_harness::probe::Probe;
+use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
+
+use crate::project::{Project, reason, replace};
+use crate::scenarios::backtraces::HostImpl;
+use crate::soak;
+use crate::support::load_file;
 
 /// The scenarios, in the order of the catalogue.
-pub const SCENARIOS: &[Scenario] = &[];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("reload-changed-code", Feature::Reload, reload_changed_code).time_limit_secs(300),
+    Scenario::new("reload-thousand", Feature::Reload, reload_thousand).time_limit_secs(300),
+    Scenario::new("reload-overwritten", Feature::Reload, reload_overwritten),
+    Scenario::new("reload-broken-build", Feature::Reload, reload_broken_build).time_limit_secs(300),
+    Scenario::new("reload-state", Feature::Reload, reload_state),
+];
+
+fn version(module: &Module<ModuleVersion>) -> Result<u32, Failure> {
+    module.exports().version().or_fail("version panicked")
+}
+
+fn load(path: &Path) -> Result<Module<ModuleVersion>, Failure> {
+    load_file(path, &LoadOptions::new(), ())
+}
+
+fn reload_changed_code(run: &mut Run) -> Result<(), Failure> {
+    let project = Project::copy(run, "reload-version", "reload-changed-code")?;
+    let path = project.build()?;
+    load(&path)?.unload()?;
+    run.baseline();
+
+    let mut module = load(&path)?;
+    run.observe("first build", version(&module)?);
+    for (from, to, key) in [("1", "2", "second build"), ("2", "3", "third build")] {
+        project.edit("module/src/lib.rs", &format!("        {from}\n"), &format!("        {to}\n"))?;
+        // Built while the old one is loaded.
+        let path = project.build()?;
+        run.observe("the module that is loaded meanwhile", version(&module)?);
+        module.unload()?;
+        module = load(&path)?;
+        run.observe(key, version(&module)?);
+    }
+    module.unload()?;
+    Ok(())
+}
+
+fn reload_thousand(run: &mut Run) -> Result<(), Failure> {
+    const CYCLES: u64 = 1000;
+    soak::settle_c_library();
+    let path = run.fixture(soak::FIXTURE);
+    (0..soak::WARM_UP).try_for_each(|n| soak::cycle(&path, n))?;
+    run.baseline();
+    let before = Probe::take()?;
+    (0..CYCLES).try_for_each(|n| soak::cycle(&path, n))?;
+    let growth = soak::growth(&before, &Probe::take()?);
+    run.observe("cycles", CYCLES);
+    run.observe("what has grown", if growth.is_empty() { "nothing".to_owned() } else { growth.join(", ") });
+    run.check(growth.is_empty(), "the process has grown")
+}
+
+fn reload_overwritten(run: &mut Run) -> Result<(), Failure> {
+    let path = run.scratch_dir().join("libmodule.so");
+    let whole = fs::read(run.fixture("backtrace-module"))?;
+    let cycle = |run: &Run, whole: &[u8]| -> Result<Vec<(&str, bool)>, Failure> {
+        replace(&path, whole)?;
+        let module = load_file::<ModuleBacktraces>(&path, &LoadOptions::new(), HostImpl)?;
+        let is_well = || -> Result<bool, Failure> {
+            let taken = module.exports().backtrace().or_fail("backtrace panicked")?;
+            run.check(module.exports().panic().is_none(), "panic should panic")?;
+            let panic = module.last_panic().or_fail("the panic left no report")?;
+            Ok(taken.contains("first_inner") && panic.backtrace.contains("first_inner"))
+        };
+        let mut seen = vec![("before", is_well()?)];
+        // In place: the file keeps its identity, as when it is copied over.
+        fs::write(&path, vec![0xff; whole.len()])?;
+        seen.push(("overwritten", is_well()?));
+        fs::write(&path, [])?;
+        seen.push(("emptied", is_well()?));
+        fs::remove_file(&path)?;
+        seen.push(("deleted", is_well()?));
+        module.unload()?;
+        Ok(seen)
+    };
+    cycle(run, &whole)?;
+    run.baseline();
+    for (state, is_well) in cycle(run, &whole)? {
+        run.observe(state, if is_well { "calls and panics as before, with names" } else { "names are lost" });
+        run.check(is_well, state)?;
+    }
+    Ok(())
+}
+
+fn reload_broken_build(run: &mut Run) -> Result<(), Failure> {
+    let project = Project::copy(run, "reload-version", "reload-broken-build")?;
+    let path = run.scratch_dir().join("libmodule.so");
+    project.build_to(&path)?;
+    load(&path)?.unload()?;
+    run.baseline();
+    let refused = |path: &Path| -> Result<String, Failure> {
+        // SAFETY: the fixtures are this repository's own code.
+        match unsafe { load_module::<ModuleVersion>(path, ()) } {
+            Ok(_) => Err(Failure::new("a broken build was loaded")),
+            Err(error @ LoadError::ModuleAlreadyLoaded { .. }) => Err(error.into()),
+            Err(error) => reason(&error, path),
+        }
+    };
+
+    let old = load(&path)?;
+    let whole = fs::read(&path)?;
+    // As a linker that has not finished.
+    replace(&path, &whole[..whole.len() / 2])?;
+    let error = refused(&path)?;
+    run.check(error.contains("bytes"), format!("the error should be about the length: {error}"))?;
+    run.observe("truncated", "refused");
+    replace(&path, &[])?;
+    run.observe("empty", refused(&path)?);
+
+    project.edit("module/src/lib.rs", "        1\n", "        true\n")?;
+    run.check(project.build().is_err(), "the build should fail")?;
+    run.observe("a build that fails", "leaves the library as it is");
+
+    project.edit("module/src/lib.rs", "        true\n", "        2\n")?;
+    for file in ["module/src/lib.rs", "interface/src/reload.rs"] {
+        project.edit(file, "fn version() -> u32", "fn version() -> u64")?;
+    }
+    project.build_to(&path)?;
+    run.observe("another interface", refused(&path)?);
+    run.observe("the old module meanwhile", version(&old)?);
+
+    for file in ["module/src/lib.rs", "interface/src/reload.rs"] {
+        project.edit(file, "fn version() -> u64", "fn version() -> u32")?;
+    }
+    project.build_to(&path)?;
+    let new = load(&path)?;
+    run.observe("mended", version(&new)?);
+    run.observe("the old module beside it", version(&old)?);
+    old.unload()?;
+    run.check_eq("the new module after that", version(&new)?, 2)?;
+    new.unload()?;
+    Ok(())
+}
+
+static STORE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+#[relib::implement]
+impl Store for StoreImpl {
+    fn save(state: Vec<u32>) {
+        *STORE.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    fn restore() -> Vec<u32> {
+        std::mem::take(&mut STORE.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn reload_state(run: &mut Run) -> Result<(), Failure> {
+    const FIXTURE: &str = "reload-state";
+    let path = run.fixture(FIXTURE);
+    let generations = |state: &mut State| -> Result<Vec<u32>, Failure> {
+        let mut own = Vec::new();
+        for generation in 1..=3 {
+            let module = load_file::<ModuleStateful>(&path, &LoadOptions::new(), StoreImpl)?;
+            module.exports().work(state, generation).or_fail("work panicked")?;
+            own = module.exports().own().or_fail("own panicked")?;
+            module.unload()?;
+        }
+        Ok(own)
+    };
+    generations(&mut State::default())?;
+    StoreImpl::restore();
+    run.baseline();
+    let mut state = State::default();
+    let own = generations(&mut state)?;
+    run.observe("the host's state", format!("{state:?}"));
+    run.observe("the module's own state", format!("{own:?}"));
+    StoreImpl::restore();
+    Ok(())
+}

@@ -1,6 +1,293 @@
 //! Scenarios of the feature "Final unload check".
 
-use relib_harness::Scenario;
+use std::ffi::{CStr, CString, c_void};
+use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
+
+use fixture_interface::unload::{ModuleCounter, ModuleObstacles, ModuleStages};
+use relib::{LoadOptions, Module};
+use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
+
+use crate::support::{
+    EventLog, file_name, load, load_file, load_with, mappings_of, refused, take_events, warm_up,
+};
 
 /// The scenarios, in the order of the catalogue.
-pub const SCENARIOS: &[Scenario] = &[];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("unload-clean", Feature::Unload, unload_clean),
+    Scenario::new("unload-other-thread", Feature::Unload, unload_other_thread),
+    Scenario::new("unload-ten-parallel", Feature::Unload, unload_ten_parallel),
+    Scenario::new("unload-nodelete", Feature::Unload, unload_nodelete).linux_only(),
+    Scenario::new("unload-unique-symbol", Feature::Unload, unload_unique_symbol).linux_only(),
+    Scenario::new("unload-second-handle", Feature::Unload, unload_second_handle).linux_only(),
+    Scenario::new("unload-held-elsewhere", Feature::Unload, unload_held_elsewhere).linux_only(),
+    Scenario::new("unload-failed-keeps-heap", Feature::Unload, unload_failed_keeps_heap),
+    Scenario::new("unload-retry", Feature::Unload, unload_retry),
+    Scenario::new("unload-drop", Feature::Unload, unload_drop),
+    Scenario::new("before-unload", Feature::Unload, before_unload),
+];
+
+const OBSTACLES: &str = "unload-obstacles";
+
+/// Waits for the thread of the fixture to have ended its work.
+fn wait_for_result(module: &Module<ModuleObstacles>) -> Result<u64, Failure> {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(sum) = module.exports().thread_result().or_fail("thread_result panicked")? {
+            return Ok(sum);
+        }
+        if Instant::now() > end {
+            return Err(Failure::new("the thread did not end"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// What the fixture's thread adds up for as many blocks.
+fn sum_of(blocks: usize) -> u64 {
+    (0..blocks as u64).sum()
+}
+
+/// Fails while anything of the fixture's file is mapped.
+fn check_gone(run: &Run, fixture: &str) -> Result<(), Failure> {
+    let left = mappings_of(&file_name(&run.fixture(fixture)))?;
+    run.check_eq("mappings of the module's file after the unload", left, 0)
+}
+
+fn unload_clean(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleObstacles>(run, OBSTACLES)?;
+    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
+    let name = file_name(&run.fixture(OBSTACLES));
+    run.check(mappings_of(&name)? > 0, "a loaded module should be mapped from its file")?;
+    module.exports().start_thread(1000).or_fail("start_thread panicked")?;
+    module.exports().release_thread().or_fail("release_thread panicked")?;
+    run.observe("the thread's sum is right", wait_for_result(&module)? == sum_of(1000));
+    let report = module.unload()?;
+    run.observe("mappings reclaimed", report.mappings.len());
+    run.observe("keys reclaimed", report.keys);
+    run.observe("descriptors left", report.descriptors.len());
+    check_gone(run, OBSTACLES)
+}
+
+fn unload_other_thread(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleObstacles>(run, OBSTACLES)?;
+    for _ in 0..20 {
+        let path = run.fixture(OBSTACLES);
+        let load = move || load_file::<ModuleObstacles>(&path, &LoadOptions::new(), ());
+        let module = std::thread::spawn(load).join().expect("a load should not panic")?;
+        module.exports().thread_result().or_fail("thread_result panicked")?;
+        let unload = move || module.unload().map(drop).map_err(Failure::from);
+        std::thread::spawn(unload).join().expect("an unload should not panic")?;
+    }
+    run.observe("cycles", 20);
+    check_gone(run, OBSTACLES)
+}
+
+fn unload_ten_parallel(run: &mut Run) -> Result<(), Failure> {
+    const CYCLES: usize = 20;
+    let cycles = |path: &std::path::Path, blocks: usize| -> Result<(), Failure> {
+        for _ in 0..CYCLES {
+            let options = LoadOptions::new().separate_instance(true);
+            let module = load_file::<ModuleObstacles>(path, &options, ())?;
+            module.exports().start_thread(blocks).or_fail("start_thread panicked")?;
+            module.exports().release_thread().or_fail("release_thread panicked")?;
+            if wait_for_result(&module)? != sum_of(blocks) {
+                return Err(Failure::new("a module has worked with the memory of another"));
+            }
+            module.unload()?;
+        }
+        Ok(())
+    };
+    let path = run.fixture(OBSTACLES);
+    let all = || -> Result<(), Failure> {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..=10)
+                .map(|n| {
+                    scope.spawn({
+                        let path = &path;
+                        move || cycles(path, n * 100)
+                    })
+                })
+                .collect();
+            threads.into_iter().try_for_each(|thread| thread.join().expect("a cycle should not panic"))
+        })
+    };
+    all()?;
+    run.baseline();
+    all()?;
+    run.observe("modules", 10);
+    run.observe("cycles of each", CYCLES);
+    check_gone(run, OBSTACLES)
+}
+
+/// What a fixture that asks not to be unmapped does: in place it stays, and says why; from a private copy it goes.
+fn stays_in_place_only(run: &mut Run, fixture: &str) -> Result<(), Failure> {
+    let count = |module: &Module<ModuleCounter>| module.exports().count().or_fail("count panicked");
+    let module = load_with::<ModuleCounter>(run, fixture, &LoadOptions::new().in_place(true))?;
+    count(&module)?;
+    let (error, module) = refused(module)?;
+    run.observe("in place", &error);
+    run.check_eq("calls counted by the module that stayed", count(&module)?, 2)?;
+    let (again, module) = refused(module)?;
+    run.check_eq("the reason for the second time", again, error)?;
+    run.check_eq("calls counted by the module that stayed", count(&module)?, 3)?;
+    drop(module);
+
+    let staged = LoadOptions::new().separate_instance(true);
+    load_with::<ModuleCounter>(run, fixture, &staged)?.unload()?;
+    run.baseline();
+    let mapped = mappings_of(&file_name(&run.fixture(fixture)))?;
+    for _ in 0..10 {
+        let module = load_with::<ModuleCounter>(run, fixture, &staged)?;
+        run.check_eq("calls counted by a new module", count(&module)?, 1)?;
+        module.unload()?;
+    }
+    run.observe("from a private copy", "unloaded 10 times, and new each time");
+    run.check_eq("mappings of the file", mappings_of(&file_name(&run.fixture(fixture)))?, mapped)
+}
+
+fn unload_nodelete(run: &mut Run) -> Result<(), Failure> {
+    stays_in_place_only(run, "unload-nodelete")
+}
+
+fn unload_unique_symbol(run: &mut Run) -> Result<(), Failure> {
+    stays_in_place_only(run, "unload-unique-symbol")
+}
+
+fn unload_second_handle(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleObstacles>(run, OBSTACLES)?;
+    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
+    module.exports().open_itself().or_fail("open_itself panicked")?;
+    let (error, module) = refused(module)?;
+    run.observe("while the module holds itself", error);
+    module.exports().close_itself().or_fail("close_itself panicked")?;
+    module.unload()?;
+    run.observe("after it has closed its handle", "unloaded");
+    check_gone(run, OBSTACLES)
+}
+
+fn unload_held_elsewhere(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleObstacles>(run, OBSTACLES)?;
+    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
+    let handle = open_image(module.address_range().start);
+    run.check(!handle.is_null(), "the image should be open already")?;
+    let (error, module) = refused(module)?;
+    run.observe("while the host holds a handle", error);
+    // SAFETY: the handle was opened above and is given up.
+    unsafe { libc::dlclose(handle) };
+    module.unload()?;
+    run.observe("after the host has closed its handle", "unloaded");
+    check_gone(run, OBSTACLES)
+}
+
+/// Another handle of the image at an address, as if some library had opened it.
+fn open_image(address: usize) -> *mut c_void {
+    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: the call accepts any address, and describes the image there; its name is that of a loaded file.
+    unsafe {
+        libc::dladdr(std::ptr::with_exposed_provenance(address), info.as_mut_ptr());
+        let path: CString = CStr::from_ptr(info.assume_init().dli_fname).to_owned();
+        libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD)
+    }
+}
+
+fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
+    const BLOCKS: usize = 100_000;
+    warm_up::<ModuleObstacles>(run, OBSTACLES)?;
+    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
+    module.exports().start_thread(BLOCKS).or_fail("start_thread panicked")?;
+    let (error, module) = refused(module)?;
+    run.observe("while the thread runs", without_ids(&error.to_string()));
+    let live = module.memory().blocks;
+    run.check(live >= BLOCKS, format!("only {live} blocks are alive after the failed unload"))?;
+    module.exports().release_thread().or_fail("release_thread panicked")?;
+    run.observe("the thread's sum is right", wait_for_result(&module)? == sum_of(BLOCKS));
+    module.unload()?;
+    run.observe("after the thread has ended", "unloaded");
+    check_gone(run, OBSTACLES)
+}
+
+/// Takes the thread's number out of "thread `name` (number)".
+fn without_ids(message: &str) -> String {
+    let mut text = String::new();
+    for (index, part) in message.split("` (").enumerate() {
+        if index > 0 {
+            text.push_str("` (<tid>");
+        }
+        text.push_str(if index > 0 { part.trim_start_matches(|c: char| c.is_ascii_digit()) } else { part });
+    }
+    text
+}
+
+fn unload_retry(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleObstacles>(run, OBSTACLES)?;
+    let mut module = load::<ModuleObstacles>(run, OBSTACLES)?;
+    let exports = |module: &Module<ModuleObstacles>, start: bool| {
+        let exports = module.exports();
+        if start { exports.start_thread(10) } else { exports.release_thread() }.or_fail("an export panicked")
+    };
+    // Both obstacles at once: each refusal names the one that it met first.
+    exports(&module, true)?;
+    module.exports().open_itself().or_fail("open_itself panicked")?;
+    for _ in 0..3 {
+        let error;
+        (error, module) = refused(module)?;
+        run.observe("with a thread and a handle", without_ids(&error.to_string()));
+    }
+    exports(&module, false)?;
+    wait_for_result(&module)?;
+    for _ in 0..3 {
+        let error;
+        (error, module) = refused(module)?;
+        run.observe("with a handle", error);
+    }
+    module.exports().close_itself().or_fail("close_itself panicked")?;
+    module.unload()?;
+    run.observe("with neither", "unloaded");
+    load::<ModuleObstacles>(run, OBSTACLES)?.unload()?;
+    run.observe("the same file again", "loaded and unloaded");
+    check_gone(run, OBSTACLES)
+}
+
+fn unload_drop(run: &mut Run) -> Result<(), Failure> {
+    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
+    module.exports().start_thread(1000).or_fail("start_thread panicked")?;
+    let range = module.address_range();
+    drop(module);
+    run.check(!open_image(range.start).is_null(), "the image should stay")?;
+    run.observe("after the drop", "the image is mapped, and its thread waits");
+    let again = relib_error(run)?;
+    run.observe("loading the file again", again);
+    Ok(())
+}
+
+/// What loading the fixture says while it is loaded.
+fn relib_error(run: &Run) -> Result<String, Failure> {
+    match load::<ModuleObstacles>(run, OBSTACLES) {
+        Ok(_) => Err(Failure::new("a file that is still mapped was loaded again")),
+        // The path is that of one profile.
+        Err(failure) => Ok(failure.message().split_once(".so: ").map_or("", |(_, reason)| reason).to_owned()),
+    }
+}
+
+fn before_unload(run: &mut Run) -> Result<(), Failure> {
+    for (how, fixture) in [("the attribute", "before-unload-attribute"), ("the macro", "before-unload-macro")]
+    {
+        let path = run.fixture(fixture);
+        let cycle = || -> Result<Vec<String>, Failure> {
+            let module = load_file::<ModuleStages>(&path, &LoadOptions::new(), EventLog)?;
+            module.exports().prepare().or_fail("prepare panicked")?;
+            module.unload()?;
+            Ok(take_events())
+        };
+        cycle()?;
+        run.baseline();
+        let events = cycle()?;
+        run.observe(how, events.join(", "));
+        run.check_eq("the first event", events[0].as_str(), "before_unload is called")?;
+        let calls = events.iter().filter(|event| *event == "before_unload is called").count();
+        run.check_eq("calls of before_unload", calls, 1)?;
+        check_gone(run, fixture)?;
+    }
+    Ok(())
+}

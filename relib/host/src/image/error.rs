@@ -86,8 +86,8 @@ impl fmt::Display for ImageError {
             Self::UnknownFormat { found } => write!(f, "the file is not a dynamic library but {found}"),
             Self::Truncated { part, needed, len } => write!(
                 f,
-                "the file ends at byte {len} but {part} needs {needed} bytes: it is probably still being written; \
-                 load it again when the linker has finished"
+                "the file ends at byte {len}, before the end of {part} at byte {needed}: it is probably still being \
+                 written; load it again when the linker has finished"
             ),
             Self::NotALibrary { found } => write!(
                 f,

@@ -65,7 +65,8 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
         exports: symbols.exports(export_prefix)?,
         metadata: metadata(source, &sections)?,
         import_tables: import_tables(&sections)?,
-        flags_1: dynamic.flags_1(),
+        flags_1: dynamic.patch_site(object::elf::DT_FLAGS_1),
+        constructors: dynamic.constructors(),
         unique_symbols: symbols.unique()?,
     })
 }

@@ -47,6 +47,7 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
         metadata: metadata(source, &sections)?,
         import_tables: import_tables(&sections)?,
         flags_1: None,
+        constructors: None,
         unique_symbols: Vec::new(),
     })
 }

@@ -116,6 +116,24 @@ impl Library {
         protect(libc::PROT_READ);
     }
 
+    /// Calls the constructors of an image whose private copy keeps the dynamic loader from doing so, in their order and
+    /// with the arguments that it would pass (gABI, "Initialization and Termination Functions").
+    ///
+    /// # Safety
+    /// `image` must describe this library; its constructors must not have run yet, and running them must be sound.
+    pub(crate) unsafe fn run_constructors(&self, image: &ImageFile) {
+        let Some(constructors) = &image.constructors else { return };
+        let len = (constructors.array.end - constructors.array.start) as usize / size_of::<Constructor>();
+        let array = std::ptr::with_exposed_provenance(self.address(constructors.array.start));
+        // SAFETY: the verifier found that each element of the array is relocated to a function of the image.
+        let array: &[Constructor] = unsafe { std::slice::from_raw_parts(array, len) };
+        let (count, arguments, environment) = process_arguments::get();
+        for constructor in array {
+            // SAFETY: as the caller guarantees; the arguments are those of the process.
+            unsafe { constructor(count, arguments, environment) };
+        }
+    }
+
     /// Gives the calling thread's thread-local storage of the image its initial contents again.
     ///
     /// # Safety
@@ -156,6 +174,56 @@ impl Library {
             self.handle = handle;
         }
         Err(Stayed)
+    }
+}
+
+/// An element of an array of constructors, as glibc calls it.
+type Constructor = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+
+/// The arguments of the process, as the dynamic loader passes them to constructors. `std` of a module reads
+/// `std::env::args` from there.
+mod process_arguments {
+    use std::ffi::{c_char, c_int};
+    use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+
+    static COUNT: AtomicI32 = AtomicI32::new(0);
+    static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(std::ptr::null_mut());
+    static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(std::ptr::null_mut());
+
+    /// Makes the dynamic loader call `remember` with the arguments when it has mapped this image.
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static REMEMBER: super::Constructor = remember;
+
+    unsafe extern "C" fn remember(
+        count: c_int,
+        arguments: *const *const c_char,
+        environment: *const *const c_char,
+    ) {
+        COUNT.store(count, Ordering::Relaxed);
+        ARGUMENTS.store(arguments.cast_mut(), Ordering::Relaxed);
+        ENVIRONMENT.store(environment.cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(super) fn get() -> (c_int, *const *const c_char, *const *const c_char) {
+        (
+            COUNT.load(Ordering::Relaxed),
+            ARGUMENTS.load(Ordering::Relaxed),
+            ENVIRONMENT.load(Ordering::Relaxed),
+        )
+    }
+}
+
+/// Whether the loader would return an image that it has already loaded: one of the same name, even if there is another
+/// file at that path by now, or one of the same file.
+pub(crate) fn is_open(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: with this flag nothing is loaded; a handle that is returned is closed at once.
+    unsafe {
+        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+        !handle.is_null() && libc::dlclose(handle) == 0
     }
 }
 
@@ -226,12 +294,15 @@ fn is_mapped(path: &Path, base: usize) -> bool {
     })
 }
 
-/// Changes the private copy so that the dynamic loader is willing to unmap it again.
+/// Changes the private copy so that the dynamic loader is willing to unmap it again, and leaves its constructors to us.
 ///
 /// glibc never unmaps a library with `DF_1_NODELETE`, nor one that defines a symbol with `STB_GNU_UNIQUE` binding which
 /// somebody was bound to. The first is cleared; the latter become ordinary global symbols, which only means that the
 /// module uses its own definition instead of one that another library may have brought before it.
-pub(crate) fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> {
+///
+/// With an array of constructors of size zero glibc calls none. They are called when the module has its heap and its
+/// imports lead to the host, so that what they allocate, start and register is known like everything else.
+pub(crate) fn adapt_copy(copy: &File, image: &ImageFile) -> io::Result<()> {
     const STB_GLOBAL: u8 = 1;
 
     if let Some(flags) = image.flags_1.filter(|flags| flags.nodelete()) {
@@ -241,6 +312,9 @@ pub(crate) fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> 
         let mut info = [0];
         copy.read_exact_at(&mut info, symbol.st_info_offset)?;
         copy.write_all_at(&[STB_GLOBAL << 4 | info[0] & 0xf], symbol.st_info_offset)?;
+    }
+    if let Some(constructors) = &image.constructors {
+        copy.write_all_at(&0u64.to_le_bytes(), constructors.size.file_offset)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Files, descriptors, mappings and signals.
 
+use std::ffi::{CStr, c_char, c_int};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -103,6 +104,24 @@ pub(crate) fn handlers_inside(image: &Range<usize>, signals: impl Iterator<Item 
             result == 0 && image.contains(&unsafe { action.assume_init() }.sa_sigaction)
         })
         .collect()
+}
+
+/// The name of a signal, with its number, as in `SIGUSR1 (10)`.
+pub(crate) fn signal_name(signal: i32) -> String {
+    // SAFETY: the function accepts any number, and returns null or a text that is never changed or freed.
+    let name = unsafe {
+        let name = sigabbrev_np(signal);
+        (!name.is_null()).then(|| CStr::from_ptr(name))
+    };
+    match name {
+        Some(name) => format!("SIG{} ({signal})", name.to_string_lossy()),
+        None => signal.to_string(),
+    }
+}
+
+unsafe extern "C" {
+    /// Not declared by `libc`.
+    fn sigabbrev_np(signal: c_int) -> *const c_char;
 }
 
 /// Has `function` called when the process ends normally, or when this library is closed.

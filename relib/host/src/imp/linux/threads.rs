@@ -53,6 +53,26 @@ pub(crate) fn is_on_stack(image: &Range<usize>) -> bool {
     search.found
 }
 
+/// Calls `function` in such a way that unwinders take this call for the first one of the thread, and end there.
+pub(crate) fn call_at_stack_bottom(function: extern "C" fn()) {
+    /// Calls its argument. That its return address is undefined is how unwinders recognise the end of a stack (System V
+    /// AMD64 ABI, section 3.7); nothing can unwind out of `function`, which is `extern "C"`.
+    #[unsafe(naked)]
+    extern "C" fn bottom(function: extern "C" fn()) {
+        std::arch::naked_asm!(
+            ".cfi_startproc",
+            ".cfi_undefined rip",
+            // Aligns the stack for the call.
+            "sub rsp, 8",
+            "call rdi",
+            "add rsp, 8",
+            "ret",
+            ".cfi_endproc",
+        )
+    }
+    bottom(function);
+}
+
 /// A frame, as the unwinder shows it (Itanium C++ ABI: Exception Handling, level I).
 #[repr(C)]
 struct UnwindContext([u8; 0]);

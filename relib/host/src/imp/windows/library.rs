@@ -97,6 +97,12 @@ impl Library {
         }
     }
 
+    /// The image calls its own constructors, from its entry point, when the loader has mapped it.
+    ///
+    /// # Safety
+    /// None; on other platforms the constructors run now.
+    pub(crate) unsafe fn run_constructors(&self, _image: &ImageFile) {}
+
     /// Gives the calling thread's thread-local storage of the image its initial contents again.
     ///
     /// # Safety
@@ -209,7 +215,14 @@ unsafe fn with_write_access(slot: *const c_void, body: impl FnOnce()) {
     }
 }
 
+/// Whether the loader would return an image that it has already loaded: one of the same path, even if there is another
+/// file by now.
+pub(crate) fn is_open(path: &Path) -> bool {
+    loader::Library::open_already_loaded(path).is_ok_and(|library| library.close().is_ok())
+}
+
 /// Changes the private copy so that the loader is willing to unmap it again: nothing in a file keeps Windows from that.
-pub(crate) fn make_unloadable(_copy: &File, _image: &ImageFile) -> io::Result<()> {
+/// Constructors are called by code of the image itself, from its entry point, and cannot be left to us.
+pub(crate) fn adapt_copy(_copy: &File, _image: &ImageFile) -> io::Result<()> {
     Ok(())
 }

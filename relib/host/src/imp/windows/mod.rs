@@ -5,10 +5,12 @@ mod resources;
 mod system;
 mod threads;
 
-pub(crate) use library::{Library, Stayed, make_unloadable};
+pub(crate) use library::{Library, Stayed, adapt_copy, is_open};
 pub(crate) use resources::{
     DescriptorIdentity, FileId, at_process_exit, close_descriptor, descriptor_target, handlers_inside,
-    page_size, private_directory, unmap,
+    page_size, private_directory, signal_name, unmap,
 };
 pub(crate) use system::table as system_table;
-pub(crate) use threads::{current_thread_id, delete_key, is_on_stack, take_key_value, thread_name};
+pub(crate) use threads::{
+    call_at_stack_bottom, current_thread_id, delete_key, is_on_stack, take_key_value, thread_name,
+};

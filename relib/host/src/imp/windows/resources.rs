@@ -186,6 +186,11 @@ pub(crate) fn handlers_inside(_image: &Range<usize>, _signals: impl Iterator<Ite
     Vec::new()
 }
 
+/// The name of a signal.
+pub(crate) fn signal_name(signal: i32) -> String {
+    signal.to_string()
+}
+
 /// Has `function` called when the process ends normally, or when this library is closed.
 pub(crate) fn at_process_exit(function: extern "C" fn()) {
     unsafe extern "C" {

@@ -1,0 +1,4 @@
+//! Has a `main` that returns nothing.
+
+#[relib_module::export]
+fn main() {}

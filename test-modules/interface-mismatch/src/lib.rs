@@ -1,0 +1,48 @@
+//! Was built with another version of the crate that it shares with the host.
+
+use fixture_interface::mismatch::{Field, Missing, Player, Signature, Superset, Team};
+
+#[relib_module::export]
+impl Signature for SignatureImpl {
+    fn name() -> String {
+        "signature".to_owned()
+    }
+
+    fn scale(value: u64, factor: u32) -> u64 {
+        value * u64::from(factor)
+    }
+}
+
+#[relib_module::export]
+impl Missing for MissingImpl {
+    fn first() -> String {
+        "first".to_owned()
+    }
+}
+
+#[relib_module::export]
+impl Field for FieldImpl {
+    fn strongest(team: &Team) -> Option<String> {
+        team.players.iter().max_by_key(|player| player.health).map(|player| player.name.clone())
+    }
+}
+
+#[relib_module::export]
+impl Superset for SupersetImpl {
+    fn beta() -> String {
+        "beta".to_owned()
+    }
+
+    fn gamma() -> String {
+        "gamma".to_owned()
+    }
+
+    fn alpha() -> String {
+        "alpha".to_owned()
+    }
+}
+
+#[relib_module::export]
+fn main() -> (Vec<Player>, Option<u64>) {
+    (Vec::new(), None)
+}

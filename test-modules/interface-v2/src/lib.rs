@@ -1,0 +1,3 @@
+//! What `../interface` looks like after somebody changed it and built only the module again.
+
+pub mod mismatch;

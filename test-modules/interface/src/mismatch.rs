@@ -1,0 +1,60 @@
+//! Interfaces that `../interface-v2` declares differently: what this crate looked like before somebody changed it.
+
+use relib_interface::{Transfer, interface};
+
+/// Parameters and return type change.
+#[interface]
+pub trait Signature {
+    /// The same in both versions.
+    fn name() -> String;
+    /// Its numbers become larger.
+    fn scale(value: u32, factor: u32) -> u32;
+}
+
+/// A function goes.
+#[interface]
+pub trait Missing {
+    /// The same in both versions.
+    fn first() -> String;
+    /// Only here.
+    fn second(text: &str) -> bool;
+}
+
+/// A field in it changes its type.
+#[derive(Clone, Debug, PartialEq, Transfer)]
+pub struct Player {
+    /// The same in both versions.
+    pub name: String,
+    /// Becomes signed: size and alignment stay as they are.
+    pub health: u32,
+}
+
+/// Contains the type that changes.
+#[derive(Clone, Debug, PartialEq, Transfer)]
+pub struct Team {
+    /// Its fingerprint changes with its parts.
+    pub players: Vec<Player>,
+}
+
+/// A type inside a parameter changes.
+#[interface]
+pub trait Field {
+    /// Reads the same in both versions.
+    fn strongest(team: &Team) -> Option<String>;
+}
+
+/// Functions are added and change places.
+#[interface]
+pub trait Superset {
+    /// The third in the other version.
+    fn alpha() -> String;
+    /// The first in the other version.
+    fn beta() -> String;
+}
+
+/// What the module imports has changed.
+#[interface(imports)]
+pub trait Imports {
+    /// Takes more in the other version.
+    fn log(line: &str);
+}

@@ -1,0 +1,65 @@
+//! Puts a thread or a handle of its own in the way of an unload, and takes it away again.
+
+use std::ffi::{CStr, c_void};
+use std::hint::black_box;
+use std::mem::MaybeUninit;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
+
+use fixture_interface::unload::Obstacles;
+
+static RELEASE: Mutex<Option<Sender<()>>> = Mutex::new(None);
+static RESULT: Mutex<Option<u64>> = Mutex::new(None);
+static HANDLE: Mutex<Option<Handle>> = Mutex::new(None);
+
+struct Handle(*mut c_void);
+
+// SAFETY: a handle of the dynamic loader may be used on any thread.
+unsafe impl Send for Handle {}
+
+fn set<T>(place: &Mutex<Option<T>>, value: Option<T>) -> Option<T> {
+    std::mem::replace(&mut *place.lock().unwrap_or_else(PoisonError::into_inner), value)
+}
+
+#[relib_module::export]
+impl Obstacles for ObstaclesImpl {
+    fn start_thread(blocks: usize) {
+        let (sender, receiver) = channel();
+        set(&RELEASE, Some(sender));
+        let thread = move || {
+            let blocks: Vec<Box<u64>> = black_box((0..blocks as u64).map(Box::new).collect());
+            // An error means that the sender is gone, which releases the thread as well.
+            let _ = receiver.recv();
+            set(&RESULT, Some(blocks.iter().map(|block| **block).sum()));
+        };
+        Builder::new().name("obstacle".to_owned()).spawn(thread).expect("a thread should start");
+    }
+
+    fn release_thread() {
+        drop(set(&RELEASE, None));
+    }
+
+    fn thread_result() -> Option<u64> {
+        *RESULT.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_itself() {
+        let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+        let own = set::<Handle> as *const c_void;
+        // SAFETY: the address is inside this image, so the call describes it, and the name is that of its file.
+        let handle = unsafe {
+            libc::dladdr(own, info.as_mut_ptr());
+            let path = CStr::from_ptr(info.assume_init().dli_fname);
+            libc::dlopen(path.as_ptr(), libc::RTLD_NOW)
+        };
+        assert!(!handle.is_null(), "the module should be able to open itself");
+        set(&HANDLE, Some(Handle(handle)));
+    }
+
+    fn close_itself() {
+        let handle = set(&HANDLE, None).expect("there should be a handle");
+        // SAFETY: the handle is open and given up; the host has one of its own, so this code stays.
+        unsafe { libc::dlclose(handle.0) };
+    }
+}

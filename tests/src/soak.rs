@@ -1,0 +1,76 @@
+//! A cycle with a bit of everything, and what a process may hold after thousands of them.
+
+use std::path::Path;
+
+use fixture_interface::reload::ModuleMixed;
+use relib::LoadOptions;
+use relib_harness::probe::Probe;
+use relib_harness::{Failure, OrFail};
+
+use crate::support::load_file;
+
+/// The fixture of [`cycle`].
+pub const FIXTURE: &str = "mixed";
+
+/// How many cycles it takes until everything that a process sets up once is there.
+pub const WARM_UP: u64 = 100;
+
+/// How much the resident set may grow after the warm-up.
+pub const RESIDENT_LIMIT: u64 = 1 << 20;
+
+/// Has the C library use one arena only. How many it makes otherwise, each with mappings of its own, depends on which of
+/// the threads happen to allocate at the same time.
+pub fn settle_c_library() {
+    // SAFETY: the call sets a number, before anything depends on it.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Loads the fixture, has it work on this thread and on another, sometimes panic, and unloads it.
+///
+/// # Errors
+/// When something goes wrong that should not.
+pub fn cycle(path: &Path, seed: u64) -> Result<(), Failure> {
+    let module = load_file::<ModuleMixed>(path, &LoadOptions::new(), ())?;
+    let here = module.exports().work(seed).or_fail("work panicked")?;
+    let there = std::thread::scope(|scope| scope.spawn(|| module.exports().work(seed)).join());
+    let there = there.ok().flatten().or_fail("work panicked on another thread")?;
+    if here != there {
+        return Err(Failure::new(format!("two threads have got different results: {here}, {there}")));
+    }
+    if seed.is_multiple_of(8) {
+        if module.exports().panic(seed).is_some() {
+            return Err(Failure::new("panic has not panicked"));
+        }
+        let panic = module.last_panic().or_fail("the panic left no report")?;
+        if panic.message != format!("as asked for by {seed}") {
+            return Err(Failure::new(format!("the report is that of another panic: {}", panic.message)));
+        }
+    }
+    let report = module.unload()?;
+    if report.memory.blocks == 0 || report.mappings.is_empty() || report.keys == 0 {
+        return Err(Failure::new(format!(
+            "the unload should have reclaimed something of each kind: {report:?}"
+        )));
+    }
+    Ok(())
+}
+
+/// What a process holds more than after the warm-up; empty if nothing is.
+pub fn growth(before: &Probe, after: &Probe) -> Vec<String> {
+    let counts = [
+        ("mappings", before.mappings, after.mappings),
+        ("descriptors", before.descriptors.len(), after.descriptors.len()),
+        ("threads", before.threads.len(), after.threads.len()),
+        ("free pthread keys", before.free_pthread_keys, after.free_pthread_keys),
+    ];
+    let mut growth: Vec<String> = counts
+        .into_iter()
+        .filter(|(_, before, after)| before != after)
+        .map(|(what, before, after)| format!("{what}: {before} before, {after} after"))
+        .collect();
+    let resident = after.resident.saturating_sub(before.resident);
+    if resident >= RESIDENT_LIMIT {
+        growth.push(format!("resident set: {} KiB more", resident >> 10));
+    }
+    growth
+}
