@@ -224,7 +224,7 @@ fn verify<E: ExportsHandle>(
     let mismatch = |interface: &str, problem: Box<InterfaceProblem>| LoadError::InterfaceMismatch {
         path: path.to_owned(),
         interface: interface.to_owned(),
-        problem: Box::new(problem),
+        problem,
     };
     let mut exports = Vec::new();
     for interface in E::interfaces() {
