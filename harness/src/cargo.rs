@@ -2,12 +2,69 @@
 //!
 //! It must not know what is built and why: fixtures and runner executables both go through here.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use escargot::CargoBuild;
 use escargot::format::Message;
 use escargot::format::diagnostic::DiagnosticLevel;
+
+/// What a run is built with, beside the profile: nothing special, or another compiler, flags and target folder.
+///
+/// Everything of one run (runner and fixtures) is built by the same variant, since host and module must come from the
+/// same compiler.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variant {
+    /// Folder below `target` for everything that is built; `None` for the usual places.
+    pub folder: Option<String>,
+    /// The compiler; `None` for the one that cargo finds.
+    pub rustc: Option<PathBuf>,
+    /// Flags for the compiler.
+    pub rustflags: Vec<String>,
+    /// The target triple; with one, flags do not reach build scripts and macros.
+    pub target: Option<String>,
+}
+
+impl Variant {
+    /// The folder for something that is built into `usual` (below `target`) without a variant.
+    pub fn target_dir(&self, root: &Path, usual: &str) -> PathBuf {
+        let target = root.join("target");
+        match &self.folder {
+            Some(folder) => target.join(folder).join(usual),
+            None => target.join(usual),
+        }
+    }
+
+    /// Adds the variant's compiler, target and flags to a build, with `more` flags.
+    pub fn apply(&self, mut build: CargoBuild, more: &[String]) -> CargoBuild {
+        if let Some(rustc) = &self.rustc {
+            build = build.env("RUSTC", rustc);
+        }
+        if let Some(target) = &self.target {
+            build = build.target(target);
+        }
+        let flags: Vec<String> = self.rustflags.iter().chain(more).cloned().collect();
+        if flags.is_empty() { build } else { build.env("CARGO_ENCODED_RUSTFLAGS", encoded_rustflags(&flags)) }
+    }
+}
+
+/// The flags of the environment and then these, in the form that keeps spaces.
+fn encoded_rustflags(flags: &[String]) -> OsString {
+    let inherited = match (std::env::var_os("CARGO_ENCODED_RUSTFLAGS"), std::env::var("RUSTFLAGS")) {
+        (Some(encoded), _) => encoded,
+        (None, Ok(plain)) => plain.split_whitespace().collect::<Vec<_>>().join("\u{1f}").into(),
+        (None, Err(_)) => OsString::new(),
+    };
+    let mut encoded = inherited;
+    for flag in flags {
+        if !encoded.is_empty() {
+            encoded.push("\u{1f}");
+        }
+        encoded.push(flag);
+    }
+    encoded
+}
 
 /// A target that cargo built or found up to date.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,7 +26,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cargo::{self, BuildError};
+use crate::cargo::{self, BuildError, Variant};
 use crate::scenario::Profile;
 
 /// The folder of the fixtures' workspace.
@@ -50,7 +50,7 @@ impl Fixtures {
     ///
     /// # Errors
     /// When cargo cannot be run or a fixture does not compile; the error holds what the compiler said.
-    pub fn build(root: &Path, profile: Profile) -> Result<Fixtures, FixtureError> {
+    pub fn build(root: &Path, profile: Profile, variant: &Variant) -> Result<Fixtures, FixtureError> {
         let manifest = root.join(FIXTURES_DIR).join("Cargo.toml");
         let mut fixtures = Fixtures::none(profile);
         if !manifest.exists() {
@@ -62,8 +62,10 @@ impl Fixtures {
             groups.entry(&package.flags).or_default().push(package);
         }
         for (flags, members) in groups {
-            let target_dir = root.join("target").join(flags.target_dir());
-            fixtures.artefacts.extend(build_group(&manifest, &target_dir, profile, flags, &members)?);
+            let target_dir = variant.target_dir(root, &flags.target_dir());
+            let build = escargot::CargoBuild::new().manifest_path(&manifest).target_dir(&target_dir);
+            let build = variant.apply(build, &flags.rustflags);
+            fixtures.artefacts.extend(build_group(&manifest, build, profile, flags, &members)?);
         }
         Ok(fixtures)
     }
@@ -90,8 +92,8 @@ impl Fixtures {
     }
 
     /// Where the manifest of a profile is kept, for the processes of scenarios and for people who run one by hand.
-    pub fn manifest_path(root: &Path, profile: Profile) -> PathBuf {
-        root.join("target").join("fixtures").join(format!("manifest-{profile}.json"))
+    pub fn manifest_path(root: &Path, profile: Profile, variant: &Variant) -> PathBuf {
+        variant.target_dir(root, "fixtures").join(format!("manifest-{profile}.json"))
     }
 
     /// Writes the manifest, whole or not at all: several test processes may do so at once.
@@ -319,20 +321,16 @@ fn packages(manifest: &Path) -> Result<Vec<Package>, FixtureError> {
 /// One cargo call for all packages with the same flags.
 fn build_group(
     manifest: &Path,
-    target_dir: &Path,
+    mut build: escargot::CargoBuild,
     profile: Profile,
     flags: &Flags,
     members: &[&Package],
 ) -> Result<BTreeMap<String, PathBuf>, FixtureError> {
-    let mut build = escargot::CargoBuild::new().manifest_path(manifest).target_dir(target_dir);
     for member in members {
         build = build.arg("--package").arg(&member.name);
     }
     if profile == Profile::Release {
         build = build.release();
-    }
-    if !flags.rustflags.is_empty() {
-        build = build.env("CARGO_ENCODED_RUSTFLAGS", encoded_rustflags(&flags.rustflags));
     }
     if let Some(panic) = flags.profile_panic {
         let value = match panic {
@@ -349,23 +347,6 @@ fn build_group(
         Some((normalised(&member.name), artefact.cdylib?))
     });
     Ok(libraries.collect())
-}
-
-/// The flags of the environment and then these, in the form that keeps spaces.
-fn encoded_rustflags(flags: &[String]) -> OsString {
-    let inherited = match (std::env::var_os("CARGO_ENCODED_RUSTFLAGS"), std::env::var("RUSTFLAGS")) {
-        (Some(encoded), _) => encoded,
-        (None, Ok(plain)) => plain.split_whitespace().collect::<Vec<_>>().join("\u{1f}").into(),
-        (None, Err(_)) => OsString::new(),
-    };
-    let mut encoded = inherited;
-    for flag in flags {
-        if !encoded.is_empty() {
-            encoded.push("\u{1f}");
-        }
-        encoded.push(flag);
-    }
-    encoded
 }
 
 fn normalised(name: &str) -> String {

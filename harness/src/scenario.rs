@@ -239,6 +239,8 @@ pub struct Scenario {
     pub expected: Expected,
     /// What a reader of the table should know if it ever is not ok.
     pub note: Option<&'static str>,
+    /// Why it cannot run under a sanitizer, if it cannot.
+    pub unsanitizable: Option<&'static str>,
     /// The body.
     pub run: Body,
 }
@@ -254,6 +256,7 @@ impl Scenario {
             limits: Limits::DEFAULT,
             expected: Expected::Pass,
             note: None,
+            unsanitizable: None,
             run,
         }
     }
@@ -304,6 +307,12 @@ impl Scenario {
         self
     }
 
+    /// Left out of runs under a sanitizer, for this reason.
+    pub const fn not_under_sanitizer(mut self, reason: &'static str) -> Scenario {
+        self.unsanitizable = Some(reason);
+        self
+    }
+
     /// Everything but the body, as plain data.
     pub fn info(&self) -> ScenarioInfo {
         let (limit_footnote, limit_platforms) = match self.expected {
@@ -319,6 +328,7 @@ impl Scenario {
             limit_footnote,
             limit_platforms,
             note: self.note.map(str::to_owned),
+            unsanitizable: self.unsanitizable.map(str::to_owned),
         }
     }
 }
@@ -342,6 +352,9 @@ pub struct ScenarioInfo {
     pub limit_platforms: Vec<Platform>,
     /// See [`Scenario::note`].
     pub note: Option<String>,
+    /// See [`Scenario::unsanitizable`].
+    #[serde(default)]
+    pub unsanitizable: Option<String>,
 }
 
 impl ScenarioInfo {
@@ -445,10 +458,24 @@ pub struct Run {
     tolerance: Tolerance,
 }
 
+/// Tells the process of a scenario that a sanitizer watches it.
+pub const SANITIZED_VARIABLE: &str = "RELIB_HARNESS_SANITIZED";
+
+fn is_sanitized() -> bool {
+    std::env::var_os(SANITIZED_VARIABLE).is_some()
+}
+
 impl Run {
     /// A run over these fixtures and directories which reports there.
     pub fn new(fixtures: Fixtures, directories: Directories, report: ReportWriter) -> Run {
-        Run { fixtures, directories, report, baseline: None, tolerance: Tolerance::default() }
+        let tolerance = if is_sanitized() { Tolerance::sanitized() } else { Tolerance::default() };
+        Run { fixtures, directories, report, baseline: None, tolerance }
+    }
+
+    /// Whether a sanitizer watches this process: then memory that was freed is kept for a while, and sizes of the
+    /// process say nothing.
+    pub fn is_sanitized(&self) -> bool {
+        is_sanitized()
     }
 
     /// The path of a fixture's library. `-` and `_` in the name are the same.

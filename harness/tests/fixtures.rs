@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use relib_harness::Profile;
+use relib_harness::cargo::Variant;
 use relib_harness::fixtures::{FixtureError, Fixtures};
 
 /// A root with a fixture workspace of these packages: name, lines for its manifest, source.
@@ -44,7 +45,7 @@ fn plain_and_flagged_fixtures_are_built_apart_and_found_by_name() {
         ("no-delete", nodelete, source),
         ("aborting", abort, panics),
     ]);
-    let fixtures = Fixtures::build(root.path(), Profile::Debug).unwrap();
+    let fixtures = Fixtures::build(root.path(), Profile::Debug, &Variant::default()).unwrap();
     assert_eq!(fixtures.names().collect::<Vec<_>>(), ["aborting", "no_delete", "plain_one", "renamed"]);
     let plain = fixtures.path("plain-one").unwrap();
     assert!(plain.starts_with(root.path().join("target/fixtures/debug")), "{}", plain.display());
@@ -52,14 +53,14 @@ fn plain_and_flagged_fixtures_are_built_apart_and_found_by_name() {
     assert!(dynamic(fixtures.path("no_delete").unwrap()).contains("NODELETE"));
     assert!(!dynamic(plain).contains("NODELETE"));
 
-    let release = Fixtures::build(root.path(), Profile::Release).unwrap();
+    let release = Fixtures::build(root.path(), Profile::Release, &Variant::default()).unwrap();
     assert!(release.path("plain_one").unwrap().starts_with(root.path().join("target/fixtures/release")));
 }
 
 #[test]
 fn a_fixture_that_does_not_compile_shows_what_the_compiler_said() {
     let root = root(&[("broken", "", "fn f() -> u32 { \"text\" }")]);
-    let error = Fixtures::build(root.path(), Profile::Debug).unwrap_err();
+    let error = Fixtures::build(root.path(), Profile::Debug, &Variant::default()).unwrap_err();
     assert!(matches!(error, FixtureError::Build { .. }));
     let text = relib_harness::scenario::chain(&error);
     assert!(
@@ -71,16 +72,19 @@ fn a_fixture_that_does_not_compile_shows_what_the_compiler_said() {
 #[test]
 fn a_wrong_table_and_a_wrong_manifest_are_named() {
     let root = root(&[("odd", "[package.metadata.relib-fixture]\nrustflag = []", "")]);
-    let error = Fixtures::build(root.path(), Profile::Debug).unwrap_err();
+    let error = Fixtures::build(root.path(), Profile::Debug, &Variant::default()).unwrap_err();
     assert!(matches!(&error, FixtureError::PackageTable { package, .. } if package == "odd"), "{error}");
 
     fs::write(root.path().join("test-modules/Cargo.toml"), "no toml").unwrap();
-    let error = Fixtures::build(root.path(), Profile::Debug).unwrap_err();
+    let error = Fixtures::build(root.path(), Profile::Debug, &Variant::default()).unwrap_err();
     assert!(matches!(error, FixtureError::Metadata { .. }), "{error}");
 }
 
 #[test]
 fn a_root_without_fixtures_has_none() {
     let root = tempfile::tempdir().unwrap();
-    assert_eq!(Fixtures::build(root.path(), Profile::Debug).unwrap(), Fixtures::none(Profile::Debug));
+    assert_eq!(
+        Fixtures::build(root.path(), Profile::Debug, &Variant::default()).unwrap(),
+        Fixtures::none(Profile::Debug)
+    );
 }

@@ -55,7 +55,15 @@ fn runner() -> (tempfile::TempDir, Runner) {
     let dir = tempfile::tempdir().unwrap();
     let manifest = dir.path().join("manifest.json");
     Fixtures::none(Profile::current()).save(&manifest).unwrap();
-    (dir, Runner { executable: PathBuf::from(EXECUTABLE), manifest, root: root().to_owned() })
+    (
+        dir,
+        Runner {
+            executable: PathBuf::from(EXECUTABLE),
+            manifest,
+            root: root().to_owned(),
+            environment: Vec::new(),
+        },
+    )
 }
 
 fn run(id: &str) -> Finished {

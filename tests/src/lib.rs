@@ -12,6 +12,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use relib_harness::cargo::Variant;
 use relib_harness::process::{self, Runner};
 use relib_harness::snapshot::Snapshots;
 use relib_harness::{Failure, Feature, Fixtures, Platform, Profile, Run, Scenario};
@@ -62,8 +63,9 @@ pub fn run_and_assert(runner: &str, id: &str) {
     build_fixtures();
     let runner = Runner {
         executable: runner.into(),
-        manifest: Fixtures::manifest_path(root(), profile),
+        manifest: Fixtures::manifest_path(root(), profile, &Variant::default()),
         root: root().to_owned(),
+        environment: Vec::new(),
     };
     let finished = process::run(&runner, &scenario);
     // Shown by libtest if the assertions fail.
@@ -82,8 +84,10 @@ fn build_fixtures() {
     static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let profile = Profile::current();
-        Fixtures::build(root(), profile)
-            .and_then(|fixtures| fixtures.save(&Fixtures::manifest_path(root(), profile)))
+        Fixtures::build(root(), profile, &Variant::default())
+            .and_then(|fixtures| {
+                fixtures.save(&Fixtures::manifest_path(root(), profile, &Variant::default()))
+            })
             .map_err(|error| relib_harness::scenario::chain(&error))
     });
     if let Err(message) = built {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use relib_harness::cargo::Variant;
 use relib_harness::table::{gaps, insert, render};
 use relib_harness::{Profile, ScenarioInfo};
 
@@ -55,6 +56,6 @@ fn scenarios(arguments: &Arguments) -> Result<Vec<ScenarioInfo>> {
             serde_json::from_slice(&text)
                 .with_context(|| format!("{} is no list of scenarios", path.display()))
         }
-        None => list(&arguments.places.build_runner(Profile::Debug)?, false),
+        None => list(&arguments.places.build_runner(Profile::Debug, &Variant::default())?, false),
     }
 }

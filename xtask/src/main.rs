@@ -4,11 +4,15 @@
 //! depend on `relib`: it starts the runner executable and reads what it says, which keeps `cargo xtask` quick to build
 //! and independent of whether relib compiles.
 
+mod ci;
+mod demo;
 mod gen_support_table;
 mod report;
 mod runner;
+mod sanitizer;
 mod soak;
 mod test_matrix;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -28,8 +32,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Run everything that CI runs
+    Ci(ci::Arguments),
+    /// Show what relib does: load, call, leak, panic, unload and reload a module, step by step
+    Demo(demo::Arguments),
     /// Run the scenarios, each in a process of its own, and compare the outcomes with the snapshots
     TestMatrix(test_matrix::Arguments),
+    /// Check the rules of this repository that neither the compiler nor clippy knows
+    Tidy(tidy::Arguments),
     /// Write the support table of README.md from the snapshots
     GenSupportTable(gen_support_table::Arguments),
     /// Reload a module thousands of times in one process, which must not grow
@@ -38,6 +48,9 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
+        Task::Ci(arguments) => ci::run(&arguments),
+        Task::Tidy(arguments) => tidy::run(&arguments),
+        Task::Demo(arguments) => demo::run(&arguments),
         Task::TestMatrix(arguments) => test_matrix::run(&arguments),
         Task::GenSupportTable(arguments) => gen_support_table::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),

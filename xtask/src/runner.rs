@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use relib_harness::cargo::Variant;
 use relib_harness::process::Runner;
 use relib_harness::{Feature, Fixtures, Profile, ScenarioInfo, cargo};
 
@@ -30,15 +31,15 @@ impl Places {
     }
 
     /// Builds the runner executable for this profile.
-    pub fn build_runner(&self, profile: Profile) -> Result<PathBuf> {
+    pub fn build_runner(&self, profile: Profile, variant: &Variant) -> Result<PathBuf> {
         if let Some(runner) = &self.runner {
             return Ok(runner.clone());
         }
-        self.build_executable(BINARY, profile)
+        self.build_executable(BINARY, profile, variant)
     }
 
     /// Builds an executable of the package of the scenarios.
-    pub fn build_executable(&self, binary: &str, profile: Profile) -> Result<PathBuf> {
+    pub fn build_executable(&self, binary: &str, profile: Profile, variant: &Variant) -> Result<PathBuf> {
         eprintln!("building {binary} ({profile})");
         let mut build = escargot::CargoBuild::new()
             .manifest_path(self.root().join("Cargo.toml"))
@@ -47,18 +48,22 @@ impl Places {
         if profile == Profile::Release {
             build = build.release();
         }
+        if variant.folder.is_some() {
+            build = build.target_dir(variant.target_dir(&self.root(), "runner"));
+        }
+        let build = variant.apply(build, &[]);
         let artefacts = cargo::run(build).with_context(|| format!("cannot build {binary}"))?;
         let executable = artefacts.into_iter().find_map(|artefact| artefact.executable);
         executable.with_context(|| format!("cargo built no executable {binary} in {PACKAGE}"))
     }
 
     /// Builds the fixtures for this profile and says how to run scenarios with them.
-    pub fn prepare(&self, executable: PathBuf, profile: Profile) -> Result<Runner> {
+    pub fn prepare(&self, executable: PathBuf, profile: Profile, variant: &Variant) -> Result<Runner> {
         let root = self.root();
         eprintln!("building fixtures ({profile})");
-        let manifest = Fixtures::manifest_path(&root, profile);
-        Fixtures::build(&root, profile)?.save(&manifest)?;
-        Ok(Runner { executable, manifest, root })
+        let manifest = Fixtures::manifest_path(&root, profile, variant);
+        Fixtures::build(&root, profile, variant)?.save(&manifest)?;
+        Ok(Runner { executable, manifest, root, environment: Vec::new() })
     }
 }
 

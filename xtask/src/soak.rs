@@ -3,6 +3,7 @@
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
+use relib_harness::cargo::Variant;
 use relib_harness::{Fixtures, Profile};
 
 use crate::EXIT_FAILED;
@@ -25,9 +26,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let executable = arguments.places.build_executable(BINARY, Profile::Release)?;
+    let executable = arguments.places.build_executable(BINARY, Profile::Release, &Variant::default())?;
     eprintln!("building fixtures ({})", Profile::Release);
-    let fixtures = Fixtures::build(&arguments.places.root(), Profile::Release)?;
+    let fixtures = Fixtures::build(&arguments.places.root(), Profile::Release, &Variant::default())?;
     let mut command = Command::new(&executable);
     command
         .arg(fixtures.path(FIXTURE)?)

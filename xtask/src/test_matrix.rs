@@ -9,12 +9,14 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use relib_harness::cargo::Variant;
 use relib_harness::matrix::Matrix;
 use relib_harness::snapshot::Snapshots;
 use relib_harness::{Platform, Profile, ScenarioInfo};
 
 use crate::report::{self, Summary};
 use crate::runner::{Places, list};
+use crate::sanitizer::Sanitizer;
 use crate::{EXIT_FAILED, EXIT_USAGE};
 
 #[derive(clap::Args)]
@@ -28,6 +30,9 @@ pub struct Arguments {
     /// The platform to run on
     #[arg(long, value_enum, default_value_t = PlatformName::Linux)]
     platform: PlatformName,
+    /// Build everything with a sanitizer (needs a nightly toolchain); the outcomes must be the same
+    #[arg(long, value_enum, conflicts_with = "bless")]
+    sanitizer: Option<Sanitizer>,
     /// How many scenarios run at once [default: the number of processors]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -79,12 +84,13 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         PlatformName::Linux => Platform::LinuxX86_64,
     };
     let profiles = arguments.profile.list();
+    let variant = arguments.sanitizer.map_or_else(|| Ok(Variant::default()), Sanitizer::variant)?;
 
     // The list comes before the fixtures, so that a filter that matches nothing is told so at once.
     let mut executables = BTreeMap::new();
-    let first = arguments.places.build_runner(profiles[0])?;
+    let first = arguments.places.build_runner(profiles[0], &variant)?;
     let all = list(&first, arguments.self_tests)?;
-    let scenarios = filtered(&all, arguments.filter.as_deref());
+    let mut scenarios = filtered(&all, arguments.filter.as_deref());
     if let (true, Some(filter)) = (scenarios.is_empty(), &arguments.filter) {
         eprintln!(
             "nothing matched --filter {filter}: no id or feature of the {} scenarios contains it",
@@ -94,12 +100,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     executables.insert(profiles[0], first);
     for &profile in &profiles[1..] {
-        executables.insert(profile, arguments.places.build_runner(profile)?);
+        executables.insert(profile, arguments.places.build_runner(profile, &variant)?);
     }
-    let runners = executables
+    let mut runners = executables
         .into_iter()
-        .map(|(profile, executable)| Ok((profile, arguments.places.prepare(executable, profile)?)))
-        .collect::<Result<_>>()?;
+        .map(|(profile, executable)| Ok((profile, arguments.places.prepare(executable, profile, &variant)?)))
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    if let Some(sanitizer) = arguments.sanitizer {
+        runners.values_mut().for_each(|runner| runner.environment = sanitizer.environment());
+        scenarios = sanitizer.allowed(scenarios);
+    }
 
     let root = arguments.places.root();
     let matrix =

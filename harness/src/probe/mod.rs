@@ -71,6 +71,13 @@ pub struct Tolerance {
     pub grace: Duration,
 }
 
+impl Tolerance {
+    /// For a process under a sanitizer, whose own memory cannot be told from that of the process.
+    pub fn sanitized() -> Tolerance {
+        Tolerance { heap: u64::MAX, resident: u64::MAX, mappings: usize::MAX, grace: GRACE }
+    }
+}
+
 impl Default for Tolerance {
     fn default() -> Tolerance {
         Tolerance { heap: 64 << 10, resident: 8 << 20, mappings: 64, grace: GRACE }

@@ -41,6 +41,8 @@ pub struct Runner {
     pub manifest: PathBuf,
     /// The root of the workspace, for the redaction of paths.
     pub root: PathBuf,
+    /// Environment variables for the process.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A scenario that was run.
@@ -103,6 +105,7 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         .env_remove("RUST_BACKTRACE")
         .env_remove("RUST_LIB_BACKTRACE")
         .env_remove("LD_LIBRARY_PATH")
+        .envs(runner.environment.iter().map(|(name, value)| (name, value)))
         .stdout(File::create(work.stdout())?)
         .stderr(File::create(work.stderr())?);
 

@@ -176,6 +176,7 @@ const fn write_type<const N: usize>(writer: &mut Writer<N>, ty: &'static Type, t
             let mut i = 0;
             while i < variants.len() {
                 writer.text(variants[i].name);
+                writer.bytes(&variants[i].discriminant.to_le_bytes());
                 write_fields(writer, variants[i].fields, types);
                 i += 1;
             }

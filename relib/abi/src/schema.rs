@@ -81,6 +81,9 @@ impl Field {
 pub struct Variant {
     /// The variant's name.
     pub name: &'static str,
+    /// What tells the variant apart: its value for an enum without fields; otherwise the text of an explicit
+    /// discriminant, hashed, or zero, because the compiler chooses.
+    pub discriminant: i128,
     /// The variant's fields.
     pub fields: &'static [Field],
 }
@@ -130,7 +133,11 @@ impl Type {
             Shape::Enum(variants) => {
                 let mut i = 0;
                 while i < variants.len() {
-                    hash = hash.text(variants[i].name).fields(variants[i].fields);
+                    let variant = &variants[i];
+                    hash = hash
+                        .text(variant.name)
+                        .bytes(&variant.discriminant.to_le_bytes())
+                        .fields(variant.fields);
                     i += 1;
                 }
             }

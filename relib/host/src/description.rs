@@ -79,7 +79,14 @@ enum ShapeDescription {
     Tuple,
     Array,
     Struct(Vec<FieldDescription>),
-    Enum(Vec<(String, Vec<FieldDescription>)>),
+    Enum(Vec<VariantDescription>),
+}
+
+#[derive(Debug)]
+struct VariantDescription {
+    name: String,
+    discriminant: i128,
+    fields: Vec<FieldDescription>,
 }
 
 #[derive(Debug)]
@@ -234,10 +241,18 @@ impl Reader<'_> {
             4 => ShapeDescription::Tuple,
             5 => ShapeDescription::Array,
             6 => ShapeDescription::Struct(self.list(Self::field)?),
-            7 => ShapeDescription::Enum(self.list(|reader| Ok((reader.text()?, reader.list(Self::field)?)))?),
+            7 => ShapeDescription::Enum(self.list(Self::variant)?),
             _ => return Err(Damaged("a type is of no known shape")),
         };
         Ok((fingerprint, TypeDescription { path, size, align, arguments, shape }))
+    }
+
+    fn variant(&mut self) -> Parsed<VariantDescription> {
+        Ok(VariantDescription {
+            name: self.text()?,
+            discriminant: i128::from_le_bytes(self.bytes()?),
+            fields: self.list(Self::field)?,
+        })
     }
 
     fn field(&mut self) -> Parsed<FieldDescription> {
@@ -313,14 +328,14 @@ pub(crate) struct Sides {
 pub(crate) fn match_exports(
     host: &relib_interface::interface::Interface,
     module: &InterfaceDescription,
-) -> Result<Vec<usize>, InterfaceProblem> {
+) -> Result<Vec<usize>, Box<InterfaceProblem>> {
     host.functions
         .iter()
         .map(|function| module.position(function))
         .collect::<Option<Vec<usize>>>()
         .ok_or_else(|| {
             let host = own_description(host);
-            first_problem(&host, module, Sides { caller: "the host", implementor: "the module" })
+            Box::new(first_problem(&host, module, Sides { caller: "the host", implementor: "the module" }))
         })
 }
 
@@ -328,7 +343,7 @@ pub(crate) fn match_exports(
 pub(crate) fn match_imports(
     host: &relib_interface::interface::Interface,
     module: &InterfaceDescription,
-) -> Result<Vec<usize>, InterfaceProblem> {
+) -> Result<Vec<usize>, Box<InterfaceProblem>> {
     let offered: HashMap<(&str, u64), usize> = host
         .functions
         .iter()
@@ -342,7 +357,7 @@ pub(crate) fn match_imports(
         .collect::<Option<Vec<usize>>>()
         .ok_or_else(|| {
             let host = own_description(host);
-            first_problem(module, &host, Sides { caller: "the module", implementor: "the host" })
+            Box::new(first_problem(module, &host, Sides { caller: "the module", implementor: "the host" }))
         })
 }
 
@@ -476,30 +491,37 @@ impl Comparison<'_> {
                 self.of_fields(&format!("`{}`", a.path), ours, theirs, depth)
             }
             (ShapeDescription::Enum(ours), ShapeDescription::Enum(theirs)) => {
-                let Sides { caller, implementor } = self.sides;
-                for (index, (name, fields)) in ours.iter().enumerate() {
-                    let owner = format!("variant `{name}` of `{}`", a.path);
-                    match theirs.iter().position(|(other, _)| other == name) {
-                        None => return Some(format!("{owner} is missing in {implementor}")),
-                        Some(place) if place != index => {
-                            return Some(format!(
-                                "{owner} stands at place {index} in {caller}, at place {place} in {implementor}"
-                            ));
-                        }
-                        Some(place) => {
-                            if let Some(difference) = self.of_fields(&owner, fields, &theirs[place].1, depth)
-                            {
-                                return Some(difference);
-                            }
-                        }
-                    }
-                }
-                theirs
-                    .get(ours.len())
-                    .map(|(name, _)| format!("variant `{name}` of `{}` is missing in {caller}", a.path))
+                self.of_variants(&a.path, ours, theirs, depth)
             }
             _ => None,
         }
+    }
+
+    fn of_variants(
+        &self,
+        path: &str,
+        ours: &[VariantDescription],
+        theirs: &[VariantDescription],
+        depth: usize,
+    ) -> Option<String> {
+        let Sides { caller, implementor } = self.sides;
+        for (index, variant) in ours.iter().enumerate() {
+            let owner = format!("variant `{}` of `{path}`", variant.name);
+            let Some(place) = theirs.iter().position(|other| other.name == variant.name) else {
+                return Some(format!("{owner} is missing in {implementor}"));
+            };
+            let other = &theirs[place];
+            if let Some(difference) = self.of_fields(&owner, &variant.fields, &other.fields, depth) {
+                return Some(difference);
+            }
+            if place != index || variant.discriminant != other.discriminant {
+                return Some(format!(
+                    "{owner} is at another place or has another value in {implementor} than in {caller}"
+                ));
+            }
+        }
+        let extra = theirs.get(ours.len())?;
+        Some(format!("variant `{}` of `{path}` is missing in {caller}", extra.name))
     }
 
     fn of_fields(

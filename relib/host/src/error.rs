@@ -102,7 +102,7 @@ pub enum LoadError {
         /// The interface, by crate and trait.
         interface: String,
         /// The first difference.
-        problem: InterfaceProblem,
+        problem: Box<InterfaceProblem>,
     },
     /// The same file is loaded already.
     ModuleAlreadyLoaded {

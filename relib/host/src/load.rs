@@ -49,7 +49,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
     let verified_file = staged.as_ref().map_or(&file, StagedFile::file);
     let (image, plan) = verify::<E>(verified_file, &path, &provided)?;
     if let Some(staged) = &staged {
-        make_unloadable(staged.file(), &image).map_err(inaccessible)?;
+        adapt_copy(staged.file(), &image).map_err(inaccessible)?;
     }
 
     let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
@@ -72,16 +72,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
             return Err(LoadError::Linking { path, source });
         }
     };
-    let panics = Arc::new(PanicStore::default());
-    // SAFETY: the plan was made from the file that the library was loaded from.
-    let exports = unsafe {
-        connect(&library, &image, &plan, options, &context);
-        E::bind(&mut Binder { library: &library, plan: &plan, panics: &panics })
-    };
-    let main =
-        plan.main.map(|(vaddr, description)| Main { entry: function_entry(&library, vaddr), description });
-    let before_unload = plan.before_unload.map(|vaddr| function_entry(&library, vaddr));
-    let parts = Parts {
+    let parts = Box::new(Parts {
         path,
         options: options.clone(),
         runtime,
@@ -89,18 +80,32 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
         library,
         image,
         staged,
-        panics,
-        main,
-        before_unload,
+        panics: Arc::new(PanicStore::default()),
+        main: None,
+        before_unload: None,
         reservation,
-    };
-    let module = Module::new(parts, exports);
-    if !options.allow_foreign_allocator && !module.allocates_from_its_heap(plan.entry) {
-        let path = module.path().to_owned();
-        module.discard();
-        return Err(LoadError::ForeignAllocator { path });
+    });
+    // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module yet.
+    match unsafe { connect::<E>(parts, plan) } {
+        Ok(module) => Ok(module),
+        Err((parts, detail)) => {
+            let path = parts.path.clone();
+            Module::new(parts, ()).discard();
+            Err(match detail {
+                Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
+                Disconnected::Damaged(detail) => LoadError::Damaged {
+                    path,
+                    detail: format!("the module's tables do not fit its metadata: {detail}; build it again"),
+                },
+            })
+        }
     }
-    Ok(module)
+}
+
+/// Why a mapped module could not be connected.
+enum Disconnected {
+    ForeignAllocator,
+    Damaged(&'static str),
 }
 
 /// Opens a file by the path that leads to it without links; never by a search in library paths.
@@ -171,6 +176,8 @@ struct PlannedExport {
     name: &'static str,
     /// Where the module's [`ExportTable`] is.
     table: u64,
+    /// How many functions the table has.
+    len: usize,
     /// For each function of the host's interface, its index in the module's table.
     functions: Vec<usize>,
 }
@@ -209,7 +216,7 @@ fn verify<E: ExportsHandle>(
             .map(|export| export.vaddr)
             .ok_or_else(|| damaged(&format!("symbol {name} is missing")))
     };
-    let mismatch = |interface: &str, problem| LoadError::InterfaceMismatch {
+    let mismatch = |interface: &str, problem: Box<InterfaceProblem>| LoadError::InterfaceMismatch {
         path: path.to_owned(),
         interface: interface.to_owned(),
         problem,
@@ -221,20 +228,28 @@ fn verify<E: ExportsHandle>(
             let has = module.exports.iter().map(|export| format!("`{}`", export.interface.name)).collect();
             return Err(mismatch(
                 interface.name,
-                InterfaceProblem::MissingInterface { implementor: "the module", has },
+                Box::new(InterfaceProblem::MissingInterface { implementor: "the module", has }),
             ));
         };
         let functions = description::match_exports(interface, &export.interface)
             .map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
-        exports.push(PlannedExport { name: interface.name, table, functions });
+        exports.push(PlannedExport {
+            name: interface.name,
+            table,
+            len: export.interface.functions.len(),
+            functions,
+        });
     }
     let mut imports = Vec::new();
     for import in module.imports {
         let name = &import.interface.name;
         let Some(offer) = provided.iter().find(|offer| offer.interface.name == name) else {
             let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
-            return Err(mismatch(name, InterfaceProblem::MissingInterface { implementor: "the host", has }));
+            return Err(mismatch(
+                name,
+                Box::new(InterfaceProblem::MissingInterface { implementor: "the host", has }),
+            ));
         };
         let functions = description::match_imports(offer.interface, &import.interface)
             .map_err(|problem| mismatch(name, problem))?;
@@ -300,12 +315,15 @@ fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Changes the private copy so that the dynamic loader is willing to unmap it again.
+/// Changes the private copy so that the dynamic loader is willing to unmap it again, and leaves its constructors to us.
 ///
 /// glibc never unmaps a library with `DF_1_NODELETE`, nor one that defines a symbol with `STB_GNU_UNIQUE` binding which
 /// somebody was bound to. The first is cleared; the latter become ordinary global symbols, which only means that the
 /// module uses its own definition instead of one that another library may have brought before it.
-fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> {
+///
+/// With an array of constructors of size zero glibc calls none. They are called when the module has its heap and its
+/// imports lead to the host, so that what they allocate, start and register is known like everything else.
+fn adapt_copy(copy: &File, image: &ImageFile) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
 
     const STB_GLOBAL: u8 = 1;
@@ -318,62 +336,113 @@ fn make_unloadable(copy: &File, image: &ImageFile) -> io::Result<()> {
         copy.read_exact_at(&mut info, symbol.st_info_offset)?;
         copy.write_all_at(&[STB_GLOBAL << 4 | info[0] & 0xf], symbol.st_info_offset)?;
     }
+    if let Some(constructors) = &image.constructors {
+        copy.write_all_at(&0u64.to_le_bytes(), constructors.size.file_offset)?;
+    }
     Ok(())
 }
 
-/// Gives a mapped module its imports, its heap and its host.
+/// Gives a mapped module its imports, its heap and its host, and binds its exports.
 ///
 /// # Safety
-/// `image` and `plan` must describe the file that `library` was loaded from, and the module must not have been used
-/// yet. `context` must stay in place until the image is gone.
-unsafe fn connect(
-    library: &Library,
-    image: &ImageFile,
-    plan: &Plan,
-    options: &LoadOptions,
-    context: &HostContext,
-) {
+/// `plan` must have been made from the file that `parts` was loaded from, and nothing may have used the module yet.
+unsafe fn connect<E: ExportsHandle>(
+    mut parts: Box<Parts>,
+    plan: Plan,
+) -> Result<Module<E>, (Box<Parts>, Disconnected)> {
     // SAFETY: the verified file has the entry table at this address, and its metadata has our contract's version, which
     // fixes the table's type.
-    let entry = unsafe { &*pointer::<ModuleEntry>(library, plan.entry) };
-    if let Some(section) = &image.import_tables {
-        let len = (section.end - section.start) as usize / size_of::<ImportTable>();
-        // SAFETY: the section consists of these tables only; the loader has relocated it.
-        let tables =
-            unsafe { std::slice::from_raw_parts(pointer::<ImportTable>(library, section.start), len) };
-        let planned: HashMap<u64, &PlannedImport> =
-            plan.imports.iter().map(|import| (import.id, import)).collect();
-        for table in tables {
-            if let Some(import) =
-                planned.get(&table.interface).filter(|import| import.functions.len() == table.len)
-            {
-                // SAFETY: the module's slots have room for as many functions as its metadata describes.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(
-                        import.functions.as_ptr(),
-                        table.slots,
-                        import.functions.len(),
-                    );
-                }
-            }
+    let entry = unsafe { &*pointer::<ModuleEntry>(&parts.library, plan.entry) };
+    if entry.abi_version != relib_abi::ABI_VERSION {
+        return Err((parts, Disconnected::Damaged("the entry table is of another version")));
+    }
+    // SAFETY: as the caller guarantees.
+    if let Err(detail) = unsafe { fill_imports(&parts, &plan.imports) } {
+        return Err((parts, Disconnected::Damaged(detail)));
+    }
+    let mut tables = HashMap::new();
+    for export in &plan.exports {
+        // SAFETY: the verified file has an export table at this address.
+        let functions = unsafe { &(*pointer::<ExportTable>(&parts.library, export.table)).functions };
+        if functions.len != export.len {
+            return Err((parts, Disconnected::Damaged("an export table has another length")));
         }
+        // SAFETY: the table describes a constant of the image.
+        let functions = unsafe { functions.as_slice() };
+        tables.insert(export.name, export.functions.iter().map(|index| functions[*index]).collect());
     }
     // SAFETY: the module's table is constant, and nothing of the module runs before it is attached.
     unsafe {
-        if !options.permanent {
-            let groups = |group| match group {
+        if !parts.options.permanent {
+            let wanted = |group| match group {
                 RedirectGroup::Always => true,
-                RedirectGroup::CAllocations => options.reclaim_c_allocations,
+                RedirectGroup::CAllocations => parts.options.reclaim_c_allocations,
             };
-            let redirects = entry.redirects.as_slice().iter().filter(|redirect| groups(redirect.group));
-            library.redirect(image, redirects);
+            let redirects = entry.redirects.as_slice().iter().filter(|redirect| wanted(redirect.group));
+            parts.library.redirect(&parts.image, redirects);
         }
-        (entry.attach)(context);
+        (entry.attach)(&*parts.context);
+        if parts.staged.is_some() {
+            parts.library.run_constructors(&parts.image);
+        }
     }
+    if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
+        return Err((parts, Disconnected::ForeignAllocator));
+    }
+    parts.main = plan
+        .main
+        .map(|(vaddr, description)| Main { entry: function_entry(&parts.library, vaddr), description });
+    parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
+    let exports = E::bind(&mut Binder { tables, panics: &parts.panics });
+    Ok(Module::new(parts, exports))
+}
+
+/// Writes the host's functions into the module's slots.
+///
+/// # Safety
+/// As for [`connect`].
+unsafe fn fill_imports(parts: &Parts, imports: &[PlannedImport]) -> Result<(), &'static str> {
+    let tables = match &parts.image.import_tables {
+        Some(section) => {
+            let len = (section.end - section.start) as usize / size_of::<ImportTable>();
+            // SAFETY: the section consists of these tables only, and the loader has relocated it.
+            unsafe { std::slice::from_raw_parts(pointer::<ImportTable>(&parts.library, section.start), len) }
+        }
+        None => &[],
+    };
+    for import in imports {
+        let table =
+            tables.iter().find(|table| table.interface == import.id).ok_or("an import table is missing")?;
+        if table.len != import.functions.len() {
+            return Err("an import table has another length");
+        }
+        // SAFETY: the table has as many slots as it says; nothing of the module reads them yet.
+        unsafe { std::ptr::copy_nonoverlapping(import.functions.as_ptr(), table.slots, table.len) };
+    }
+    Ok(())
+}
+
+/// Whether the module's global allocator takes its memory from the module's heap.
+fn allocates_from(runtime: &Runtime, entry: &ModuleEntry) -> bool {
+    struct Probe<'a> {
+        runtime: &'a Runtime,
+        owned: bool,
+    }
+
+    unsafe extern "C" fn visit(probe: *mut (), block: *const u8) {
+        // SAFETY: the module passes on the pointer that it was given below.
+        let probe = unsafe { &mut *probe.cast::<Probe<'_>>() };
+        probe.owned = probe.runtime.heap.owns(block.cast());
+    }
+
+    let mut probe = Probe { runtime, owned: false };
+    // SAFETY: the callback fits its context, which outlives the call.
+    unsafe { (entry.probe_allocator)((&raw mut probe).cast(), visit) };
+    probe.owned
 }
 
 /// A pointer to what the file has at a virtual address.
-pub(crate) fn pointer<T>(library: &Library, vaddr: u64) -> *const T {
+fn pointer<T>(library: &Library, vaddr: u64) -> *const T {
     std::ptr::with_exposed_provenance(library.address(vaddr))
 }
 
@@ -385,23 +454,16 @@ fn function_entry(library: &Library, vaddr: u64) -> FunctionEntry {
 
 /// Makes the handles of a module's interfaces.
 struct Binder<'a> {
-    library: &'a Library,
-    plan: &'a Plan,
+    /// For each interface by name, the module's functions in the host's order.
+    tables: HashMap<&'static str, Box<[FunctionEntry]>>,
     panics: &'a Arc<PanicStore>,
 }
 
 impl ExportBinder for Binder<'_> {
     fn bind(&mut self, interface: &'static Interface) -> BoundExports {
-        let export = self
-            .plan
-            .exports
-            .iter()
-            .find(|export| export.name == interface.name)
-            .expect("a handle binds the interfaces that it has asked for");
-        // SAFETY: the verified file has an export table at this address.
-        let table = unsafe { (*pointer::<ExportTable>(self.library, export.table)).functions.as_slice() };
-        let functions = export.functions.iter().map(|index| table[*index]).collect();
-        // SAFETY: the functions were picked by comparing fingerprints; the module drops its handles before its image.
-        unsafe { BoundExports::new(functions, Arc::clone(self.panics) as _) }
+        let functions =
+            self.tables.get(interface.name).expect("a handle binds the interfaces that it has asked for");
+        // SAFETY: the functions were picked by comparing fingerprints; the module drops its handles with its image.
+        unsafe { BoundExports::new(functions.clone(), Arc::clone(self.panics) as _) }
     }
 }

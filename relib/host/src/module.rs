@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use relib_abi::call::{FunctionEntry, Outcome};
-use relib_abi::entry::{HostContext, ModuleEntry};
+use relib_abi::entry::HostContext;
 use relib_interface::Transfer;
 use relib_interface::crossing::Return;
 use relib_interface::interface::{ExportsHandle, PanicObserver, receive};
@@ -18,7 +18,7 @@ use crate::heap::MemoryUse;
 use crate::image::ImageFile;
 use crate::imp::{self, Library};
 use crate::ledger::{Descriptor, Mapping};
-use crate::load::{self, Reservation};
+use crate::load::Reservation;
 use crate::options::LoadOptions;
 use crate::panics::{PanicInfo, PanicStore};
 use crate::runtime::Runtime;
@@ -42,7 +42,6 @@ pub(crate) struct Parts {
     pub(crate) options: LoadOptions,
     pub(crate) runtime: Arc<Runtime>,
     /// The module keeps the address.
-    #[expect(dead_code, reason = "held in place for the module, which has its address")]
     pub(crate) context: Box<HostContext>,
     pub(crate) library: Library,
     pub(crate) image: ImageFile,
@@ -50,6 +49,7 @@ pub(crate) struct Parts {
     pub(crate) panics: Arc<PanicStore>,
     pub(crate) main: Option<Main>,
     pub(crate) before_unload: Option<FunctionEntry>,
+    #[expect(dead_code, reason = "held until the module is gone, so that its file is not loaded twice")]
     pub(crate) reservation: Reservation,
 }
 
@@ -67,8 +67,8 @@ impl<E> fmt::Debug for Module<E> {
 }
 
 impl<E: ExportsHandle> Module<E> {
-    pub(crate) fn new(parts: Parts, exports: E) -> Self {
-        Self { parts: ManuallyDrop::new(Box::new(parts)), exports: ManuallyDrop::new(exports) }
+    pub(crate) fn new(parts: Box<Parts>, exports: E) -> Self {
+        Self { parts: ManuallyDrop::new(parts), exports: ManuallyDrop::new(exports) }
     }
 
     /// The functions that the module exports. Each returns `None` if the module panicked.
@@ -179,28 +179,6 @@ impl<E> Module<E> {
             // SAFETY: the destructors have run, and no code of the module is running on this thread, say the callers.
             unsafe { parts.library.reset_thread_locals(template) };
         }
-    }
-
-    /// Whether the module's global allocator takes its memory from the module's heap.
-    pub(crate) fn allocates_from_its_heap(&self, entry: u64) -> bool {
-        struct Probe<'a> {
-            runtime: &'a Runtime,
-            owned: bool,
-        }
-
-        unsafe extern "C" fn visit(probe: *mut (), block: *const u8) {
-            // SAFETY: the module passes on the pointer that it was given below.
-            let probe = unsafe { &mut *probe.cast::<Probe<'_>>() };
-            probe.owned = probe.runtime.heap.owns(block.cast());
-        }
-
-        let mut probe = Probe { runtime: &self.parts.runtime, owned: false };
-        // SAFETY: the verified file has its entry table at this address; the callback fits its context.
-        unsafe {
-            let entry = &*load::pointer::<ModuleEntry>(&self.parts.library, entry);
-            (entry.probe_allocator)((&raw mut probe).cast(), visit);
-        }
-        probe.owned
     }
 }
 

@@ -305,10 +305,10 @@ impl Threads {
 
     /// Ends the thread `key`, which is the calling one: its destructors run, and then it is gone.
     fn finish(&self, key: ThreadKey) {
-        if let Some(thread) = lock(&self.table).threads.get_mut(&key) {
-            if thread.phase.is_some() {
-                thread.phase = Some(Phase::Ending);
-            }
+        if let Some(thread) = lock(&self.table).threads.get_mut(&key)
+            && thread.phase.is_some()
+        {
+            thread.phase = Some(Phase::Ending);
         }
         self.changed.notify_all();
         self.run_destructors(key);

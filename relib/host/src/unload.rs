@@ -181,7 +181,7 @@ impl Error for UnloadError {}
 
 /// An unload that did not happen, with the module, which can still be called and unloaded again.
 pub struct FailedUnload<E> {
-    error: UnloadError,
+    error: Box<UnloadError>,
     module: Module<E>,
 }
 
@@ -203,7 +203,7 @@ impl<E> FailedUnload<E> {
 
     /// Takes both apart.
     pub fn into_parts(self) -> (UnloadError, Module<E>) {
-        (self.error, self.module)
+        (*self.error, self.module)
     }
 }
 
@@ -253,7 +253,7 @@ impl<E: ExportsHandle> Module<E> {
     pub fn unload_within(self, limit: Duration) -> Result<Unloaded, FailedUnload<E>> {
         match self.prepare(Instant::now() + limit) {
             Ok(()) => self.close(),
-            Err(error) => Err(FailedUnload { error, module: self }),
+            Err(error) => Err(FailedUnload { error: Box::new(error), module: self }),
         }
     }
 
@@ -317,7 +317,7 @@ impl<E: ExportsHandle> Module<E> {
         if let Err(Stayed) = unsafe { self.parts.library.close() } {
             self.parts.runtime.set_closing(false);
             let error = UnloadError::ImageStayed { reasons: stay_reasons(&self.parts) };
-            return Err(FailedUnload { error, module: self });
+            return Err(FailedUnload { error: Box::new(error), module: self });
         }
         // SAFETY: each is taken once, and `Module` does nothing when it is dropped.
         let (parts, exports) =

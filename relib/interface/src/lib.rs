@@ -58,5 +58,5 @@ pub mod __private {
     pub use relib_abi::call::{FunctionEntry, Outcome, RawSlice};
     pub use relib_abi::entry::{ExportTable, ImportTable};
     pub use relib_abi::metadata;
-    pub use relib_abi::schema::{Field, Function, Parameter, Shape, Type, Variant};
+    pub use relib_abi::schema::{Field, Function, Parameter, Shape, Type, Variant, hash as schema_hash};
 }

@@ -236,6 +236,38 @@ mod tests {
     }
 
     #[test]
+    fn fingerprints_see_values_of_enums_and_of_constants() {
+        mod first {
+            #[derive(crate::Transfer)]
+            pub enum Level {
+                Low = 1,
+                High = 2,
+            }
+        }
+        mod second {
+            #[derive(crate::Transfer)]
+            pub enum Level {
+                Low = 2,
+                High = 1,
+            }
+        }
+        use relib_abi::schema::{Shape, Type};
+
+        fn values(ty: &Type) -> Vec<i128> {
+            match ty.shape {
+                Shape::Enum(variants) => variants.iter().map(|variant| variant.discriminant).collect(),
+                _ => panic!("not an enum"),
+            }
+        }
+        assert_eq!(values(first::Level::TYPE), [1, 2]);
+        assert_eq!(values(second::Level::TYPE), [2, 1]);
+
+        #[derive(crate::Transfer)]
+        struct Id<const KIND: u32>(u64);
+        assert_ne!(<Id<1>>::TYPE.fingerprint, <Id<2>>::TYPE.fingerprint);
+    }
+
+    #[test]
     fn fingerprints_tell_types_apart() {
         let fingerprints = [
             <Vec<u8>>::TYPE,

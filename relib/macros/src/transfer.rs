@@ -42,12 +42,25 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
         let predicates = &clause.predicates;
         quote!(where #predicates)
     });
-    let arguments = input.generics.type_params().map(|parameter| &parameter.ident);
+    let arguments = input.generics.params.iter().filter_map(|parameter| match parameter {
+        GenericParam::Type(parameter) => {
+            let ident = &parameter.ident;
+            Some(quote!(<#ident as #root::Transfer>::TYPE))
+        }
+        GenericParam::Const(parameter) => {
+            // The value stands where a type has its size, so that the fingerprint has it.
+            let ident = &parameter.ident;
+            Some(quote!(const {
+                &#root::Type::new(::core::stringify!(#ident), #ident as usize, 1, &[], #root::Shape::Opaque)
+            }))
+        }
+        GenericParam::Lifetime(_) => None,
+    });
     let description = quote!(#root::Type::new(
         ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
         ::core::mem::size_of::<Self>(),
         ::core::mem::align_of::<Self>(),
-        const { &[#(<#arguments as #root::Transfer>::TYPE),*] },
+        const { &[#(#arguments),*] },
         #shape,
     ));
     Ok(quote! {
@@ -96,9 +109,17 @@ fn of_struct(name: &Ident, fields: &Fields, root: &TokenStream) -> Result<Parts>
 fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Parts> {
     let mut variants = Vec::new();
     let mut arms = Vec::new();
+    let fieldless = data.variants.iter().all(|variant| variant.fields.is_empty());
     for variant in &data.variants {
         let ident = &variant.ident;
         let text = ident.to_string();
+        let discriminant = match &variant.discriminant {
+            _ if fieldless => quote!(Self::#ident {} as i128),
+            Some((_, expression)) => {
+                quote!(#root::schema_hash(::core::stringify!(#expression).as_bytes()) as i128)
+            }
+            None => quote!(0),
+        };
         let mut descriptions = Vec::new();
         let mut bindings = Vec::new();
         let mut copies = Vec::new();
@@ -114,7 +135,11 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             bindings.push(quote!(#member: #binding));
             copies.push(quote!(#member: #root::Transfer::deep_copy(#binding)));
         }
-        variants.push(quote!(#root::Variant { name: #text, fields: const { &[#(#descriptions),*] } }));
+        variants.push(quote!(#root::Variant {
+            name: #text,
+            discriminant: #discriminant,
+            fields: const { &[#(#descriptions),*] },
+        }));
         arms.push(quote!(Self::#ident { #(#bindings),* } => Self::#ident { #(#copies),* }));
     }
     if arms.is_empty() {

@@ -32,6 +32,23 @@
 //! }
 //! ```
 //!
+//! A type of the module's own that `main` returns is described by a derive of this crate:
+//!
+//! ```
+//! # mod module {
+//! #[derive(relib_module::Transfer)]
+//! struct Summary {
+//!     lines: u64,
+//! }
+//!
+//! #[relib_module::export]
+//! fn main() -> Summary {
+//!     Summary { lines: 7 }
+//! }
+//! # }
+//! # fn main() {}
+//! ```
+//!
 //! Depending on this crate makes [`ModuleAlloc`] the module's global allocator, which takes memory from a heap that the
 //! host frees as a whole. The imports by which the module starts threads, registers thread-local destructors or takes
 //! resources are redirected when the host loads it; there is nothing to call and nothing to configure.

@@ -28,10 +28,6 @@ use source::Source;
 pub(crate) struct ImageFile {
     /// Virtual addresses that the mapped image occupies, from its first to its last segment.
     pub(crate) span: Range<u64>,
-    /// Executable segments.
-    pub(crate) exec: Vec<Range<u64>>,
-    /// Writable segments, the parts that become read-only after relocation included.
-    pub(crate) writable: Vec<Range<u64>>,
     /// The part of a writable segment that the loader makes read-only after relocation.
     pub(crate) relro: Option<Range<u64>>,
     /// The initial contents of the image's thread-local storage.
@@ -46,10 +42,10 @@ pub(crate) struct ImageFile {
     pub(crate) import_tables: Option<Range<u64>>,
     /// The state flags of the dynamic section, if the file has any.
     pub(crate) flags_1: Option<PatchSite>,
+    /// The functions that the dynamic loader calls when it has mapped the image.
+    pub(crate) constructors: Option<Constructors>,
     /// Symbols that glibc keeps unique in the process, and whose library it therefore never unmaps.
     pub(crate) unique_symbols: Vec<UniqueSymbol>,
-    /// Names of the libraries that the file needs.
-    pub(crate) needed: Vec<String>,
 }
 
 impl ImageFile {
@@ -101,7 +97,16 @@ pub(crate) struct Metadata {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The value of `DT_FLAGS_1` and where it stands, so that staging can change it in the copy.
+/// The array of constructors, which was found to hold functions only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Constructors {
+    /// Virtual addresses of the array: pointers to functions, after relocation.
+    pub(crate) array: Range<u64>,
+    /// The array's size in bytes, as the dynamic loader reads it.
+    pub(crate) size: PatchSite,
+}
+
+/// A value of the dynamic section and where it stands, so that staging can change it in the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PatchSite {
     /// Offset of the value in the file: eight bytes, little-endian.

@@ -9,10 +9,13 @@ use object::read::ReadRef;
 use super::relocations::RELR_SIZE;
 use super::symbols::Symbols;
 use super::{LE, Section, Sections, Source};
-use crate::image::PatchSite;
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::{Constructors, PatchSite};
 
 const PART: &str = "the dynamic section";
+
+/// More libraries than this have no use.
+const MAX_NEEDED: usize = 1024;
 
 /// Entries that may be present in a library that relib loads.
 const KNOWN: [(DynamicTag, &str); 41] = [
@@ -106,13 +109,20 @@ impl Dynamic {
         self.entries.iter().find(|(other, ..)| *other == tag).map(|(_, value, _)| *value)
     }
 
-    /// Where the value of DT_FLAGS_1 stands in the file.
-    pub(super) fn flags_1(&self) -> Option<PatchSite> {
+    /// Where the value of an entry stands in the file.
+    pub(super) fn patch_site(&self, tag: DynamicTag) -> Option<PatchSite> {
         const ENTRY: u64 = size_of::<Dyn64<LE>>() as u64;
         /// Offset of `d_un` in `Elf64_Dyn`.
         const D_UN: u64 = 8;
-        let (_, value, index) = self.entries.iter().find(|(tag, ..)| *tag == elf::DT_FLAGS_1)?;
+        let (_, value, index) = self.entries.iter().find(|(other, ..)| *other == tag)?;
         Some(PatchSite { file_offset: self.file_offset + index * ENTRY + D_UN, value: *value })
+    }
+
+    /// The array of constructors, if the file has one.
+    pub(super) fn constructors(&self) -> Option<Constructors> {
+        let start = self.get(elf::DT_INIT_ARRAY)?;
+        let size = self.patch_site(elf::DT_INIT_ARRAYSZ)?;
+        Some(Constructors { array: start..start.saturating_add(size.value), size })
     }
 
     /// Checks every entry against the sections. Returns the names of the libraries that the file needs.
@@ -242,8 +252,9 @@ impl Dynamic {
         for tag in [elf::DT_SONAME, elf::DT_RPATH, elf::DT_RUNPATH] {
             self.get(tag).map_or(Ok(&[][..]), |offset| symbols.string(offset))?;
         }
-        let needed = self.entries.iter().filter(|(tag, ..)| *tag == elf::DT_NEEDED);
-        needed.map(|(_, offset, _)| library_name(symbols.string(*offset)?)).collect()
+        let needed: Vec<_> = self.entries.iter().filter(|(tag, ..)| *tag == elf::DT_NEEDED).collect();
+        check!(needed.len() <= MAX_NEEDED, PART, "there are {} entries of DT_NEEDED", needed.len());
+        needed.iter().map(|(_, offset, _)| library_name(symbols.string(*offset)?)).collect()
     }
 
     /// Checks that an address and a size are those of a section, or that all three are absent.

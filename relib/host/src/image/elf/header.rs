@@ -16,6 +16,9 @@ pub(super) const PROGRAM_HEADER_SIZE: u64 = size_of::<elf::ProgramHeader64<LE>>(
 /// Size of a section header.
 pub(super) const SECTION_HEADER_SIZE: u64 = size_of::<elf::SectionHeader64<LE>>() as u64;
 
+/// More segments than this have no use: linkers make about ten.
+const MAX_SEGMENTS: u16 = 256;
+
 /// The fields of the header that lead to the rest of the file.
 pub(super) struct Header {
     /// `e_phoff`: offset of the program headers.
@@ -68,7 +71,7 @@ impl Header {
 
     fn check_tables<'data, R: ReadRef<'data>>(&self, source: &Source<'data, R>) -> Result<()> {
         check!(self.phoff >= SIZE && self.phoff.is_multiple_of(8), PART, "e_phoff is {:#x}", self.phoff);
-        check!(self.phnum != 0 && self.phnum != elf::PN_XNUM, PART, "e_phnum is {}", self.phnum);
+        check!((1..=MAX_SEGMENTS).contains(&self.phnum), PART, "e_phnum is {}", self.phnum);
         source.require("the program headers", self.phoff, u64::from(self.phnum) * PROGRAM_HEADER_SIZE)?;
         if self.shoff == 0 || self.shnum == 0 {
             return Err(ImageError::Unsupported {

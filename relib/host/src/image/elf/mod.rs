@@ -59,17 +59,15 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
 
     Ok(ImageFile {
         span: segments.span(),
-        exec: segments.executable(),
-        writable: segments.writable(),
         relro: segments.relro(),
         tls: sections.tls_template(),
         import_slots: relocations.import_slots,
         exports: symbols.exports(export_prefix)?,
         metadata: metadata(source, &sections)?,
         import_tables: import_tables(&sections)?,
-        flags_1: dynamic.flags_1(),
+        flags_1: dynamic.patch_site(object::elf::DT_FLAGS_1),
+        constructors: dynamic.constructors(),
         unique_symbols: symbols.unique()?,
-        needed: dependencies,
     })
 }
 

@@ -4,42 +4,54 @@ use std::ops::Range;
 
 /// A set of addresses: sorted ranges that neither overlap nor touch.
 #[derive(Default)]
-pub(super) struct Ranges(Vec<Range<u64>>);
+pub(super) struct Ranges(Vec<Run>);
+
+struct Run {
+    range: Range<u64>,
+    /// Number of words in the runs before this one.
+    words_before: u64,
+}
+
+impl Run {
+    /// The number of words up to the end of this run.
+    fn words(&self) -> u64 {
+        self.words_before + (self.range.end - self.range.start).div_ceil(8)
+    }
+}
 
 impl Ranges {
     /// Adds a range that starts at or after the end of every range added before.
     pub(super) fn push(&mut self, range: Range<u64>) {
         match self.0.last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => self.0.push(range),
+            Some(last) if last.range.end == range.start => last.range.end = range.end,
+            last => {
+                let words_before = last.map_or(0, |last| last.words());
+                self.0.push(Run { range, words_before });
+            }
         }
     }
 
     /// Whether all of the `len` addresses from `start` are in the set.
     pub(super) fn contains(&self, start: u64, len: u64) -> bool {
-        let Some(end) = start.checked_add(len) else {
-            return false;
-        };
-        let after = self.0.partition_point(|range| range.start <= start);
-        after.checked_sub(1).is_some_and(|index| end <= self.0[index].end)
+        self.find(start, len).is_some()
     }
 
     /// An upper bound of what [`Ranges::word_index`] returns.
     pub(super) fn word_count(&self) -> u64 {
-        self.0.iter().map(words).sum()
+        self.0.last().map_or(0, Run::words)
     }
 
-    /// The number of the aligned 8-byte word at `address`, which no other word in the set has.
+    /// The number of the aligned 8-byte word that starts at `address`, which no other word in the set has.
     pub(super) fn word_index(&self, address: u64) -> Option<u64> {
-        let index = self.0.iter().position(|range| range.contains(&address))?;
-        let before: u64 = self.0[..index].iter().map(words).sum();
-        Some(before + (address - self.0[index].start) / 8)
+        self.find(address, 8).map(|run| run.words_before + (address - run.range.start) / 8)
     }
-}
 
-/// The largest number of 8-byte words that begin in a range.
-fn words(range: &Range<u64>) -> u64 {
-    (range.end - range.start).div_ceil(8)
+    fn find(&self, start: u64, len: u64) -> Option<&Run> {
+        let end = start.checked_add(len)?;
+        let after = self.0.partition_point(|run| run.range.start <= start);
+        let run = &self.0[after.checked_sub(1)?];
+        (end <= run.range.end).then_some(run)
+    }
 }
 
 /// Whether two ranges have an address in common.

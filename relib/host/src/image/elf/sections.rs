@@ -181,11 +181,14 @@ fn section_names<'data, R: ReadRef<'data>>(
     source.bytes("the section names", section.sh_offset.get(LE), section.sh_size.get(LE))
 }
 
+/// The longest name of a section: as names may overlap, a table of them could otherwise take for ever to read.
+const MAX_NAME: usize = 4096;
+
 fn parse<'data>(header: &SectionHeader64<LE>, names: &'data [u8]) -> Result<Section<'data>> {
     let name = usize::try_from(header.sh_name.get(LE))
         .ok()
         .and_then(|start| names.get(start..))
-        .and_then(|rest| Some(&rest[..rest.iter().position(|&byte| byte == 0)?]))
+        .and_then(|rest| Some(&rest[..rest.iter().take(MAX_NAME).position(|&byte| byte == 0)?]))
         .ok_or_else(|| malformed(PART, "a section name lies outside the section names"))?;
     Ok(Section {
         name,

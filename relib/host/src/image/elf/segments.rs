@@ -104,23 +104,9 @@ impl Segments {
         start..end
     }
 
-    /// Addresses of executable segments.
-    pub(super) fn executable(&self) -> Vec<Range<u64>> {
-        self.with(elf::PF_X)
-    }
-
-    /// Addresses of writable segments.
-    pub(super) fn writable(&self) -> Vec<Range<u64>> {
-        self.with(elf::PF_W)
-    }
-
     /// Addresses that become read-only after relocation.
     pub(super) fn relro(&self) -> Option<Range<u64>> {
         self.relro.clone()
-    }
-
-    fn with(&self, flag: elf::ProgramFlags) -> Vec<Range<u64>> {
-        self.loads.iter().filter(|load| load.has(flag)).map(Segment::range).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The dynamic symbol table and its strings (gABI, "Symbol Table" and "String Table").
 
+use std::cell::Cell;
+
 use object::elf::{self, Sym64};
 use object::read::ReadRef;
 
@@ -10,12 +12,18 @@ use crate::image::{Export, UniqueSymbol};
 const PART: &str = "the dynamic symbol table";
 const STRINGS: &str = "the dynamic string table";
 
+/// How many times the length of the file the strings that it refers to may have together.
+const MAX_OVERLAP: u64 = 16;
+
 /// The dynamic symbols, each of which has been checked.
 pub(super) struct Symbols<'data> {
     table: &'data [Sym64<LE>],
     strings: &'data [u8],
     section: Section<'data>,
     strings_section: Section<'data>,
+    /// How many bytes of strings may still be read. Strings may overlap, so that a small file could otherwise hold
+    /// any amount of them.
+    budget: Cell<u64>,
 }
 
 impl<'data> Symbols<'data> {
@@ -36,7 +44,8 @@ impl<'data> Symbols<'data> {
         check!(terminated, STRINGS, "it does not begin and end with a zero byte");
         let table = section.table::<Sym64<LE>, R>(source)?;
         check!(u32::try_from(table.len()).is_ok(), PART, "it has too many symbols");
-        let symbols = Self { table, strings, section, strings_section };
+        let budget = Cell::new(source.len().saturating_mul(MAX_OVERLAP));
+        let symbols = Self { table, strings, section, strings_section, budget };
         symbols.check(sections)?;
         Ok(symbols)
     }
@@ -64,10 +73,13 @@ impl<'data> Symbols<'data> {
     /// The string that starts at `offset`, without its terminating zero.
     pub(super) fn string(&self, offset: u64) -> Result<&'data [u8]> {
         let rest = usize::try_from(offset).ok().and_then(|start| self.strings.get(start..));
-        let end = rest.and_then(|rest| rest.iter().position(|&byte| byte == 0));
-        rest.zip(end).map(|(rest, end)| &rest[..end]).ok_or_else(|| {
+        let string = rest.and_then(|rest| Some(&rest[..rest.iter().position(|&byte| byte == 0)?]));
+        let string = string.ok_or_else(|| {
             malformed(STRINGS, format!("an entry refers to offset {offset:#x}, outside of it"))
-        })
+        })?;
+        let left = self.budget.get().checked_sub(string.len() as u64);
+        self.budget.set(left.ok_or_else(|| malformed(STRINGS, "its strings overlap too much"))?);
+        Ok(string)
     }
 
     /// The string that starts at `offset`, as text.

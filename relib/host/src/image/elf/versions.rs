@@ -100,7 +100,8 @@ impl<'data> Table<'data> {
                 "it names {}, which is not in DT_NEEDED",
                 String::from_utf8_lossy(file)
             );
-            let count = record.vn_cnt.get(LE).into();
+            let count = u32::from(record.vn_cnt.get(LE));
+            check!(count > 0, self.part, "a record needs no version");
             let mut versions =
                 Walk { table: self, offset: self.at(offset, record.vn_aux.get(LE))?, left: count };
             while let Some(offset) = versions.next_offset()? {

@@ -113,6 +113,24 @@ impl Library {
         protect(libc::PROT_READ);
     }
 
+    /// Calls the constructors of an image whose private copy keeps the dynamic loader from doing so, in their order and
+    /// with the arguments that it would pass (gABI, "Initialization and Termination Functions").
+    ///
+    /// # Safety
+    /// `image` must describe this library; its constructors must not have run yet, and running them must be sound.
+    pub(crate) unsafe fn run_constructors(&self, image: &ImageFile) {
+        let Some(constructors) = &image.constructors else { return };
+        let len = (constructors.array.end - constructors.array.start) as usize / size_of::<Constructor>();
+        let array = std::ptr::with_exposed_provenance(self.address(constructors.array.start));
+        // SAFETY: the verifier found that each element of the array is relocated to a function of the image.
+        let array: &[Constructor] = unsafe { std::slice::from_raw_parts(array, len) };
+        let (count, arguments, environment) = process_arguments::get();
+        for constructor in array {
+            // SAFETY: as the caller guarantees; the arguments are those of the process.
+            unsafe { constructor(count, arguments, environment) };
+        }
+    }
+
     /// Gives the calling thread's thread-local storage of the image its initial contents again.
     ///
     /// # Safety
@@ -153,6 +171,43 @@ impl Library {
             self.handle = handle;
         }
         Err(Stayed)
+    }
+}
+
+/// An element of an array of constructors, as glibc calls it.
+type Constructor = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+
+/// The arguments of the process, as the dynamic loader passes them to constructors. `std` of a module reads
+/// `std::env::args` from there.
+mod process_arguments {
+    use std::ffi::{c_char, c_int};
+    use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+
+    static COUNT: AtomicI32 = AtomicI32::new(0);
+    static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(std::ptr::null_mut());
+    static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(std::ptr::null_mut());
+
+    /// Makes the dynamic loader call `remember` with the arguments when it has mapped this image.
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static REMEMBER: super::Constructor = remember;
+
+    unsafe extern "C" fn remember(
+        count: c_int,
+        arguments: *const *const c_char,
+        environment: *const *const c_char,
+    ) {
+        COUNT.store(count, Ordering::Relaxed);
+        ARGUMENTS.store(arguments.cast_mut(), Ordering::Relaxed);
+        ENVIRONMENT.store(environment.cast_mut(), Ordering::Relaxed);
+    }
+
+    pub(super) fn get() -> (c_int, *const *const c_char, *const *const c_char) {
+        (
+            COUNT.load(Ordering::Relaxed),
+            ARGUMENTS.load(Ordering::Relaxed),
+            ENVIRONMENT.load(Ordering::Relaxed),
+        )
     }
 }
 

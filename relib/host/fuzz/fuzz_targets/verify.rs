@@ -1,0 +1,15 @@
+//! The file verifier must come to a verdict about any bytes: it neither panics nor runs for long nor takes much memory.
+//!
+//! Nothing is loaded: the verifier's sources are compiled into this program alone. A corpus of real modules makes the
+//! fuzzer reach the inner tables, for example the fixtures that `cargo xtask test-matrix` has built:
+//! `cargo +nightly fuzz run verify ../../target/fixtures/release`.
+
+#![no_main]
+#![allow(dead_code, reason = "the fuzzer only asks for the verdict")]
+
+#[path = "../../src/image/mod.rs"]
+mod image;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = image::inspect(bytes, bytes.len() as u64, "__relib_");
+});

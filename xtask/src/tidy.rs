@@ -1,0 +1,96 @@
+//! `cargo xtask tidy`: rules of this repository that neither the compiler nor clippy knows.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::EXIT_FAILED;
+use crate::runner::Places;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    places: Places,
+}
+
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let root = arguments.places.root();
+    let mut findings = Vec::new();
+    for path in tracked_files(&root)? {
+        if path.ends_with(".snap.new") {
+            findings.push(format!("{path}: a pending snapshot is tracked; accept it or remove it"));
+        }
+        // A file that is staged for removal is listed and not there.
+        if let Some(text) = path.ends_with(".rs").then(|| fs::read_to_string(root.join(&path)).ok()).flatten()
+        {
+            findings.extend(source_findings(&path, &text));
+        }
+    }
+    findings.extend(map_findings(&root)?);
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+}
+
+fn tracked_files(root: &Path) -> Result<Vec<String>> {
+    let output =
+        Command::new("git").args(["ls-files", "-z"]).current_dir(root).output().context("cannot run git")?;
+    if !output.status.success() {
+        bail!("git ls-files failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let listing = String::from_utf8(output.stdout).context("a tracked file's name is not UTF-8")?;
+    Ok(listing.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// What is wrong with one source file.
+fn source_findings(path: &str, text: &str) -> Vec<String> {
+    let mut findings = Vec::new();
+    // What the README shows as it is has to be short.
+    if !path.starts_with("examples/hello/") && !text.starts_with("//!") {
+        findings.push(format!("{path}: open the file with a `//!` line that says what it is for"));
+    }
+    for (number, line) in text.lines().enumerate() {
+        let number = number + 1;
+        // Split, so that this file does not find itself.
+        for word in
+            [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!("), concat!("unimplemented", "!(")]
+        {
+            if line.contains(word) {
+                findings.push(format!("{path}:{number}: `{word}` belongs into an issue"));
+            }
+        }
+    }
+    findings
+}
+
+/// Paths in the architecture map that do not exist.
+fn map_findings(root: &Path) -> Result<Vec<String>> {
+    let map = "docs/ARCHITECTURE.md";
+    let text = fs::read_to_string(root.join(map)).with_context(|| format!("cannot read {map}"))?;
+    let top_level =
+        ["relib/", "harness", "tests", "test-modules", "snapshots", "xtask", "examples", "docs/", "benches"];
+    let quoted = text.split('`').skip(1).step_by(2);
+    Ok(quoted
+        .filter(|path| {
+            top_level.iter().any(|top| path.starts_with(top)) && !path.contains(char::is_whitespace)
+        })
+        .filter(|path| !root.join(path).exists())
+        .map(|path| format!("{map}: `{path}` does not exist; keep the map true"))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_it_looks_for() {
+        assert_eq!(source_findings("a.rs", "//! Fine.\nfn a() {}\n"), Vec::<String>::new());
+        assert_eq!(source_findings("a.rs", "fn a() {}\n").len(), 1);
+        let unfinished = format!("//! Not fine.\nfn a() {{ {}) }}\n", concat!("todo", "!("));
+        assert_eq!(source_findings("a.rs", &unfinished).len(), 1);
+    }
+}
