@@ -9,10 +9,13 @@
 use crate::schema::{Field, Function, Shape, Type};
 
 /// Name of the section. PE/COFF allows eight bytes.
+///
+/// Each import interface has a section of its own, so that the linker can drop the interfaces that a module does not
+/// use: `.relib.Name` in an ELF file, and `.relib$Name` for PE, which becomes a part of `.relib`.
 pub const SECTION: &str = ".relib";
 
 /// Name of the section with the [`ImportTable`](crate::entry::ImportTable)s. They contain addresses, which only the
-/// loaded image knows, and so stand apart from the records.
+/// loaded image knows, and so stand apart from the records. Divided by interfaces like [`SECTION`].
 pub const IMPORT_SECTION: &str = ".relibp";
 
 /// First bytes of each record.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -381,14 +382,12 @@ unsafe fn connect<E: ExportsHandle>(
 /// # Safety
 /// As for [`connect`].
 unsafe fn fill_imports(parts: &Parts, imports: &[PlannedImport]) -> Result<(), &'static str> {
-    let tables = match &parts.image.import_tables {
-        Some(section) => {
-            let len = (section.end - section.start) as usize / size_of::<ImportTable>();
-            // SAFETY: the section consists of these tables only, and the loader has relocated it.
-            unsafe { std::slice::from_raw_parts(pointer::<ImportTable>(&parts.library, section.start), len) }
-        }
-        None => &[],
+    let section = |section: &Range<u64>| {
+        let len = (section.end - section.start) as usize / size_of::<ImportTable>();
+        // SAFETY: the section consists of these tables only, and the loader has relocated it.
+        unsafe { std::slice::from_raw_parts(pointer::<ImportTable>(&parts.library, section.start), len) }
     };
+    let tables: Vec<&ImportTable> = parts.image.import_tables.iter().flat_map(section).collect();
     for import in imports {
         let table =
             tables.iter().find(|table| table.interface == import.id).ok_or("an import table is missing")?;

@@ -72,6 +72,21 @@ impl<E: ExportsHandle> Module<E> {
     }
 
     /// The functions that the module exports. Each returns `None` if the module panicked.
+    ///
+    /// What they return by reference cannot outlive the module:
+    ///
+    /// ```compile_fail,E0505
+    /// # mod shared {
+    /// #     #[relib_interface::interface]
+    /// #     pub trait Exports { fn name() -> &'static str; }
+    /// # }
+    /// fn last_word(module: relib::Module<shared::ModuleExports>) {
+    ///     let name = module.exports().name();
+    ///     let _ = module.unload();
+    ///     println!("{name:?}");
+    /// }
+    /// # fn main() {}
+    /// ```
     pub fn exports(&self) -> &E {
         &self.exports
     }

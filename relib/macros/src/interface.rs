@@ -278,6 +278,12 @@ fn imports_handle(
     let documentation = format!("Calls the host's implementation of [`{}`] from a module.", item.ident);
     let count = functions.len();
     let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
+    // Sections of their own, since linkers drop whole sections: otherwise a module that uses one interface of a crate
+    // would import all of them. PE linkers join what stands before the `$`.
+    let sections =
+        |separator| [".relib", ".relibp"].map(|section| format!("{section}{separator}{}", item.ident));
+    let [record_section, table_section] = sections(".");
+    let [record_section_pe, table_section_pe] = sections("$");
     let wrappers = functions.iter().enumerate().map(|(index, function)| {
         let attributes = &function.attributes;
         let ident = &function.name;
@@ -314,10 +320,12 @@ fn imports_handle(
         static #slots: #root::ImportSlots<#count> = {
             const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
             const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
-            #[unsafe(link_section = ".relib")]
+            #[cfg_attr(not(windows), unsafe(link_section = #record_section))]
+            #[cfg_attr(windows, unsafe(link_section = #record_section_pe))]
             static RECORD: [u8; LEN] =
                 #root::metadata::record::<LEN>(#root::metadata::RecordKind::Import, &[PAYLOAD]);
-            #[unsafe(link_section = ".relibp")]
+            #[cfg_attr(not(windows), unsafe(link_section = #table_section))]
+            #[cfg_attr(windows, unsafe(link_section = #table_section_pe))]
             static TABLE: #root::ImportTable = #root::ImportTable {
                 interface: #root::metadata::interface_id(PAYLOAD),
                 slots: #slots.as_ptr(),

@@ -15,7 +15,7 @@ impl Borrowed for BorrowedImpl {
         numbers.sort_unstable();
     }
 
-    fn first_word<'a>(text: &'a str) -> &'a str {
+    fn first_word(text: &str) -> &str {
         text.split_whitespace().next().unwrap_or("")
     }
 

@@ -182,7 +182,7 @@ pub trait Borrowed {
     /// Sorts the host's slice in place.
     fn sort(numbers: &mut [u32]);
     /// Returns a part of the host's text.
-    fn first_word<'a>(text: &'a str) -> &'a str;
+    fn first_word(text: &str) -> &str;
     /// Returns a part of one of two slices.
     fn longer<'a>(one: &'a [u32], other: &'a [u32]) -> &'a [u32];
     /// Returns something of the module's own.

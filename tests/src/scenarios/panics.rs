@@ -30,13 +30,13 @@ fn last_panic<E: ExportsHandle>(module: &Module<E>) -> Result<PanicInfo, Failure
     module.last_panic().or_fail("there is no report of the panic")
 }
 
-/// Checks that a report has a place in the fixture's source and a backtrace through `function`, and records the rest.
-fn observe_panic(run: &mut Run, key: &str, info: &PanicInfo, function: &str) -> Result<(), Failure> {
+/// Checks that a report has a place in the fixture's source and a backtrace that shows `frame`, and records the rest.
+fn observe_panic(run: &mut Run, key: &str, info: &PanicInfo, frame: &str) -> Result<(), Failure> {
     let location = info.location.as_ref().or_fail("the panic has no location")?;
     run.check(location.line > 0 && location.column > 0, format!("the location is {location}"))?;
     run.check(
-        info.backtrace.contains(function),
-        format!("{function} is not in the backtrace:\n{}", info.backtrace),
+        info.backtrace.contains(frame),
+        format!("{frame} is not in the backtrace:\n{}", info.backtrace),
     )?;
     run.observe(key, format!("{} at {}", info.message, location.file));
     Ok(())
@@ -57,7 +57,7 @@ fn panic_main(run: &mut Run) -> Result<(), Failure> {
     let module = load::<()>(run, "panic-main")?;
     run.check(module.last_panic().is_none(), "there is a report before any panic")?;
     run.check_eq("call_main", module.call_main::<String>(), None)?;
-    observe_panic(run, "panic", &last_panic(&module)?, "panic_main::main")?;
+    observe_panic(run, "panic", &last_panic(&module)?, "panic-main/src/lib.rs")?;
     let error = module.try_call_main::<String>().expect_err("main panics each time");
     run.observe("error", error);
     module.unload()?;

@@ -38,10 +38,10 @@ pub(crate) struct ImageFile {
     pub(crate) import_slots: Vec<ImportSlot>,
     /// Exported symbols whose names start with the prefix given to [`inspect`].
     pub(crate) exports: Vec<Export>,
-    /// The `.relib` section, or `None` if the file is not a relib module.
+    /// The `.relib` sections, or `None` if the file is not a relib module.
     pub(crate) metadata: Option<Metadata>,
-    /// Virtual addresses of the `.relibp` section: the tables of the interfaces that the module imports.
-    pub(crate) import_tables: Option<Range<u64>>,
+    /// Virtual addresses of the `.relibp` sections: the tables of the interfaces that the module imports.
+    pub(crate) import_tables: Vec<Range<u64>>,
     /// The state flags of the dynamic section, if the file has any.
     pub(crate) flags_1: Option<PatchSite>,
     /// The functions that the dynamic loader calls when it has mapped the image.
@@ -90,12 +90,10 @@ pub(crate) struct Export {
     pub(crate) size: u64,
 }
 
-/// The contents of the section `.relib`.
+/// The contents of the sections `.relib` and `.relib.*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Metadata {
-    /// Virtual address of the section.
-    pub(crate) vaddr: u64,
-    /// The bytes as they stand in the file, before relocation.
+    /// The bytes as they stand in the file, one section after the other.
     pub(crate) bytes: Vec<u8>,
 }
 

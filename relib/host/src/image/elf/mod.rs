@@ -71,27 +71,27 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
     })
 }
 
-/// The section with relib's import tables, which the dynamic loader relocates.
-fn import_tables(sections: &Sections<'_>) -> Result<Option<Range<u64>>> {
-    let Some(section) = sections.only_named(b".relibp")? else {
-        return Ok(None);
-    };
-    check!(
-        section.has(object::elf::SHF_ALLOC) && !section.is_nobits() && section.addr % 8 == 0,
-        "the section .relibp",
-        "it is not part of the image"
-    );
-    Ok(Some(section.range()))
+/// The sections with relib's import tables, which the dynamic loader relocates.
+fn import_tables(sections: &Sections<'_>) -> Result<Vec<Range<u64>>> {
+    sections
+        .named(b".relibp")
+        .map(|section| {
+            check!(
+                section.has(object::elf::SHF_ALLOC) && !section.is_nobits() && section.addr % 8 == 0,
+                "the section .relibp",
+                "it is not part of the image"
+            );
+            Ok(section.range())
+        })
+        .collect()
 }
 
-/// Reads the section in which relib's macros leave their description of a module.
+/// Reads the sections in which relib's macros leave their description of a module.
 fn metadata<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     sections: &Sections<'data>,
 ) -> Result<Option<Metadata>> {
-    let Some(section) = sections.only_named(b".relib")? else {
-        return Ok(None);
-    };
-    let bytes = section.bytes(source)?.to_vec();
-    Ok(Some(Metadata { vaddr: section.addr, bytes }))
+    let parts: Vec<&[u8]> =
+        sections.named(b".relib").map(|section| section.bytes(source)).collect::<Result<_>>()?;
+    Ok((!parts.is_empty()).then(|| Metadata { bytes: parts.concat() }))
 }

@@ -139,6 +139,13 @@ impl<'data> Sections<'data> {
         at_most_one(self.image.iter().filter(|section| section.name == name))
     }
 
+    /// Sections that are part of the image and not empty, called `name`, or `name` and something after a dot.
+    pub(super) fn named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Section<'data>> {
+        self.image.iter().filter(move |section| {
+            section.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
+        })
+    }
+
     /// Addresses of code.
     pub(super) fn code(&self) -> &Ranges {
         &self.code
