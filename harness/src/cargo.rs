@@ -10,6 +10,8 @@ use escargot::CargoBuild;
 use escargot::format::Message;
 use escargot::format::diagnostic::DiagnosticLevel;
 
+use crate::scenario::Platform;
+
 /// What a run is built with, beside the profile: nothing special, or another compiler, flags and target folder.
 ///
 /// Everything of one run (runner and fixtures) is built by the same variant, since host and module must come from the
@@ -24,6 +26,12 @@ pub struct Variant {
     pub rustflags: Vec<String>,
     /// The target triple; with one, flags do not reach build scripts and macros.
     pub target: Option<String>,
+    /// The platform that it is built for, if it is not the one that the harness runs on.
+    pub platform: Option<Platform>,
+    /// More arguments for cargo.
+    pub arguments: Vec<String>,
+    /// Whether runner and fixtures share the folder: for builds of std, which takes minutes, to be done once.
+    pub one_folder: bool,
 }
 
 impl Variant {
@@ -31,6 +39,7 @@ impl Variant {
     pub fn target_dir(&self, root: &Path, usual: &str) -> PathBuf {
         let target = root.join("target");
         match &self.folder {
+            Some(folder) if self.one_folder => target.join(folder),
             Some(folder) => target.join(folder).join(usual),
             None => target.join(usual),
         }
@@ -43,6 +52,9 @@ impl Variant {
         }
         if let Some(target) = &self.target {
             build = build.target(target);
+        }
+        for argument in &self.arguments {
+            build = build.arg(argument);
         }
         let flags: Vec<String> = self.rustflags.iter().chain(more).cloned().collect();
         if flags.is_empty() { build } else { build.env("CARGO_ENCODED_RUSTFLAGS", encoded_rustflags(&flags)) }
@@ -115,7 +127,8 @@ pub fn run(build: CargoBuild) -> Result<Vec<Artefact>, BuildError> {
 }
 
 fn is_library(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
+    file.extension()
+        .is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION || extension == "dll")
 }
 
 /// Why a build made nothing.

@@ -12,6 +12,8 @@
 //! profile-panic = "abort"
 //! ```
 //!
+//! One that cannot be built for every platform says `platforms = ["linux-x86_64"]` in the same table.
+//!
 //! Those flags come after the ones of the environment (`RUSTFLAGS`), but take the place of `build.rustflags` in a
 //! cargo configuration file.
 
@@ -27,7 +29,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use crate::cargo::{self, BuildError, Variant};
-use crate::scenario::Profile;
+use crate::scenario::{Platform, Profile};
 
 /// The folder of the fixtures' workspace.
 pub const FIXTURES_DIR: &str = "test-modules";
@@ -58,7 +60,8 @@ impl Fixtures {
         }
         let packages = packages(&manifest)?;
         let mut groups: BTreeMap<&Flags, Vec<&Package>> = BTreeMap::new();
-        for package in &packages {
+        let platform = variant.platform.unwrap_or(Platform::LinuxX86_64);
+        for package in packages.iter().filter(|package| package.platforms.contains(&platform)) {
             groups.entry(&package.flags).or_default().push(package);
         }
         for (flags, members) in groups {
@@ -199,8 +202,8 @@ impl fmt::Display for FixtureError {
             }
             FixtureError::PackageTable { package, .. } => write!(
                 f,
-                "[package.metadata.relib-fixture] of {package} is wrong; it may hold rustflags = [\"...\"] and \
-                 profile-panic = \"abort\""
+                "[package.metadata.relib-fixture] of {package} is wrong; it may hold rustflags = [\"...\"], \
+                 profile-panic = \"abort\" and platforms = [\"linux-x86_64\"]"
             ),
             FixtureError::Build { manifest, .. } => {
                 write!(f, "cannot build the fixtures of {}", manifest.display())
@@ -239,12 +242,20 @@ impl std::error::Error for FixtureError {
 }
 
 /// What a fixture wants to be built with beyond the rest.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Flags {
+    rustflags: Vec<String>,
+    profile_panic: Option<Panic>,
+}
+
+/// The table in a fixture's manifest.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Table {
     #[serde(default)]
     rustflags: Vec<String>,
     profile_panic: Option<Panic>,
+    platforms: Option<Vec<Platform>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -276,6 +287,7 @@ struct Package {
     /// Identifies it in cargo's messages.
     manifest: PathBuf,
     flags: Flags,
+    platforms: Vec<Platform>,
 }
 
 /// Asks cargo which packages the workspace has and reads their tables.
@@ -308,12 +320,17 @@ fn packages(manifest: &Path) -> Result<Vec<Package>, FixtureError> {
         .map(|package| {
             let table =
                 package.metadata.and_then(|mut metadata| Some(metadata.get_mut("relib-fixture")?.take()));
-            let flags = match table {
+            let table: Table = match table {
                 Some(table) => serde_json::from_value(table)
                     .map_err(|source| FixtureError::PackageTable { package: package.name.clone(), source })?,
-                None => Flags::default(),
+                None => Table::default(),
             };
-            Ok(Package { name: package.name, manifest: package.manifest_path, flags })
+            Ok(Package {
+                name: package.name,
+                manifest: package.manifest_path,
+                flags: Flags { rustflags: table.rustflags, profile_panic: table.profile_panic },
+                platforms: table.platforms.unwrap_or_else(|| Platform::ALL.to_vec()),
+            })
         })
         .collect()
 }

@@ -24,6 +24,7 @@ const USAGE: &str = "usage:
 
 /// Runs the command that the process was started with.
 pub fn main(scenarios: &'static [Scenario]) -> ExitCode {
+    crate::process::adopt_temporary_directory();
     match command(std::env::args().skip(1), scenarios) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

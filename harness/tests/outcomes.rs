@@ -61,6 +61,7 @@ fn runner() -> (tempfile::TempDir, Runner) {
             executable: PathBuf::from(EXECUTABLE),
             manifest,
             root: root().to_owned(),
+            launcher: None,
             environment: Vec::new(),
         },
     )

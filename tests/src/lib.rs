@@ -17,8 +17,10 @@ use relib_harness::process::{self, Runner};
 use relib_harness::snapshot::Snapshots;
 use relib_harness::{Failure, Feature, Fixtures, Platform, Profile, Run, Scenario};
 
+#[cfg(unix)]
 pub mod project;
 pub mod scenarios;
+#[cfg(unix)]
 pub mod soak;
 pub mod support;
 
@@ -65,6 +67,7 @@ pub fn run_and_assert(runner: &str, id: &str) {
         executable: runner.into(),
         manifest: Fixtures::manifest_path(root(), profile, &Variant::default()),
         root: root().to_owned(),
+        launcher: None,
         environment: Vec::new(),
     };
     let finished = process::run(&runner, &scenario);

@@ -92,8 +92,17 @@ pub fn refused<E: ExportsHandle>(module: Module<E>) -> Result<(UnloadError, Modu
     }
 }
 
+/// How many mappings are of files with this name, whatever their directories and whether or not they are deleted. A staged
+/// copy's name ends with that of the original.
+#[cfg(windows)]
+pub fn mappings_of(name: &str) -> Result<usize, Failure> {
+    let probe = relib_harness::probe::Probe::take()?;
+    Ok(probe.mapped_files.iter().filter(|path| path.to_string_lossy().ends_with(name)).count())
+}
+
 /// How many lines of `/proc/self/maps` are of files with this name, whatever their directories and whether or not they
 /// are deleted. A staged copy's name ends with that of the original.
+#[cfg(unix)]
 pub fn mappings_of(name: &str) -> Result<usize, Failure> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     Ok(maps.lines().filter(|line| line.trim_end_matches(" (deleted)").ends_with(name)).count())

@@ -13,6 +13,7 @@ mod sanitizer;
 mod soak;
 mod test_matrix;
 mod tidy;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Task {
     Demo(demo::Arguments),
     /// Run the scenarios, each in a process of its own, and compare the outcomes with the snapshots
     TestMatrix(test_matrix::Arguments),
+    /// Install what a task needs beside Rust
+    Setup(windows::Arguments),
     /// Check the rules of this repository that neither the compiler nor clippy knows
     Tidy(tidy::Arguments),
     /// Write the support table of README.md from the snapshots
@@ -49,6 +52,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Ci(arguments) => ci::run(&arguments),
+        Task::Setup(arguments) => windows::setup(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::TestMatrix(arguments) => test_matrix::run(&arguments),

@@ -63,13 +63,18 @@ impl Places {
         eprintln!("building fixtures ({profile})");
         let manifest = Fixtures::manifest_path(&root, profile, variant);
         Fixtures::build(&root, profile, variant)?.save(&manifest)?;
-        Ok(Runner { executable, manifest, root, environment: Vec::new() })
+        Ok(Runner { executable, manifest, root, launcher: None, environment: Vec::new() })
     }
 }
 
 /// The scenarios of a runner; those that test the harness itself only if asked for.
 pub fn list(executable: &Path, with_self_tests: bool) -> Result<Vec<ScenarioInfo>> {
-    let output = Command::new(executable)
+    list_by(Command::new(executable), executable, with_self_tests)
+}
+
+/// As [`list`], by a command that starts the runner.
+pub fn list_by(mut command: Command, executable: &Path, with_self_tests: bool) -> Result<Vec<ScenarioInfo>> {
+    let output = command
         .arg("list")
         .output()
         .with_context(|| format!("cannot run {}", executable.display()))?;

@@ -31,6 +31,7 @@ impl Sanitizer {
             rustflags: vec!["-Zsanitizer=address".to_owned(), "-Clink-arg=-rdynamic".to_owned()],
             // With a target, build scripts and macros are built without the sanitizer.
             target: Some("x86_64-unknown-linux-gnu".to_owned()),
+            ..Variant::default()
         })
     }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use relib_harness::cargo::Variant;
@@ -17,6 +17,7 @@ use relib_harness::{Platform, Profile, ScenarioInfo};
 use crate::report::{self, Summary};
 use crate::runner::{Places, list};
 use crate::sanitizer::Sanitizer;
+use crate::windows::{self, Wine};
 use crate::{EXIT_FAILED, EXIT_USAGE};
 
 #[derive(clap::Args)]
@@ -70,6 +71,9 @@ impl Profiles {
 enum PlatformName {
     #[value(alias = "linux-x86_64")]
     Linux,
+    /// Built for `x86_64-pc-windows-gnu` and run under Wine
+    #[value(alias = "windows-x86_64")]
+    Windows,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -82,14 +86,32 @@ enum Format {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let platform = match arguments.platform {
         PlatformName::Linux => Platform::LinuxX86_64,
+        PlatformName::Windows => Platform::WindowsX86_64,
     };
+    if platform == Platform::WindowsX86_64
+        && let Some(code) = windows::in_environment()?
+    {
+        return Ok(code);
+    }
     let profiles = arguments.profile.list();
-    let variant = arguments.sanitizer.map_or_else(|| Ok(Variant::default()), Sanitizer::variant)?;
+    let variant = match (platform, arguments.sanitizer) {
+        (Platform::WindowsX86_64, Some(_)) => bail!("there is no sanitizer for Windows here"),
+        (Platform::WindowsX86_64, None) => windows::variant(),
+        (Platform::LinuxX86_64, Some(sanitizer)) => sanitizer.variant()?,
+        (Platform::LinuxX86_64, None) => Variant::default(),
+    };
 
     // The list comes before the fixtures, so that a filter that matches nothing is told so at once.
     let mut executables = BTreeMap::new();
     let first = arguments.places.build_runner(profiles[0], &variant)?;
-    let all = list(&first, arguments.self_tests)?;
+    let wine = match platform {
+        Platform::WindowsX86_64 => Some(Wine::start(&arguments.places.root())?),
+        Platform::LinuxX86_64 => None,
+    };
+    let all = match &wine {
+        Some(wine) => wine.list(&first, arguments.self_tests)?,
+        None => list(&first, arguments.self_tests)?,
+    };
     let mut scenarios = filtered(&all, arguments.filter.as_deref());
     if let (true, Some(filter)) = (scenarios.is_empty(), &arguments.filter) {
         eprintln!(
@@ -106,6 +128,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         .into_iter()
         .map(|(profile, executable)| Ok((profile, arguments.places.prepare(executable, profile, &variant)?)))
         .collect::<Result<BTreeMap<_, _>>>()?;
+    if let Some(wine) = &wine {
+        runners.values_mut().try_for_each(|runner| wine.launch(runner))?;
+        // Wine reserves more address space than it uses.
+        scenarios.iter_mut().for_each(|scenario| scenario.limits.address_space = None);
+    }
     if let Some(sanitizer) = arguments.sanitizer {
         runners.values_mut().for_each(|runner| runner.environment = sanitizer.environment());
         scenarios = sanitizer.allowed(scenarios);

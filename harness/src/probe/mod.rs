@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
 mod imp;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod imp;
 
 /// How long a thing that is about to go may take: a thread that was joined still shows in `/proc/self/task` for a
 /// moment.

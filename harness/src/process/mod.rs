@@ -27,6 +27,11 @@ use crate::scenario::ScenarioInfo;
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
 mod imp;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod imp;
+
+pub use imp::adopt_temporary_directory;
 
 /// How many bytes of standard error are looked at, and how many of its lines are kept.
 const STDERR_BYTES: u64 = 64 << 10;
@@ -41,6 +46,8 @@ pub struct Runner {
     pub manifest: PathBuf,
     /// The root of the workspace, for the redaction of paths.
     pub root: PathBuf,
+    /// A program that the executable is started through, such as Wine, for one that this system cannot run itself.
+    pub launcher: Option<PathBuf>,
     /// Environment variables for the process.
     pub environment: Vec<(String, String)>,
 }
@@ -89,7 +96,14 @@ pub fn run(runner: &Runner, scenario: &ScenarioInfo) -> Finished {
 
 fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, String)> {
     let work = WorkDir::create()?;
-    let mut command = Command::new(&runner.executable);
+    let mut command = match &runner.launcher {
+        Some(launcher) => {
+            let mut command = Command::new(launcher);
+            command.arg(&runner.executable);
+            command
+        }
+        None => Command::new(&runner.executable),
+    };
     command
         .arg("run")
         .arg(&scenario.id)

@@ -1,8 +1,7 @@
 //! Puts a thread or a handle of its own in the way of an unload, and takes it away again.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::c_void;
 use std::hint::black_box;
-use std::mem::MaybeUninit;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
@@ -17,6 +16,50 @@ struct Handle(*mut c_void);
 
 // SAFETY: a handle of the dynamic loader may be used on any thread.
 unsafe impl Send for Handle {}
+
+#[cfg(unix)]
+mod imp {
+    use std::ffi::{CStr, c_void};
+    use std::mem::MaybeUninit;
+
+    pub fn open_image_at(own: *const c_void) -> *mut c_void {
+        let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+        // SAFETY: the address is inside this image, so the call describes it, and the name is that of its file.
+        unsafe {
+            libc::dladdr(own, info.as_mut_ptr());
+            let path = CStr::from_ptr(info.assume_init().dli_fname);
+            libc::dlopen(path.as_ptr(), libc::RTLD_NOW)
+        }
+    }
+
+    pub fn close_image(handle: *mut c_void) {
+        // SAFETY: the handle is open and given up; the host has one of its own, so this code stays.
+        unsafe { libc::dlclose(handle) };
+    }
+}
+
+#[cfg(windows)]
+mod imp {
+    use std::ffi::c_void;
+
+    unsafe extern "system" {
+        fn GetModuleHandleExW(flags: u32, address: *const c_void, handle: *mut *mut c_void) -> i32;
+        fn FreeLibrary(handle: *mut c_void) -> i32;
+    }
+
+    pub fn open_image_at(own: *const c_void) -> *mut c_void {
+        const FROM_ADDRESS: u32 = 4;
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: with this flag the call accepts any address, and stores a handle if it succeeds.
+        unsafe { GetModuleHandleExW(FROM_ADDRESS, own, &mut handle) };
+        handle
+    }
+
+    pub fn close_image(handle: *mut c_void) {
+        // SAFETY: the handle is open and given up; the host has one of its own, so this code stays.
+        unsafe { FreeLibrary(handle) };
+    }
+}
 
 fn set<T>(place: &Mutex<Option<T>>, value: Option<T>) -> Option<T> {
     std::mem::replace(&mut *place.lock().unwrap_or_else(PoisonError::into_inner), value)
@@ -45,21 +88,13 @@ impl Obstacles for ObstaclesImpl {
     }
 
     fn open_itself() {
-        let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
-        let own = set::<Handle> as *const c_void;
-        // SAFETY: the address is inside this image, so the call describes it, and the name is that of its file.
-        let handle = unsafe {
-            libc::dladdr(own, info.as_mut_ptr());
-            let path = CStr::from_ptr(info.assume_init().dli_fname);
-            libc::dlopen(path.as_ptr(), libc::RTLD_NOW)
-        };
+        let handle = imp::open_image_at(set::<Handle> as *const c_void);
         assert!(!handle.is_null(), "the module should be able to open itself");
         set(&HANDLE, Some(Handle(handle)));
     }
 
     fn close_itself() {
         let handle = set(&HANDLE, None).expect("there should be a handle");
-        // SAFETY: the handle is open and given up; the host has one of its own, so this code stays.
-        unsafe { libc::dlclose(handle.0) };
+        imp::close_image(handle.0);
     }
 }

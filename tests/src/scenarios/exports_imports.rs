@@ -1,9 +1,8 @@
 //! Scenarios of the feature "Imports and exports".
 
 use std::collections::HashMap;
-use std::ffi::{CString, OsStr, c_char};
+use std::ffi::{CString, OsString, c_char};
 use std::fmt::Debug;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::RwLock;
 use std::time::Duration;
@@ -129,7 +128,12 @@ fn calls_strings(run: &mut Run) -> Result<(), Failure> {
             Some(list.concat().len()),
         )?;
     }
-    let path = Path::new(OsStr::from_bytes(b"/not/utf-8/\xff"));
+    #[cfg(unix)]
+    let no_utf_8 = std::os::unix::ffi::OsStringExt::from_vec(b"/not/utf-8/\xff".to_vec());
+    #[cfg(windows)]
+    let no_utf_8 = std::os::windows::ffi::OsStringExt::from_wide(&[0x2f, 0xd800]);
+    let no_utf_8: OsString = no_utf_8;
+    let path = Path::new(&no_utf_8);
     run.check_eq("path", exports.own_path(path).as_deref(), Some(path))?;
     // What the module made for its return values, and received as arguments, has been dropped in the module.
     run.check_eq("memory of the module after the calls", module.memory(), before)?;
@@ -458,7 +462,7 @@ fn host_is_dylib(run: &mut Run) -> Result<(), Failure> {
     let library = unsafe { libloading::Library::new(run.fixture("host-is-dylib"))? };
     // SAFETY: the fixture declares the function with this type.
     let run_host = unsafe { library.get::<RunHost>(b"run_host")? };
-    let module = CString::new(run.fixture("calls-callback").as_os_str().as_bytes())?;
+    let module = CString::new(run.fixture("calls-callback").as_os_str().as_encoded_bytes())?;
     let cycle = || {
         let mut text = String::new();
         // SAFETY: the sink appends to the string that it is given with it.

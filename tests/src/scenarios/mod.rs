@@ -4,26 +4,33 @@ use relib_harness::Scenario;
 
 pub mod backtraces;
 pub mod exports_imports;
+#[cfg(unix)]
 pub mod ledger;
+#[cfg(unix)]
 pub mod load;
 pub mod memory;
 pub mod panics;
+#[cfg(unix)]
 pub mod reload;
 pub mod thread_locals;
 pub mod threads;
 pub mod unload;
 
-/// The lists of the modules, in the order of the support table.
-const LISTS: [&[Scenario]; 10] = [
+/// The lists of the modules, in the order of the support table. Those that make files of ELF, signals or descriptors of
+/// Unix are not built elsewhere.
+const LISTS: &[&[Scenario]] = &[
     exports_imports::SCENARIOS,
     memory::SCENARIOS,
     panics::SCENARIOS,
     thread_locals::SCENARIOS,
     threads::SCENARIOS,
     unload::SCENARIOS,
+    #[cfg(unix)]
     load::SCENARIOS,
+    #[cfg(unix)]
     reload::SCENARIOS,
     backtraces::SCENARIOS,
+    #[cfg(unix)]
     ledger::SCENARIOS,
 ];
 

@@ -1,7 +1,6 @@
 //! Scenarios of the feature "Final unload check".
 
-use std::ffi::{CStr, CString, c_void};
-use std::mem::MaybeUninit;
+use std::ffi::c_void;
 use std::time::{Duration, Instant};
 
 use fixture_interface::unload::{ModuleCounter, ModuleObstacles, ModuleStages};
@@ -17,10 +16,12 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("unload-clean", Feature::Unload, unload_clean),
     Scenario::new("unload-other-thread", Feature::Unload, unload_other_thread),
     Scenario::new("unload-ten-parallel", Feature::Unload, unload_ten_parallel),
+    #[cfg(unix)]
     Scenario::new("unload-nodelete", Feature::Unload, unload_nodelete).linux_only(),
+    #[cfg(unix)]
     Scenario::new("unload-unique-symbol", Feature::Unload, unload_unique_symbol).linux_only(),
-    Scenario::new("unload-second-handle", Feature::Unload, unload_second_handle).linux_only(),
-    Scenario::new("unload-held-elsewhere", Feature::Unload, unload_held_elsewhere).linux_only(),
+    Scenario::new("unload-second-handle", Feature::Unload, unload_second_handle),
+    Scenario::new("unload-held-elsewhere", Feature::Unload, unload_held_elsewhere),
     Scenario::new("unload-failed-keeps-heap", Feature::Unload, unload_failed_keeps_heap),
     Scenario::new("unload-retry", Feature::Unload, unload_retry),
     Scenario::new("unload-drop", Feature::Unload, unload_drop),
@@ -146,10 +147,12 @@ fn stays_in_place_only(run: &mut Run, fixture: &str) -> Result<(), Failure> {
     run.check_eq("mappings of the file", mappings_of(&file_name(&run.fixture(fixture)))?, mapped)
 }
 
+#[cfg(unix)]
 fn unload_nodelete(run: &mut Run) -> Result<(), Failure> {
     stays_in_place_only(run, "unload-nodelete")
 }
 
+#[cfg(unix)]
 fn unload_unique_symbol(run: &mut Run) -> Result<(), Failure> {
     stays_in_place_only(run, "unload-unique-symbol")
 }
@@ -173,22 +176,52 @@ fn unload_held_elsewhere(run: &mut Run) -> Result<(), Failure> {
     run.check(!handle.is_null(), "the image should be open already")?;
     let (error, module) = refused(module)?;
     run.observe("while the host holds a handle", error);
-    // SAFETY: the handle was opened above and is given up.
-    unsafe { libc::dlclose(handle) };
+    close_image(handle);
     module.unload()?;
     run.observe("after the host has closed its handle", "unloaded");
     check_gone(run, OBSTACLES)
 }
 
 /// Another handle of the image at an address, as if some library had opened it.
+#[cfg(unix)]
 fn open_image(address: usize) -> *mut c_void {
-    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: the call accepts any address, and describes the image there; its name is that of a loaded file.
     unsafe {
         libc::dladdr(std::ptr::with_exposed_provenance(address), info.as_mut_ptr());
-        let path: CString = CStr::from_ptr(info.assume_init().dli_fname).to_owned();
+        let path = std::ffi::CStr::from_ptr(info.assume_init().dli_fname).to_owned();
         libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD)
     }
+}
+
+/// Closes what [`open_image`] has opened.
+#[cfg(unix)]
+fn close_image(handle: *mut c_void) {
+    // SAFETY: the handle is open and given up.
+    unsafe { libc::dlclose(handle) };
+}
+
+/// Another handle of the image at an address, as if some library had opened it.
+#[cfg(windows)]
+fn open_image(address: usize) -> *mut c_void {
+    const FROM_ADDRESS: u32 = 4;
+    unsafe extern "system" {
+        fn GetModuleHandleExW(flags: u32, address: *const c_void, handle: *mut *mut c_void) -> i32;
+    }
+    let mut handle = std::ptr::null_mut();
+    // SAFETY: with this flag the call accepts any address, and stores a handle if it succeeds.
+    unsafe { GetModuleHandleExW(FROM_ADDRESS, std::ptr::with_exposed_provenance(address), &mut handle) };
+    handle
+}
+
+/// Closes what [`open_image`] has opened.
+#[cfg(windows)]
+fn close_image(handle: *mut c_void) {
+    unsafe extern "system" {
+        fn FreeLibrary(handle: *mut c_void) -> i32;
+    }
+    // SAFETY: the handle is open and given up.
+    unsafe { FreeLibrary(handle) };
 }
 
 fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
@@ -266,7 +299,11 @@ fn relib_error(run: &Run) -> Result<String, Failure> {
     match load::<ModuleObstacles>(run, OBSTACLES) {
         Ok(_) => Err(Failure::new("a file that is still mapped was loaded again")),
         // The path is that of one profile.
-        Err(failure) => Ok(failure.message().split_once(".so: ").map_or("", |(_, reason)| reason).to_owned()),
+        Err(failure) => Ok(failure
+            .message()
+            .split_once(&format!("{}: ", std::env::consts::DLL_SUFFIX))
+            .map_or("", |(_, reason)| reason)
+            .to_owned()),
     }
 }
 

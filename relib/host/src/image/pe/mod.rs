@@ -53,12 +53,12 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
 }
 
 /// The section with relib's import tables, which the loader relocates.
-fn import_tables(sections: &Sections) -> Result<Option<Range<u64>>> {
+fn import_tables(sections: &Sections) -> Result<Vec<Range<u64>>> {
     let Some(section) = sections.only_named(".relibp")? else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     check!(section.is_in_file(section.start, section.size), "the section .relibp", "it is not in the file");
-    Ok(Some(u64::from(section.start)..u64::from(section.start) + u64::from(section.size)))
+    Ok(vec![u64::from(section.start)..u64::from(section.start) + u64::from(section.size)])
 }
 
 /// Reads the section in which relib's macros leave their description of a module.
@@ -70,5 +70,5 @@ fn metadata<'data, R: ReadRef<'data>>(
         return Ok(None);
     };
     let bytes = sections.bytes(source, "the section .relib", section.start, section.size)?.to_vec();
-    Ok(Some(Metadata { vaddr: u64::from(section.start), bytes }))
+    Ok(Some(Metadata { bytes }))
 }
