@@ -74,10 +74,8 @@ pub fn list(executable: &Path, with_self_tests: bool) -> Result<Vec<ScenarioInfo
 
 /// As [`list`], by a command that starts the runner.
 pub fn list_by(mut command: Command, executable: &Path, with_self_tests: bool) -> Result<Vec<ScenarioInfo>> {
-    let output = command
-        .arg("list")
-        .output()
-        .with_context(|| format!("cannot run {}", executable.display()))?;
+    let output =
+        command.arg("list").output().with_context(|| format!("cannot run {}", executable.display()))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!("{} list ended with {}: {stderr}", executable.display(), output.status);

@@ -94,8 +94,7 @@ pub fn descriptors() -> io::Result<Vec<Descriptor>> {
 fn final_path(handle: HANDLE) -> String {
     let mut path = [0_u16; 1024];
     // SAFETY: the call stores at most as many units as it is told there is room for.
-    let len =
-        unsafe { GetFinalPathNameByHandleW(handle, path.as_mut_ptr(), path.len() as u32, 0) } as usize;
+    let len = unsafe { GetFinalPathNameByHandleW(handle, path.as_mut_ptr(), path.len() as u32, 0) } as usize;
     unix_path(&String::from_utf16_lossy(path.get(..len).unwrap_or_default()))
 }
 

@@ -32,8 +32,7 @@ pub struct SystemTable {
     /// on it. To be called by the function that was given to `slot_set`.
     pub finish_thread: unsafe extern "C" fn(*const c_void, callbacks: extern "C" fn()),
     /// The module allocated a fiber-local slot whose callback the host is to call; the system knows of none.
-    pub fiber_slot_allocated:
-        unsafe extern "C" fn(*const c_void, slot: c_uint, callback: Option<Destructor>),
+    pub fiber_slot_allocated: unsafe extern "C" fn(*const c_void, slot: c_uint, callback: Option<Destructor>),
     /// The module is about to free a fiber-local slot.
     pub fiber_slot_freeing: unsafe extern "C" fn(*const c_void, slot: c_uint),
     /// The calling thread has set a fiber-local slot to something.

@@ -79,7 +79,9 @@ fn check() -> Result<()> {
         return Ok(());
     }
     let packages = packages.join(" ");
-    bail!("these packages are missing: {packages}; run cargo xtask setup windows, or apt-get install {packages}")
+    bail!(
+        "these packages are missing: {packages}; run cargo xtask setup windows, or apt-get install {packages}"
+    )
 }
 
 /// Runs this command again in the environment that the build needs; `None` if this process has it.
@@ -91,9 +93,8 @@ pub fn in_environment() -> Result<Option<ExitCode>> {
     }
     check()?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(
-        std::iter::once(PathBuf::from("/usr/bin")).chain(std::env::split_paths(&path)),
-    )?;
+    let path =
+        std::env::join_paths(std::iter::once(PathBuf::from("/usr/bin")).chain(std::env::split_paths(&path)))?;
     let status = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .env(MARK, "1")

@@ -211,8 +211,7 @@ pub(super) fn check_functions<'data, R: ReadRef<'data>>(
     };
     let entry_size = size_of::<ImageRuntimeFunctionEntry>() as u32;
     check!(size.is_multiple_of(entry_size), PART, "its size is {size:#x}");
-    let entries: &[ImageRuntimeFunctionEntry] =
-        table(source, sections, PART, address, size / entry_size)?;
+    let entries: &[ImageRuntimeFunctionEntry] = table(source, sections, PART, address, size / entry_size)?;
     let mut last = 0;
     for entry in entries {
         let (begin, end) = (entry.begin_address.get(LE), entry.end_address.get(LE));
@@ -243,8 +242,8 @@ pub(super) fn check_relocations<'data, R: ReadRef<'data>>(
     };
     let mut rest = sections.bytes(source, PART, address, size)?;
     while !rest.is_empty() {
-        let (block, tail) = pod::from_bytes::<ImageBaseRelocation>(rest)
-            .map_err(|()| malformed(PART, "a block is cut"))?;
+        let (block, tail) =
+            pod::from_bytes::<ImageBaseRelocation>(rest).map_err(|()| malformed(PART, "a block is cut"))?;
         let (page, size) = (block.virtual_address.get(LE), block.size_of_block.get(LE) as usize);
         let header_size = size_of::<ImageBaseRelocation>();
         let valid = page.is_multiple_of(PAGE)
@@ -254,8 +253,8 @@ pub(super) fn check_relocations<'data, R: ReadRef<'data>>(
             && size.is_multiple_of(4);
         check!(valid, PART, "the block for {page:#x} of {size:#x} bytes is wrong");
         let count = (size - header_size) / 2;
-        let (entries, _) = pod::slice_from_bytes::<U16<LE>>(tail, count)
-            .map_err(|()| malformed(PART, "a block is cut"))?;
+        let (entries, _) =
+            pod::slice_from_bytes::<U16<LE>>(tail, count).map_err(|()| malformed(PART, "a block is cut"))?;
         for entry in entries {
             let entry = entry.get(LE);
             let place = page + u32::from(entry & 0xfff);

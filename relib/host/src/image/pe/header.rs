@@ -121,7 +121,8 @@ impl Header {
         let end = self.section_table
             + u64::from(self.number_of_sections) * size_of::<pe::ImageSectionHeader>() as u64;
         let headers = self.size_of_headers;
-        let valid = headers.is_multiple_of(self.file_alignment) && u64::from(headers) >= end && headers < size;
+        let valid =
+            headers.is_multiple_of(self.file_alignment) && u64::from(headers) >= end && headers < size;
         check!(valid, PART, "SizeOfHeaders is {headers:#x}, and the section table ends at {end:#x}");
         source.require("the headers", 0, u64::from(headers))
     }
@@ -188,8 +189,7 @@ fn check_values(nt: &ImageNtHeaders64) -> Result<()> {
     let version = optional.major_subsystem_version.get(LE);
     check!((3..=10).contains(&version), PART, "MajorSubsystemVersion is {version}");
     let subsystem = optional.subsystem.get(LE);
-    let valid =
-        [pe::IMAGE_SUBSYSTEM_WINDOWS_GUI, pe::IMAGE_SUBSYSTEM_WINDOWS_CUI].contains(&subsystem);
+    let valid = [pe::IMAGE_SUBSYSTEM_WINDOWS_GUI, pe::IMAGE_SUBSYSTEM_WINDOWS_CUI].contains(&subsystem);
     check!(valid, PART, "the subsystem is that of no program for Windows");
     check!(optional.win32_version_value.get(LE) == 0, PART, "Win32VersionValue is not zero");
     check!(optional.loader_flags.get(LE) == 0, PART, "LoaderFlags is not zero");

@@ -50,10 +50,7 @@ const MEM_WRITE: u32 = 0x8000_0000;
 
 impl Sections {
     /// Reads and checks the table.
-    pub(super) fn read<'data, R: ReadRef<'data>>(
-        source: &Source<'data, R>,
-        header: &Header,
-    ) -> Result<Self> {
+    pub(super) fn read<'data, R: ReadRef<'data>>(source: &Source<'data, R>, header: &Header) -> Result<Self> {
         let size = u64::from(header.number_of_sections) * size_of::<ImageSectionHeader>() as u64;
         let table = source.table::<ImageSectionHeader>(PART, header.section_table, size)?;
         let align = |address: u32| {
@@ -70,7 +67,10 @@ impl Sections {
             let name = &section.name;
             check!(section.start == next, PART, "{name} is at {:#x} and not at {next:#x}", section.start);
             next = align(
-                section.start.checked_add(section.size).ok_or_else(|| malformed(PART, "a size is too large"))?,
+                section
+                    .start
+                    .checked_add(section.size)
+                    .ok_or_else(|| malformed(PART, "a size is too large"))?,
             )?;
             if section.file_size > 0 {
                 check!(section.file_offset >= file_end, PART, "{name} overlaps another section in the file");
@@ -151,8 +151,8 @@ fn section<'data, R: ReadRef<'data>>(
     check!(size > 0, PART, "{name} has no size");
     let in_file = raw_size > 0 && file_offset > 0;
     if in_file {
-        let valid =
-            raw_size.is_multiple_of(header.file_alignment) && file_offset.is_multiple_of(header.file_alignment);
+        let valid = raw_size.is_multiple_of(header.file_alignment)
+            && file_offset.is_multiple_of(header.file_alignment);
         check!(valid, PART, "{name} is not aligned in the file");
         source.require(format_args!("the section {name}"), u64::from(file_offset), u64::from(raw_size))?;
         let valid = raw_size < size.next_multiple_of(header.section_alignment) + header.file_alignment;

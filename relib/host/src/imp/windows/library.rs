@@ -144,7 +144,8 @@ impl Library {
             let headers = base + u64::from(dos.e_lfanew.get(LittleEndian));
             let directories = at(headers + size_of::<ImageNtHeaders64>() as u64).cast::<ImageDataDirectory>();
             let tls = &*directories.add(pe::IMAGE_DIRECTORY_ENTRY_TLS);
-            let tls = &*at(base + u64::from(tls.virtual_address.get(LittleEndian))).cast::<ImageTlsDirectory64>();
+            let tls =
+                &*at(base + u64::from(tls.virtual_address.get(LittleEndian))).cast::<ImageTlsDirectory64>();
             at(tls.address_of_index.get(LittleEndian)).cast()
         }
     }

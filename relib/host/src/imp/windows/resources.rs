@@ -98,9 +98,7 @@ fn is_socket(handle: HANDLE) -> bool {
     let mut kind = 0_i32;
     let mut len = size_of::<i32>() as i32;
     // SAFETY: the call accepts any handle, and stores at most as many bytes as it is told there is room for.
-    unsafe {
-        getsockopt(handle.addr() as SOCKET, SOL_SOCKET, SO_TYPE, (&raw mut kind).cast(), &mut len) == 0
-    }
+    unsafe { getsockopt(handle.addr() as SOCKET, SOL_SOCKET, SO_TYPE, (&raw mut kind).cast(), &mut len) == 0 }
 }
 
 /// The path of the file that a handle refers to; empty if it is none.

@@ -165,11 +165,7 @@ unsafe extern "C" fn finish_thread(module: *const c_void, callbacks: extern "C" 
     }
 }
 
-unsafe extern "C" fn fiber_slot_allocated(
-    module: *const c_void,
-    slot: c_uint,
-    callback: Option<Destructor>,
-) {
+unsafe extern "C" fn fiber_slot_allocated(module: *const c_void, slot: c_uint, callback: Option<Destructor>) {
     // SAFETY: a shim passes its module's context pointer.
     quietly(|| unsafe { runtime(module) }.threads.add_key(slot | FIBER, callback));
 }
