@@ -11,4 +11,6 @@ pub(crate) use resources::{
     page_size, private_directory, unmap,
 };
 pub(crate) use system::table as system_table;
-pub(crate) use threads::{current_thread_id, delete_key, is_on_stack, take_key_value, thread_name};
+pub(crate) use threads::{
+    current_thread_id, delete_key, forget_thread_of_allocator, is_on_stack, take_key_value, thread_name,
+};
