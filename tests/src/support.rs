@@ -1,7 +1,12 @@
 //! What many scenario bodies do: loading a fixture, and one whole cycle as a warm-up.
 
+use std::time::Duration;
+
 use relib::{ExportsHandle, LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Run};
+
+/// For threads that are about to end: longer than a busy machine takes for that.
+pub const SECONDS: Duration = Duration::from_secs(10);
 
 /// Loads a fixture that imports nothing, with the default options.
 pub fn load<E: ExportsHandle>(run: &Run, fixture: &str) -> Result<Module<E>, Failure> {
