@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fixture_interface::unload::Events;
 use relib::{ExportsHandle, LoadError, LoadOptions, Module, ProvideImports, UnloadError, Unloaded};
@@ -10,6 +11,9 @@ use relib_harness::{Failure, Run};
 
 /// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
 pub const TRACE: &str = "constructor-ran";
+
+/// For threads that are about to end: longer than a busy machine takes for that.
+pub const SECONDS: Duration = Duration::from_secs(10);
 
 /// Loads a fixture that imports nothing, with the default options.
 pub fn load<E: ExportsHandle>(run: &Run, fixture: &str) -> Result<Module<E>, Failure> {

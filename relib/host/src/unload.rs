@@ -16,7 +16,7 @@ use crate::ledger::{Descriptor, Mapping};
 use crate::module::{Module, Parts};
 use crate::options::DescriptorPolicy;
 use crate::panics::PanicInfo;
-use crate::threads::ThreadInfo;
+use crate::threads::{InUse, ThreadInfo};
 
 /// What an unload has reclaimed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub enum UnloadError {
     Permanent,
     /// The module's `before_unload` panicked.
     BeforeUnloadPanicked(PanicInfo),
-    /// Threads that the module started have not ended.
+    /// Threads that the module started have not ended, or threads of the host are running destructors of its
+    /// thread-local objects.
     ThreadsStillRunning {
         /// The threads.
         threads: Vec<ThreadInfo>,
@@ -224,11 +225,14 @@ impl<E> Error for FailedUnload<E> {}
 /// How long [`Module::unload`] lets threads end that are about to.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 
+/// Longer than anybody waits, and short enough to be added to any time.
+const LONG_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 impl<E: ExportsHandle> Module<E> {
     /// Unloads the module: calls its `before_unload`, runs the destructors of the calling thread's thread-local
     /// objects, unmaps the image, makes sure that it is gone, and frees everything that the module has allocated.
     ///
-    /// Threads of the module that are just ending get some milliseconds for that; see
+    /// Threads that are just ending get some milliseconds for that, and a second once their destructors run; see
     /// [`unload_within`](Self::unload_within) for more.
     ///
     /// # Errors
@@ -242,7 +246,8 @@ impl<E: ExportsHandle> Module<E> {
         self.unload_within(SHORT_WAIT)
     }
 
-    /// As [`unload`](Self::unload), and waits up to `limit` for the module's threads to end.
+    /// As [`unload`](Self::unload), and waits up to `limit` for the module's threads to end, and for those of the host
+    /// that hold thread-local objects of the module.
     ///
     /// # Errors
     /// As for [`unload`](Self::unload).
@@ -251,7 +256,7 @@ impl<E: ExportsHandle> Module<E> {
         reason = "the error holds the module, which is two pointers and a handle"
     )]
     pub fn unload_within(self, limit: Duration) -> Result<Unloaded, FailedUnload<E>> {
-        match self.prepare(Instant::now() + limit) {
+        match self.prepare(Instant::now() + limit.min(LONG_WAIT)) {
             Ok(()) => self.close(),
             Err(error) => Err(FailedUnload { error: Box::new(error), module: self }),
         }
@@ -280,14 +285,10 @@ impl<E: ExportsHandle> Module<E> {
 
     fn refuse_if_in_use(&self, deadline: Instant) -> Result<(), UnloadError> {
         let parts = &**self.parts;
-        let threads = parts.runtime.threads.wait_for_module_threads(deadline);
-        if !threads.is_empty() {
-            return Err(UnloadError::ThreadsStillRunning { threads });
-        }
-        let threads = parts.runtime.threads.other_threads_with_destructors();
-        if !threads.is_empty() {
-            return Err(UnloadError::ThreadLocalsAlive { threads });
-        }
+        parts.runtime.threads.wait_until_unused(deadline).map_err(|in_use| match in_use {
+            InUse::Running(threads) => UnloadError::ThreadsStillRunning { threads },
+            InUse::Registered(threads) => UnloadError::ThreadLocalsAlive { threads },
+        })?;
         let ledger = parts.runtime.ledger();
         let signals = imp::handlers_inside(&self.address_range(), ledger.signals());
         if !signals.is_empty() {

@@ -119,7 +119,10 @@ fn reload_broken_build(run: &mut Run) -> Result<(), Failure> {
     // As a linker that has not finished.
     replace(&path, &whole[..whole.len() / 2])?;
     let error = refused(&path)?;
-    run.check(error.contains("still being written"), format!("the error should be about the length: {error}"))?;
+    run.check(
+        error.contains("still being written"),
+        format!("the error should be about the length: {error}"),
+    )?;
     run.observe("truncated", "refused");
     replace(&path, &[])?;
     run.observe("empty", refused(&path)?);
