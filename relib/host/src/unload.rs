@@ -83,6 +83,12 @@ pub enum StayReason {
         /// How often.
         times: usize,
     },
+    /// Destructors of the module's thread-local objects are registered with the C library, which keeps the image until
+    /// the threads that they belong to have ended.
+    ThreadLocalDestructors {
+        /// How many.
+        count: usize,
+    },
     /// None of the above: something outside the module holds the image.
     HeldElsewhere,
 }
@@ -110,10 +116,16 @@ impl fmt::Display for StayReason {
                 "the module has opened itself by dlopen {times} times and not closed the handles; close them in \
                  before_unload"
             ),
+            Self::ThreadLocalDestructors { count } => write!(
+                f,
+                "destructors of thread-local objects that its constructors made wait for the end of their threads \
+                 ({count} of them); end these threads, or load it without LoadOptions::in_place, so that relib is \
+                 there first"
+            ),
             Self::HeldElsewhere => write!(
                 f,
-                "something outside the module holds it: a handle that another library opened, a library that was \
-                 linked against it, or a thread-local object that a constructor registered before relib was there"
+                "something outside the module holds it: a handle that another library opened, or a library that was \
+                 linked against it"
             ),
         }
     }
@@ -374,6 +386,9 @@ fn stay_reasons(parts: &Parts) -> Vec<StayReason> {
     let times = parts.runtime.ledger().times_opened(parts.library.handle_address());
     if times > 0 {
         reasons.push(StayReason::OpenedByItself { times });
+    }
+    if let Some(count) = parts.library.thread_local_destructors().filter(|count| *count > 0) {
+        reasons.push(StayReason::ThreadLocalDestructors { count });
     }
     if reasons.is_empty() {
         reasons.push(StayReason::HeldElsewhere);

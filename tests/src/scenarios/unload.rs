@@ -2,9 +2,10 @@
 
 use std::ffi::{CStr, CString, c_void};
 use std::mem::MaybeUninit;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use fixture_interface::unload::{ModuleCounter, ModuleObstacles, ModuleStages};
+use fixture_interface::unload::{ModuleCounter, ModuleEarly, ModuleObstacles, ModuleStages};
 use relib::{LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
@@ -21,6 +22,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("unload-unique-symbol", Feature::Unload, unload_unique_symbol).linux_only(),
     Scenario::new("unload-second-handle", Feature::Unload, unload_second_handle).linux_only(),
     Scenario::new("unload-held-elsewhere", Feature::Unload, unload_held_elsewhere).linux_only(),
+    Scenario::new("unload-early-thread-local", Feature::Unload, unload_early_thread_local).linux_only(),
     Scenario::new("unload-failed-keeps-heap", Feature::Unload, unload_failed_keeps_heap),
     Scenario::new("unload-retry", Feature::Unload, unload_retry),
     Scenario::new("unload-drop", Feature::Unload, unload_drop),
@@ -189,6 +191,37 @@ fn open_image(address: usize) -> *mut c_void {
         let path: CString = CStr::from_ptr(info.assume_init().dli_fname).to_owned();
         libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD)
     }
+}
+
+fn unload_early_thread_local(run: &mut Run) -> Result<(), Failure> {
+    const EARLY: &str = "unload-early-thread-local";
+    warm_up::<ModuleEarly>(run, EARLY)?;
+    for (mode, options) in
+        [("in place", LoadOptions::new().in_place(true)), ("a private copy", LoadOptions::new())]
+    {
+        let path = run.fixture(EARLY);
+        let (end, ended) = channel::<()>();
+        let (send, loaded) = channel();
+        // The constructor runs on this thread, which then lives on.
+        let loader = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
+            // SAFETY: the fixture is this repository's own code.
+            let module = unsafe { options.load::<ModuleEarly>(path, ()) };
+            send.send(module).expect("the scenario waits for the module");
+            // An error means that the sender is gone, which ends the thread as well.
+            let _ = ended.recv();
+        })?;
+        let module = loaded.recv()??;
+        let argument = module.exports().first_argument().or_fail("first_argument panicked")?;
+        run.check_eq("the first argument", argument, std::env::args().next())?;
+        let (error, module) = refused(module)?;
+        run.observe(&format!("{mode}, while the thread lives"), without_ids(&error.to_string()));
+        drop(end);
+        loader.join().map_err(|_| Failure::new("the loading thread panicked"))?;
+        module.unload()?;
+        run.observe(&format!("{mode}, after its end"), "unloaded");
+        check_gone(run, EARLY)?;
+    }
+    Ok(())
 }
 
 fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {

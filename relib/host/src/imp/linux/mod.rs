@@ -1,6 +1,7 @@
 //! Linux with glibc, on x86_64.
 
 mod library;
+mod pending;
 mod resources;
 mod system;
 mod threads;
