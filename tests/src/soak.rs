@@ -20,7 +20,7 @@ pub const RESIDENT_LIMIT: u64 = 1 << 20;
 
 /// Has the C library use one arena only. How many it makes otherwise, each with mappings of its own, depends on which of
 /// the threads happen to allocate at the same time.
-pub fn settle_c_library() {
+fn settle_c_library() {
     // SAFETY: the call sets a number, before anything depends on it.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
 }
@@ -53,6 +53,16 @@ pub fn cycle(path: &Path, seed: u64) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Sets up what a process sets up once. Each of these cycles panics and every eighth takes backtraces, so that even the
+/// rare work has been done on each of the thread stacks that the C library keeps for the next threads.
+///
+/// # Errors
+/// As [`cycle`].
+pub fn warm_up(path: &Path) -> Result<(), Failure> {
+    settle_c_library();
+    (0..WARM_UP).try_for_each(|n| cycle(path, n * 8))
 }
 
 /// What the process holds at its lowest within some more cycles. How much of the allocators' caches is resident at one

@@ -40,10 +40,9 @@ fn arguments() -> Option<(PathBuf, u64)> {
 
 /// Whether the process is as it was after the warm-up.
 fn soak(module: &Path, cycles: u64) -> Result<bool, Failure> {
-    soak::settle_c_library();
     let start = Instant::now();
-    let warm_up = soak::WARM_UP.min(cycles);
-    (0..warm_up).try_for_each(|n| soak::cycle(module, n))?;
+    let warm_up = soak::WARM_UP;
+    soak::warm_up(module)?;
     let before = soak::probe(module)?;
     for n in warm_up..cycles {
         soak::cycle(module, n).map_err(|failure| failure.context(format!("cycle {n}")))?;

@@ -54,9 +54,8 @@ fn reload_changed_code(run: &mut Run) -> Result<(), Failure> {
 
 fn reload_thousand(run: &mut Run) -> Result<(), Failure> {
     const CYCLES: u64 = 1000;
-    soak::settle_c_library();
     let path = run.fixture(soak::FIXTURE);
-    (0..soak::WARM_UP).try_for_each(|n| soak::cycle(&path, n))?;
+    soak::warm_up(&path)?;
     run.baseline();
     let before = soak::probe(&path)?;
     (0..CYCLES).try_for_each(|n| soak::cycle(&path, n))?;

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use fixture_interface::unload::{ModuleCounter, ModuleEarly, ModuleObstacles, ModuleStages};
-use relib::{LoadOptions, Module};
+use relib::{LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::support::{
@@ -45,6 +45,11 @@ fn wait_for_result(module: &Module<ModuleObstacles>) -> Result<u64, Failure> {
     }
 }
 
+/// Unloads a module whose thread has ended its work and is about to end itself, which takes a loaded machine a while.
+fn unload_patiently(module: Module<ModuleObstacles>) -> Result<Unloaded, Failure> {
+    Ok(module.unload_within(Duration::from_secs(10))?)
+}
+
 /// What the fixture's thread adds up for as many blocks.
 fn sum_of(blocks: usize) -> u64 {
     (0..blocks as u64).sum()
@@ -64,7 +69,7 @@ fn unload_clean(run: &mut Run) -> Result<(), Failure> {
     module.exports().start_thread(1000).or_fail("start_thread panicked")?;
     module.exports().release_thread().or_fail("release_thread panicked")?;
     run.observe("the thread's sum is right", wait_for_result(&module)? == sum_of(1000));
-    let report = module.unload()?;
+    let report = unload_patiently(module)?;
     run.observe("mappings reclaimed", report.mappings.len());
     run.observe("keys reclaimed", report.keys);
     run.observe("descriptors left", report.descriptors.len());
@@ -96,7 +101,7 @@ fn unload_ten_parallel(run: &mut Run) -> Result<(), Failure> {
             if wait_for_result(&module)? != sum_of(blocks) {
                 return Err(Failure::new("a module has worked with the memory of another"));
             }
-            module.unload()?;
+            unload_patiently(module)?;
         }
         Ok(())
     };
@@ -235,7 +240,7 @@ fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
     run.check(live >= BLOCKS, format!("only {live} blocks are alive after the failed unload"))?;
     module.exports().release_thread().or_fail("release_thread panicked")?;
     run.observe("the thread's sum is right", wait_for_result(&module)? == sum_of(BLOCKS));
-    module.unload()?;
+    unload_patiently(module)?;
     run.observe("after the thread has ended", "unloaded");
     check_gone(run, OBSTACLES)
 }
@@ -270,8 +275,10 @@ fn unload_retry(run: &mut Run) -> Result<(), Failure> {
     exports(&module, false)?;
     wait_for_result(&module)?;
     for _ in 0..3 {
+        let failed =
+            module.unload_within(Duration::from_secs(10)).err().or_fail("the handle is still open")?;
         let error;
-        (error, module) = refused(module)?;
+        (error, module) = failed.into_parts();
         run.observe("with a handle", error);
     }
     module.exports().close_itself().or_fail("close_itself panicked")?;
