@@ -49,7 +49,7 @@ impl Redactor {
     }
 }
 
-/// Replaces `path` where it ends at the end of a component, so that `/work/main` leaves `/work/main2` alone.
+/// Replaces `path` where it ends at the end of a component, so that `/srv/repo` leaves `/srv/repo2` alone.
 fn replace_path(text: &str, path: &str, placeholder: &str) -> String {
     rewrite(text, path, |_, rest| {
         let ends = !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
@@ -244,15 +244,15 @@ mod tests {
 
     fn redact(text: &str) -> String {
         Redactor::new()
-            .path(Path::new("/work/main"), "<root>")
+            .path(Path::new("/srv/repo"), "<root>")
             .path(Path::new("/tmp/x/tmp"), "<temp>")
             .apply(text)
     }
 
     #[test]
     fn known_paths_get_their_name() {
-        assert_eq!(redact("at /work/main/tests/a.rs:3"), "at <root>/tests/a.rs:3");
-        assert_eq!(redact("at /work/main2/a.rs and /work/main"), "at /work/main2/a.rs and <root>");
+        assert_eq!(redact("at /srv/repo/tests/a.rs:3"), "at <root>/tests/a.rs:3");
+        assert_eq!(redact("at /srv/repo2/a.rs and /srv/repo"), "at /srv/repo2/a.rs and <root>");
     }
 
     #[test]
