@@ -16,10 +16,15 @@ use crate::support::load_file;
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario::new("reload-changed-code", Feature::Reload, reload_changed_code).time_limit_secs(300),
+    // Those that run cargo: the compiler inherits the limits, and has its own needs.
+    Scenario::new("reload-changed-code", Feature::Reload, reload_changed_code)
+        .time_limit_secs(300)
+        .address_space(None),
     Scenario::new("reload-thousand", Feature::Reload, reload_thousand).time_limit_secs(300),
     Scenario::new("reload-overwritten", Feature::Reload, reload_overwritten),
-    Scenario::new("reload-broken-build", Feature::Reload, reload_broken_build).time_limit_secs(300),
+    Scenario::new("reload-broken-build", Feature::Reload, reload_broken_build)
+        .time_limit_secs(300)
+        .address_space(None),
     Scenario::new("reload-state", Feature::Reload, reload_state),
 ];
 
