@@ -66,7 +66,9 @@ impl Project {
     pub fn build(&self) -> Result<PathBuf, BuildError> {
         let mut build = escargot::CargoBuild::new()
             .manifest_path(self.directory.join("Cargo.toml"))
-            .target_dir(root().join("target").join("reload"))
+            // One for each project: cargo tells copies of a workspace apart by paths inside it only, so that two builds
+            // at once would take each other's interface crate for their own.
+            .target_dir(root().join("target").join("reload").join(&self.name))
             .package(&self.name)
             .arg("--offline");
         if self.profile == Profile::Release {
