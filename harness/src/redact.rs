@@ -49,7 +49,7 @@ impl Redactor {
     }
 }
 
-/// Replaces `path` where it ends at the end of a component, so that `/work/main` leaves `/work/main2` alone.
+/// Replaces `path` where it ends at the end of a component, so that `/srv/repo` leaves `/srv/repo2` alone.
 fn replace_path(text: &str, path: &str, placeholder: &str) -> String {
     rewrite(text, path, |_, rest| {
         let ends = !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-'));
@@ -123,9 +123,10 @@ fn addresses(text: &str) -> String {
 
 /// Numbers that the system hands out, recognised by the text before them.
 fn numbered(text: &str) -> String {
-    const NUMBERED: [(&str, &str); 10] = [
+    const NUMBERED: [(&str, &str); 11] = [
         ("ThreadId(", "<id>"),
         ("' (", "<tid>"),
+        ("` (", "<tid>"),
         ("/proc/", "<pid>"),
         ("/task/", "<tid>"),
         ("socket:[", "<inode>"),
@@ -243,15 +244,15 @@ mod tests {
 
     fn redact(text: &str) -> String {
         Redactor::new()
-            .path(Path::new("/work/main"), "<root>")
+            .path(Path::new("/srv/repo"), "<root>")
             .path(Path::new("/tmp/x/tmp"), "<temp>")
             .apply(text)
     }
 
     #[test]
     fn known_paths_get_their_name() {
-        assert_eq!(redact("at /work/main/tests/a.rs:3"), "at <root>/tests/a.rs:3");
-        assert_eq!(redact("at /work/main2/a.rs and /work/main"), "at /work/main2/a.rs and <root>");
+        assert_eq!(redact("at /srv/repo/tests/a.rs:3"), "at <root>/tests/a.rs:3");
+        assert_eq!(redact("at /srv/repo2/a.rs and /srv/repo"), "at /srv/repo2/a.rs and <root>");
     }
 
     #[test]
@@ -272,6 +273,7 @@ mod tests {
     #[test]
     fn process_and_thread_numbers_go() {
         assert_eq!(redact("thread 'main' (4711) panicked"), "thread 'main' (<tid>) panicked");
+        assert_eq!(redact("thread `pool` (4711); stop it"), "thread `pool` (<tid>); stop it");
         assert_eq!(redact("ThreadId(12) of pid 17, rapid 17"), "ThreadId(<id>) of pid <pid>, rapid 17");
         assert_eq!(redact("/proc/17/task/18/comm"), "/proc/<pid>/task/<tid>/comm");
         assert_eq!(redact("socket:[123] pipe:[4]"), "socket:[<inode>] pipe:[<inode>]");

@@ -233,6 +233,8 @@ pub struct Scenario {
     pub profiles: &'static [Profile],
     /// The platforms it exists on.
     pub platforms: &'static [Platform],
+    /// Why it does not exist on the others.
+    pub platforms_reason: Option<&'static str>,
     /// What its process may use up.
     pub limits: Limits,
     /// What it is expected to come to.
@@ -253,6 +255,7 @@ impl Scenario {
             feature,
             profiles: Profile::ALL,
             platforms: Platform::ALL,
+            platforms_reason: None,
             limits: Limits::DEFAULT,
             expected: Expected::Pass,
             note: None,
@@ -267,15 +270,20 @@ impl Scenario {
         self
     }
 
-    /// Only these platforms.
-    pub const fn platforms(mut self, platforms: &'static [Platform]) -> Scenario {
-        self.platforms = platforms;
-        self
+    /// Only Linux, for this reason.
+    pub const fn linux_only(self, reason: &'static str) -> Scenario {
+        self.only_on(&[Platform::LinuxX86_64], reason)
     }
 
-    /// Only Linux: what it tests exists nowhere else.
-    pub const fn linux_only(self) -> Scenario {
-        self.platforms(&[Platform::LinuxX86_64])
+    /// Only Windows, for this reason.
+    pub const fn windows_only(self, reason: &'static str) -> Scenario {
+        self.only_on(&[Platform::WindowsX86_64], reason)
+    }
+
+    const fn only_on(mut self, platforms: &'static [Platform], reason: &'static str) -> Scenario {
+        self.platforms = platforms;
+        self.platforms_reason = Some(reason);
+        self
     }
 
     /// Another time limit.
@@ -324,6 +332,7 @@ impl Scenario {
             feature: self.feature,
             profiles: self.profiles.to_vec(),
             platforms: self.platforms.to_vec(),
+            platforms_reason: self.platforms_reason.map(str::to_owned),
             limits: self.limits,
             limit_footnote,
             limit_platforms,
@@ -344,6 +353,8 @@ pub struct ScenarioInfo {
     pub profiles: Vec<Profile>,
     /// See [`Scenario::platforms`].
     pub platforms: Vec<Platform>,
+    /// See [`Scenario::platforms_reason`].
+    pub platforms_reason: Option<String>,
     /// See [`Scenario::limits`].
     pub limits: Limits,
     /// The footnote of [`Expected::Limit`].

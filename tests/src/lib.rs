@@ -1,6 +1,7 @@
 //! The scenario catalogue of relib, and what turns each of its rows into a `#[test]`.
 //!
 //! - [`scenarios`]: one module per feature; each scenario is a row of a const table and a function, its body;
+//! - [`platform`]: what bodies ask the operating system for;
 //! - [`project`]: copies of fixtures that a scenario may change and build;
 //! - [`soak`]: the cycle that is repeated thousands of times, by a scenario and by `src/bin/relib-soak.rs`;
 //! - `src/bin/relib-scenario.rs`: the runner executable, which runs one body in a process of its own;
@@ -15,8 +16,9 @@ use std::sync::OnceLock;
 use relib_harness::cargo::Variant;
 use relib_harness::process::{self, Runner};
 use relib_harness::snapshot::Snapshots;
-use relib_harness::{Failure, Feature, Fixtures, Platform, Profile, Run, Scenario};
+use relib_harness::{Failure, Feature, Fixtures, Profile, Run, Scenario};
 
+pub mod platform;
 #[cfg(unix)]
 pub mod project;
 pub mod scenarios;
@@ -24,14 +26,8 @@ pub mod scenarios;
 pub mod soak;
 pub mod support;
 
+pub use platform::PLATFORM;
 pub use scenarios::SCENARIOS;
-
-/// The platform that this code was compiled for.
-#[cfg(target_os = "linux")]
-pub const PLATFORM: Platform = Platform::LinuxX86_64;
-/// The platform that this code was compiled for.
-#[cfg(target_os = "windows")]
-pub const PLATFORM: Platform = Platform::WindowsX86_64;
 
 /// What an array of scenarios is filled with before it gets its real ones.
 const PLACEHOLDER: Scenario = {

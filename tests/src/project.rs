@@ -1,7 +1,7 @@
 //! Copies of fixtures that a scenario may change and build, as an author of a module does.
 //!
 //! Tests never edit tracked files: a copy lies in the scratch directory of the run. Its dependencies are built in a target
-//! directory that all runs share, so that a build takes about a second.
+//! directory that all runs of the same project share, so that a build takes about a second.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub struct Project {
 }
 
 impl Project {
-    /// Copies a fixture. The copy's package is called `name`, which no two scenarios may have in common: the shared target
-    /// directory holds a library of that name.
+    /// Copies a fixture. The copy's package is called `name`, which no two scenarios may have in common: it names the
+    /// target directory too.
     ///
     /// # Errors
     /// When a file cannot be copied.
@@ -66,7 +66,9 @@ impl Project {
     pub fn build(&self) -> Result<PathBuf, BuildError> {
         let mut build = escargot::CargoBuild::new()
             .manifest_path(self.directory.join("Cargo.toml"))
-            .target_dir(root().join("target").join("reload"))
+            // One for each project: cargo tells copies of a workspace apart by paths inside it only, so that two builds
+            // at once would take each other's interface crate for their own.
+            .target_dir(root().join("target").join("reload").join(&self.name))
             .package(&self.name)
             .arg("--offline");
         if self.profile == Profile::Release {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fixture_interface::unload::Events;
 use relib::{ExportsHandle, LoadError, LoadOptions, Module, ProvideImports, UnloadError, Unloaded};
@@ -10,6 +11,9 @@ use relib_harness::{Failure, Run};
 
 /// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
 pub const TRACE: &str = "constructor-ran";
+
+/// For threads that are about to end: longer than a busy machine takes for that.
+pub const SECONDS: Duration = Duration::from_secs(10);
 
 /// Loads a fixture that imports nothing, with the default options.
 pub fn load<E: ExportsHandle>(run: &Run, fixture: &str) -> Result<Module<E>, Failure> {
@@ -90,22 +94,6 @@ pub fn refused<E: ExportsHandle>(module: Module<E>) -> Result<(UnloadError, Modu
         Ok(_) => Err(Failure::new("the module was unloaded, although something is in the way")),
         Err(failed) => Ok(failed.into_parts()),
     }
-}
-
-/// How many mappings are of files with this name, whatever their directories and whether or not they are deleted. A staged
-/// copy's name ends with that of the original.
-#[cfg(windows)]
-pub fn mappings_of(name: &str) -> Result<usize, Failure> {
-    let probe = relib_harness::probe::Probe::take()?;
-    Ok(probe.mapped_files.iter().filter(|path| path.to_string_lossy().ends_with(name)).count())
-}
-
-/// How many lines of `/proc/self/maps` are of files with this name, whatever their directories and whether or not they
-/// are deleted. A staged copy's name ends with that of the original.
-#[cfg(unix)]
-pub fn mappings_of(name: &str) -> Result<usize, Failure> {
-    let maps = std::fs::read_to_string("/proc/self/maps")?;
-    Ok(maps.lines().filter(|line| line.trim_end_matches(" (deleted)").ends_with(name)).count())
 }
 
 /// The file name of a path, as text.

@@ -14,6 +14,7 @@ relib_tests::scenario_tests! {
     load_other_relib => "load-other-relib",
     load_other_target => "load-other-target",
     load_twice => "load-twice",
+    load_permanent => "load-permanent",
     load_replaced_in_place => "load-replaced-in-place",
     load_failed_then_good => "load-failed-then-good",
     load_parallel => "load-parallel",

@@ -9,6 +9,7 @@ relib_tests::scenario_tests! {
     unload_unique_symbol => "unload-unique-symbol",
     unload_second_handle => "unload-second-handle",
     unload_held_elsewhere => "unload-held-elsewhere",
+    unload_early_thread_local => "unload-early-thread-local",
     unload_failed_keeps_heap => "unload-failed-keeps-heap",
     unload_retry => "unload-retry",
     unload_drop => "unload-drop",

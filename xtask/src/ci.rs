@@ -60,6 +60,7 @@ const STEPS: &[Step] = &[
     },
     step("tests", ".", "test --workspace", "the failing test; `cargo test -p PACKAGE NAME` runs it alone"),
     step("support table", ".", "xtask gen-support-table --check", "cargo xtask gen-support-table"),
+    step("soak", ".", "xtask soak --cycles 1000", "the growth shown above; more cycles show it better"),
     step(
         "test matrix",
         ".",

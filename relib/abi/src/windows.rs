@@ -22,21 +22,19 @@ pub struct SystemTable {
     pub thread_failed: unsafe extern "C" fn(*const c_void, ticket: *mut c_void),
     /// The function to start the thread with: it runs the module's function, and then the destructors of the thread.
     pub thread_main: ThreadMain,
-    /// The module allocated a thread-local slot (`TlsAlloc`).
-    pub slot_allocated: unsafe extern "C" fn(*const c_void, slot: c_uint),
+    /// The module allocated a thread-local slot (`TlsAlloc`). If the slot is set on a thread, `finish` must be called on
+    /// that thread before the image goes: it runs what is to be run and empties all slots of the module.
+    pub slot_allocated: unsafe extern "C" fn(*const c_void, slot: c_uint, finish: Destructor),
     /// The module is about to free a thread-local slot.
     pub slot_freeing: unsafe extern "C" fn(*const c_void, slot: c_uint),
-    /// The calling thread has set a thread-local slot to something: `finish` must be called on it before the image goes.
-    pub slot_set: unsafe extern "C" fn(*const c_void, finish: Destructor),
-    /// Calls `callbacks`, which runs the destructors of the calling thread, and then makes all slots of the module empty
-    /// on it. To be called by the function that was given to `slot_set`.
-    pub finish_thread: unsafe extern "C" fn(*const c_void, callbacks: extern "C" fn()),
+    /// The calling thread has set a thread-local slot to something, or to nothing.
+    pub slot_set: unsafe extern "C" fn(*const c_void, slot: c_uint, is_set: bool),
     /// The module allocated a fiber-local slot whose callback the host is to call; the system knows of none.
     pub fiber_slot_allocated: unsafe extern "C" fn(*const c_void, slot: c_uint, callback: Option<Destructor>),
     /// The module is about to free a fiber-local slot.
     pub fiber_slot_freeing: unsafe extern "C" fn(*const c_void, slot: c_uint),
-    /// The calling thread has set a fiber-local slot to something.
-    pub fiber_slot_set: unsafe extern "C" fn(*const c_void, slot: c_uint),
+    /// The calling thread has set a fiber-local slot to something, or to nothing.
+    pub fiber_slot_set: unsafe extern "C" fn(*const c_void, slot: c_uint, is_set: bool),
     /// The module reserved memory or mapped a view at `address`.
     pub mapped: unsafe extern "C" fn(*const c_void, address: *mut c_void),
     /// The module is about to release the memory or the view at `address`.

@@ -3,6 +3,7 @@
 //! It is a first-class heap of mimalloc v3, which any thread may allocate from without a lock that others contend for.
 //! Nothing is recorded for each allocation: destroying the heap gives its pages back, however many blocks are in them.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,9 @@ use std::sync::Mutex;
 use libmimalloc_sys as mimalloc;
 use relib_abi::entry::HeapTable;
 
+use crate::imp;
 use crate::runtime::lock;
+use crate::threads;
 
 /// Memory in use by a module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +42,7 @@ impl Heap {
         NonNull::new(unsafe { mimalloc::mi_heap_new() }).map(Self)
     }
 
-    /// The heap as the module sees it: mimalloc's own functions, with nothing in between.
+    /// The heap as the module sees it: mimalloc's own functions, with next to nothing in between.
     pub(crate) fn table(&self) -> HeapTable {
         HeapTable {
             heap: self.0.as_ptr().cast(),
@@ -77,6 +80,7 @@ impl Heap {
     /// until its page is used again; while other threads allocate, the result is approximate.
     pub(crate) fn usage(&self) -> MemoryUse {
         let mut usage = MemoryUse::default();
+        let _teardown = lock(&TEARDOWN);
         // SAFETY: the visitor gets the pointer to `usage` and nothing else uses it during the visit.
         unsafe {
             mimalloc::mi_heap_visit_blocks(self.0.as_ptr(), false, Some(add_area), (&raw mut usage).cast())
@@ -92,8 +96,52 @@ impl Heap {
         lock(&VALIDATED).remove(&self.0.as_ptr().addr());
         // SAFETY: the caller guarantees that no block is in use, and does not use the heap again.
         unsafe {
+            let teardown = lock(&TEARDOWN);
             mimalloc::mi_heap_destroy(self.0.as_ptr());
+            drop(teardown);
             mimalloc::mi_collect(true);
+        }
+    }
+}
+
+/// Held while a heap is destroyed or looked at, and while an ending thread gives up its part of the heaps.
+///
+/// mimalloc 3.3.2 lets the first and the last run at once: the thread then finds the heap gone in the middle of its work
+/// and crashes in `mi_stats_add` (microsoft/mimalloc, issue 1320). Therefore each thread that has allocated from a
+/// module's heap does that work under this lock, before mimalloc would do it by itself.
+static TEARDOWN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Whether the calling thread has allocated from a module's heap.
+    static ENTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// To be called before a thread allocates.
+#[inline]
+fn enter() {
+    if !ENTERED.get() {
+        enter_first();
+    }
+}
+
+#[cold]
+fn enter_first() {
+    ENTERED.set(true);
+    // A thread that is too late for that leaves its heaps without the lock.
+    threads::watch_end();
+}
+
+/// Gives up the calling thread's part of all heaps. It may allocate again, and gets a new one.
+pub(crate) fn leave() {
+    if ENTERED.get() {
+        let _teardown = lock(&TEARDOWN);
+        // SAFETY: mimalloc allows this at any time on any thread but its main one, which never leaves: the blocks that
+        // the thread has allocated stay alive.
+        unsafe {
+            if !_mi_is_main_thread() {
+                mimalloc::mi_thread_done();
+                imp::forget_thread_of_allocator();
+            }
         }
     }
 }
@@ -110,6 +158,8 @@ pub(crate) unsafe fn usable_size(block: *const c_void) -> usize {
 unsafe extern "C" {
     /// Not declared by `libmimalloc-sys` for version 3.
     fn mi_heap_contains(heap: *const mimalloc::mi_heap_t, block: *const c_void) -> bool;
+    /// Whether mimalloc was initialised on the calling thread. Not part of its public interface.
+    fn _mi_is_main_thread() -> bool;
 }
 
 unsafe extern "C" fn add_area(
@@ -183,6 +233,7 @@ unsafe extern "C" fn free(block: *mut c_void, _heap: *mut c_void) {
 macro_rules! forward {
     ($($name:ident => $target:ident($($argument:ident: $ty:ty),*);)*) => {$(
         unsafe extern "C" fn $name(heap: *mut c_void, $($argument: $ty),*) -> *mut c_void {
+            enter();
             // SAFETY: the module passes the heap of its table, which is alive as long as its image, and arguments
             // that meet the contract of `HeapTable`.
             unsafe { mimalloc::$target(heap.cast(), $($argument),*) }

@@ -70,6 +70,7 @@ pub use ledger::{Descriptor, DescriptorKind, Mapping};
 pub use module::{Module, ReleaseError};
 pub use options::{DescriptorPolicy, LoadOptions};
 pub use panics::{PanicInfo, PanicLocation};
+pub use relib_interface::crossing::Return;
 pub use relib_interface::imports::ProvideImports;
 pub use relib_interface::interface::ExportsHandle;
 pub use relib_interface::transfer::Transfer;

@@ -171,7 +171,8 @@ impl<E> Module<E> {
     /// # Errors
     /// If code of the module is running on this thread, as in an import that the module has called.
     pub fn release_thread(&self) -> Result<(), ReleaseError> {
-        if imp::is_on_stack(&self.address_range()) {
+        // The stack cannot be walked past code without unwind tables; then the table still knows of the module's threads.
+        if self.parts.runtime.threads.runs_on_current() || imp::is_on_stack(&self.address_range()) {
             return Err(ReleaseError::CalledFromModule);
         }
         self.finish_current_thread();
@@ -183,9 +184,8 @@ impl<E> Module<E> {
     /// No code of the module may be running on this thread.
     pub(crate) fn finish_current_thread(&self) {
         let parts = &**self.parts;
-        if parts.runtime.threads.run_own_destructors()
-            && let Some(template) = &parts.image.tls
-        {
+        parts.runtime.threads.run_own_destructors();
+        if let Some(template) = &parts.image.tls {
             // SAFETY: the destructors have run, and no code of the module is running on this thread, say the callers.
             unsafe { parts.library.reset_thread_locals(template) };
         }

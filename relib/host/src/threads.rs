@@ -6,17 +6,22 @@
 //! - on a thread of the module: after its function has returned and before it counts as ended;
 //! - on a thread of the host: at its end, at an unload that it carries out, or when it releases the module.
 //!
+//! While a destructor runs, the thread is in the way of an unload even if nothing else is registered on it: the
+//! module's code is on its stack.
+//!
 //! A thread is told apart by a number of its own, because the operating system uses its numbers again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use relib_abi::entry::Destructor;
 
+use crate::heap;
 use crate::imp;
 use crate::runtime::{Runtime, lock};
 
@@ -50,13 +55,11 @@ impl ThreadKey {
     }
 }
 
-/// How far a thread of the module has come.
+/// Who started a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Its function runs, or is about to.
-    Running,
-    /// Its function has returned; its destructors run.
-    Ending,
+enum Owner {
+    Host,
+    Module,
 }
 
 /// A destructor with its object.
@@ -71,17 +74,37 @@ unsafe impl Send for Pending {}
 /// What is known of one thread.
 struct Thread {
     os_id: u32,
-    /// `None` for a thread of the host.
-    phase: Option<Phase>,
+    owner: Owner,
+    /// Whether its destructors are being run, which the thread itself does.
+    finishing: bool,
     destructors: Vec<Pending>,
     /// Keys with a destructor that this thread has set to something.
     keys: Vec<u32>,
 }
 
 impl Thread {
+    fn new(os_id: u32, owner: Owner) -> Self {
+        Self { os_id, owner, finishing: false, destructors: Vec::new(), keys: Vec::new() }
+    }
+
+    /// Whether code of the module runs on the thread, as far as this is known: on a thread of the host it does while
+    /// it is called, which excludes an unload anyway, and while destructors run.
+    fn runs_module(&self) -> bool {
+        self.owner == Owner::Module || self.finishing
+    }
+
     fn has_destructors(&self) -> bool {
         !self.destructors.is_empty() || !self.keys.is_empty()
     }
+}
+
+/// What an unload has to wait for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum InUse {
+    /// Code of the module runs on these threads.
+    Running(Vec<ThreadInfo>),
+    /// Destructors are registered on these threads of the host.
+    Registered(Vec<ThreadInfo>),
 }
 
 #[derive(Default)]
@@ -95,46 +118,89 @@ struct Table {
 #[derive(Default)]
 pub(crate) struct Threads {
     table: Mutex<Table>,
-    /// Signalled whenever a thread of the module goes on to its next phase or ends.
+    /// Signalled whenever a thread begins to run its destructors, ends, or is rid of what was registered on it.
     changed: Condvar,
 }
 
-/// The threads of the host that are tied to a module, and those of the module itself, see `THREAD`.
-struct CurrentThread {
-    key: ThreadKey,
-    /// Modules that have something registered on this thread.
-    modules: Vec<Weak<Runtime>>,
-}
-
-impl Drop for CurrentThread {
-    fn drop(&mut self) {
-        for module in self.modules.drain(..).filter_map(|module| module.upgrade()) {
-            module.threads.finish(self.key);
-        }
-    }
+/// Whether the end of the calling thread is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    NotYet,
+    Watched,
+    /// The thread is ending; what is registered now is still run.
+    Ending,
+    /// It is too late to register anything.
+    Over,
 }
 
 thread_local! {
-    /// Its destructor runs at the end of every thread that is tied to a module, however the thread ends.
-    static THREAD: RefCell<CurrentThread> =
-        RefCell::new(CurrentThread { key: ThreadKey::next(), modules: Vec::new() });
+    // These have no destructors, so that they can be used to the very end of the thread.
+
+    static WATCH: Cell<Watch> = const { Cell::new(Watch::NotYet) };
+    static KEY: Cell<Option<ThreadKey>> = const { Cell::new(None) };
+    /// Modules that have something registered on this thread.
+    static MODULES: RefCell<ManuallyDrop<Vec<Weak<Runtime>>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+
+    /// Its destructor runs at the end of every thread that is watched, however the thread ends.
+    static END: End = const { End };
 }
 
-/// Runs `body` with the current thread; `None` if the thread is so near its end that it cannot be tied to a module.
-fn with_current_thread<R>(body: impl FnOnce(&mut CurrentThread) -> R) -> Option<R> {
-    THREAD.try_with(|thread| body(&mut thread.borrow_mut())).ok()
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        WATCH.set(Watch::Ending);
+        // A destructor may call into another module, or into one that was finished already, and register more.
+        while let Some(module) = MODULES.with_borrow_mut(|modules| modules.pop()) {
+            if let Some(module) = module.upgrade() {
+                module.threads.finish(current_key());
+            }
+        }
+        heap::leave();
+        WATCH.set(Watch::Over);
+        let modules = MODULES.replace(ManuallyDrop::new(Vec::new()));
+        drop(ManuallyDrop::into_inner(modules));
+    }
 }
 
-impl CurrentThread {
-    /// Has `module` told when this thread ends.
-    fn tie_to(&mut self, module: &Arc<Runtime>) {
-        let new = Arc::downgrade(module);
-        if !self.modules.iter().any(|known| known.ptr_eq(&new)) {
-            // Modules that are gone make room, so that a thread that outlives thousands of them does not collect them.
-            self.modules.retain(|known| known.strong_count() > 0);
-            self.modules.push(new);
+/// Has the end of the calling thread watched; returns whether it is not too late for that.
+pub(crate) fn watch_end() -> bool {
+    match WATCH.get() {
+        Watch::Watched | Watch::Ending => true,
+        Watch::Over => false,
+        Watch::NotYet => {
+            let watched = END.try_with(|_| ()).is_ok();
+            WATCH.set(if watched { Watch::Watched } else { Watch::Over });
+            watched
         }
     }
+}
+
+/// The calling thread.
+fn current_key() -> ThreadKey {
+    KEY.get().unwrap_or_else(|| {
+        let key = ThreadKey::next();
+        KEY.set(Some(key));
+        key
+    })
+}
+
+/// Has `module` told when the calling thread ends; returns whether it is not too late for that.
+fn tie_to(module: &Arc<Runtime>) -> bool {
+    let tied = watch_end();
+    if tied {
+        MODULES.with_borrow_mut(|modules| {
+            let new = Arc::downgrade(module);
+            if !modules.iter().any(|known| known.ptr_eq(&new)) {
+                // Modules that are gone make room, so that a thread that outlives thousands of them does not collect
+                // them.
+                modules.retain(|known| known.strong_count() > 0);
+                modules.push(new);
+            }
+        });
+    }
+    tied
 }
 
 /// Registers a destructor of the calling thread with `module`.
@@ -146,46 +212,35 @@ pub(crate) fn register_destructor(
     destructor: Destructor,
     object: *mut std::ffi::c_void,
 ) {
-    on_current_thread(module, |_, thread| thread.destructors.push(Pending { destructor, object }));
+    on_current_thread(module, |thread| thread.destructors.push(Pending { destructor, object }));
 }
 
-/// As [`register_destructor`], without an object, and only unless the destructor is registered on the thread already.
-#[cfg_attr(not(windows), expect(dead_code, reason = "elsewhere destructors are registered one by one"))]
-pub(crate) fn register_destructor_once(module: &Arc<Runtime>, destructor: Destructor) {
-    on_current_thread(module, |_, thread| {
-        if !thread.destructors.iter().any(|pending| std::ptr::fn_addr_eq(pending.destructor, destructor)) {
-            thread.destructors.push(Pending { destructor, object: std::ptr::null_mut() });
-        }
-    });
-}
-
-/// Notes that the calling thread has set `key` of `module` to something.
-pub(crate) fn note_key_value(module: &Arc<Runtime>, key: u32) {
-    on_current_thread(module, |keys, thread| {
-        if matches!(keys.get(&key), Some(Some(_))) && !thread.keys.contains(&key) {
-            thread.keys.push(key);
-        }
-    });
-}
-
-fn on_current_thread(
-    module: &Arc<Runtime>,
-    body: impl FnOnce(&HashMap<u32, Option<Destructor>>, &mut Thread),
-) {
-    let key = with_current_thread(|thread| {
-        thread.tie_to(module);
-        thread.key
-    });
-    if let Some(key) = key {
-        let mut table = lock(&module.threads.table);
-        let Table { threads, keys } = &mut *table;
-        let thread = threads.entry(key).or_insert_with(|| Thread {
-            os_id: imp::current_thread_id(),
-            phase: None,
-            destructors: Vec::new(),
-            keys: Vec::new(),
+/// Notes that the calling thread has set `key` of `module` to something, or to nothing.
+pub(crate) fn note_key_value(module: &Arc<Runtime>, key: u32, is_set: bool) {
+    let has_destructor = matches!(lock(&module.threads.table).keys.get(&key), Some(Some(_)));
+    if !has_destructor {
+        return;
+    }
+    if is_set {
+        on_current_thread(module, |thread| {
+            if !thread.keys.contains(&key) {
+                thread.keys.push(key);
+            }
         });
-        body(keys, thread);
+    } else if let Some(thread) = lock(&module.threads.table).threads.get_mut(&current_key()) {
+        thread.keys.retain(|held| *held != key);
+        module.threads.changed.notify_all();
+    }
+}
+
+fn on_current_thread(module: &Arc<Runtime>, body: impl FnOnce(&mut Thread)) {
+    if tie_to(module) {
+        let mut table = lock(&module.threads.table);
+        let thread = table
+            .threads
+            .entry(current_key())
+            .or_insert_with(|| Thread::new(imp::current_thread_id(), Owner::Host));
+        body(thread);
     }
 }
 
@@ -206,9 +261,7 @@ impl NewThread {
             return None;
         }
         let key = ThreadKey::next();
-        let thread =
-            Thread { os_id: 0, phase: Some(Phase::Running), destructors: Vec::new(), keys: Vec::new() };
-        table.threads.insert(key, thread);
+        table.threads.insert(key, Thread::new(0, Owner::Module));
         Some(Self { module: Arc::clone(module), key, started: false })
     }
 
@@ -216,17 +269,18 @@ impl NewThread {
     /// module, whose code it does not enter any more.
     pub(crate) fn run<R>(mut self, function: impl FnOnce() -> R) -> R {
         self.started = true;
-        with_current_thread(|thread| {
-            thread.key = self.key;
-            thread.tie_to(&self.module);
-        });
+        KEY.set(Some(self.key));
+        tie_to(&self.module);
         if let Some(thread) = lock(&self.module.threads.table).threads.get_mut(&self.key) {
             thread.os_id = imp::current_thread_id();
         }
         let result = function();
         // A thread that leaves `function` by `pthread_exit` or cancellation gets here never; it is finished by the
-        // destructor of `THREAD`.
-        self.module.threads.finish(self.key);
+        // destructor of `END`.
+        self.module.threads.run_destructors(self.key);
+        // Here already, so that an unload which sees the thread ended finds no trace of it in the heap.
+        heap::leave();
+        self.module.threads.remove(self.key);
         result
     }
 }
@@ -236,6 +290,18 @@ impl Drop for NewThread {
         if !self.started {
             self.module.threads.remove(self.key);
         }
+    }
+}
+
+impl Table {
+    /// The threads that are in the way of an unload by `current`.
+    fn in_use(&self, current: ThreadKey) -> InUse {
+        let running = infos(self.threads.values().filter(|thread| thread.runs_module()));
+        if !running.is_empty() {
+            return InUse::Running(running);
+        }
+        let others = self.threads.iter().filter(|(key, _)| **key != current);
+        InUse::Registered(infos(others.map(|(_, thread)| thread).filter(|thread| thread.has_destructors())))
     }
 }
 
@@ -254,64 +320,52 @@ impl Threads {
         }
     }
 
-    /// The module's keys.
-    #[cfg_attr(not(windows), expect(dead_code, reason = "elsewhere values of keys without destructor stay"))]
-    pub(crate) fn keys(&self) -> Vec<u32> {
-        lock(&self.table).keys.keys().copied().collect()
-    }
-
     /// Takes all keys of the module.
     pub(crate) fn take_keys(&self) -> Vec<u32> {
         lock(&self.table).keys.drain().map(|(key, _)| key).collect()
     }
 
-    /// The module's own threads that have not ended, waiting for that until `deadline`.
+    /// Waits until `deadline` for the threads that are in the way of an unload by the calling one.
     ///
-    /// A thread whose function has returned gets `ENDING_GRACE` to run its destructors, even after the deadline.
-    pub(crate) fn wait_for_module_threads(&self, deadline: Instant) -> Vec<ThreadInfo> {
-        let grace = deadline + ENDING_GRACE;
+    /// Those that have got as far as running their destructors get `ENDING_GRACE` for them, even after the deadline.
+    pub(crate) fn wait_until_unused(&self, deadline: Instant) -> Result<(), InUse> {
+        let current = current_key();
         let mut table = lock(&self.table);
         loop {
-            let mut module_threads =
-                table.threads.values().filter(|thread| thread.phase.is_some()).peekable();
-            if module_threads.peek().is_none() {
-                return Vec::new();
-            }
-            let all_ending = module_threads.all(|thread| thread.phase == Some(Phase::Ending));
-            let until = if all_ending { grace } else { deadline };
-            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-            else {
-                return infos(table.threads.values().filter(|thread| thread.phase.is_some()));
+            let in_the_way = |key: &ThreadKey, thread: &Thread| {
+                thread.runs_module() || (*key != current && thread.has_destructors())
             };
+            let mut threads = table.threads.iter().filter(|(key, thread)| in_the_way(key, thread)).peekable();
+            if threads.peek().is_none() {
+                return Ok(());
+            }
+            let (mut all_finishing, mut current_too) = (true, false);
+            for (key, thread) in threads {
+                all_finishing &= thread.finishing;
+                current_too |= *key == current;
+            }
+            let until = if all_finishing { deadline + ENDING_GRACE } else { deadline };
+            let left = until.saturating_duration_since(Instant::now());
+            // The calling thread would wait for itself.
+            if left.is_zero() || current_too {
+                return Err(table.in_use(current));
+            }
             table =
                 self.changed.wait_timeout(table, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }
 
-    /// Live threads of the host, other than the calling one, on which destructors are registered.
-    pub(crate) fn other_threads_with_destructors(&self) -> Vec<ThreadInfo> {
-        let current = with_current_thread(|thread| thread.key);
-        let table = lock(&self.table);
-        infos(
-            table
-                .threads
-                .iter()
-                .filter(|(key, thread)| {
-                    Some(**key) != current && thread.phase.is_none() && thread.has_destructors()
-                })
-                .map(|(_, thread)| thread),
-        )
+    /// Whether code of the module runs on the calling thread, as far as the table knows.
+    pub(crate) fn runs_on_current(&self) -> bool {
+        lock(&self.table).threads.get(&current_key()).is_some_and(Thread::runs_module)
     }
 
-    /// Runs the destructors that are registered on the calling thread, and those that they register.
-    ///
-    /// Returns whether there were any.
-    pub(crate) fn run_own_destructors(&self) -> bool {
-        with_current_thread(|thread| thread.key).is_some_and(|key| {
-            let any = self.run_destructors(key);
-            self.remove(key);
-            any
-        })
+    /// Runs the destructors that are registered on the calling thread, and those that they register. No code of the
+    /// module may be running on it.
+    pub(crate) fn run_own_destructors(&self) {
+        let key = current_key();
+        self.run_destructors(key);
+        self.remove(key);
     }
 
     /// Forgets everything that is registered on any thread: what is left cannot be run any more.
@@ -321,12 +375,6 @@ impl Threads {
 
     /// Ends the thread `key`, which is the calling one: its destructors run, and then it is gone.
     fn finish(&self, key: ThreadKey) {
-        if let Some(thread) = lock(&self.table).threads.get_mut(&key)
-            && thread.phase.is_some()
-        {
-            thread.phase = Some(Phase::Ending);
-        }
-        self.changed.notify_all();
         self.run_destructors(key);
         self.remove(key);
     }
@@ -340,16 +388,18 @@ impl Threads {
     ///
     /// As in the C library, those of thread-local objects come first, in the reverse order of their registration, and
     /// then those of keys, each at most [`KEY_ROUNDS`] times.
-    fn run_destructors(&self, key: ThreadKey) -> bool {
-        let mut any = false;
+    fn run_destructors(&self, key: ThreadKey) {
+        if let Some(thread) = lock(&self.table).threads.get_mut(&key) {
+            thread.finishing = true;
+        }
+        self.changed.notify_all();
         let mut rounds = 0;
         loop {
             // No lock is held while a destructor runs: it may register more.
             let next = lock(&self.table).threads.get_mut(&key).and_then(|thread| thread.destructors.pop());
             if let Some(Pending { destructor, object }) = next {
-                any = true;
-                // SAFETY: the module registered the pair on this thread, and its image is loaded: an unload waits for
-                // the threads of the module, and refuses while another thread has destructors.
+                // SAFETY: the module registered the pair on this thread, and its image is loaded: the thread is in the
+                // way of an unload until it is removed from the table.
                 unsafe { destructor(object) };
                 continue;
             }
@@ -363,11 +413,10 @@ impl Threads {
             };
             rounds += 1;
             if !held || rounds > KEY_ROUNDS {
-                return any;
+                return;
             }
             for (key, destructor) in destructors {
                 if let Some(value) = imp::take_key_value(key) {
-                    any = true;
                     // SAFETY: the module set the value under a key with this destructor on this thread; its image is
                     // loaded, as above.
                     unsafe { destructor(value.as_ptr()) };
@@ -380,7 +429,7 @@ impl Threads {
 /// `PTHREAD_DESTRUCTOR_ITERATIONS` of glibc.
 const KEY_ROUNDS: usize = 4;
 
-/// How long an unload waits for the destructors of a thread whose function has returned.
+/// How long an unload waits for the destructors of a thread that has begun to run them.
 const ENDING_GRACE: Duration = Duration::from_secs(1);
 
 fn infos<'a>(threads: impl Iterator<Item = &'a Thread>) -> Vec<ThreadInfo> {

@@ -16,7 +16,7 @@ use crate::ledger::{Descriptor, Mapping};
 use crate::module::{Module, Parts};
 use crate::options::DescriptorPolicy;
 use crate::panics::PanicInfo;
-use crate::threads::ThreadInfo;
+use crate::threads::{InUse, ThreadInfo};
 
 /// What an unload has reclaimed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub enum UnloadError {
     Permanent,
     /// The module's `before_unload` panicked.
     BeforeUnloadPanicked(PanicInfo),
-    /// Threads that the module started have not ended.
+    /// Threads that the module started have not ended, or threads of the host are running destructors of its
+    /// thread-local objects.
     ThreadsStillRunning {
         /// The threads.
         threads: Vec<ThreadInfo>,
@@ -82,6 +83,12 @@ pub enum StayReason {
         /// How often.
         times: usize,
     },
+    /// Destructors of the module's thread-local objects are registered with the C library, which keeps the image until
+    /// the threads that they belong to have ended.
+    ThreadLocalDestructors {
+        /// How many.
+        count: usize,
+    },
     /// None of the above: something outside the module holds the image.
     HeldElsewhere,
 }
@@ -100,19 +107,24 @@ impl fmt::Display for StayReason {
                  LoadOptions::in_place, or compile its C++ code with -fno-gnu-unique",
                 Shortened(symbols)
             ),
-            Self::OpenedByItself { times: 1 } => write!(
-                f,
-                "the module has opened itself by dlopen and not closed the handle; close it in before_unload"
-            ),
+            Self::OpenedByItself { times: 1 } => {
+                write!(f, "the module has opened itself and not closed the handle; close it in before_unload")
+            }
             Self::OpenedByItself { times } => write!(
                 f,
-                "the module has opened itself by dlopen {times} times and not closed the handles; close them in \
+                "the module has opened itself {times} times and not closed the handles; close them in \
                  before_unload"
+            ),
+            Self::ThreadLocalDestructors { count } => write!(
+                f,
+                "destructors of thread-local objects that its constructors made wait for the end of their threads \
+                 ({count} of them); end these threads, or load it without LoadOptions::in_place, so that relib is \
+                 there first"
             ),
             Self::HeldElsewhere => write!(
                 f,
-                "something outside the module holds it: a handle that another library opened, a library that was \
-                 linked against it, or a thread-local object that a constructor registered before relib was there"
+                "something outside the module holds it: a handle that another library opened, or a library that was \
+                 linked against it"
             ),
         }
     }
@@ -224,11 +236,14 @@ impl<E> Error for FailedUnload<E> {}
 /// How long [`Module::unload`] lets threads end that are about to.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 
+/// Longer than anybody waits, and short enough to be added to any time.
+const LONG_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 impl<E: ExportsHandle> Module<E> {
     /// Unloads the module: calls its `before_unload`, runs the destructors of the calling thread's thread-local
     /// objects, unmaps the image, makes sure that it is gone, and frees everything that the module has allocated.
     ///
-    /// Threads of the module that are just ending get some milliseconds for that; see
+    /// Threads that are just ending get some milliseconds for that, and a second once their destructors run; see
     /// [`unload_within`](Self::unload_within) for more.
     ///
     /// # Errors
@@ -242,7 +257,8 @@ impl<E: ExportsHandle> Module<E> {
         self.unload_within(SHORT_WAIT)
     }
 
-    /// As [`unload`](Self::unload), and waits up to `limit` for the module's threads to end.
+    /// As [`unload`](Self::unload), and waits up to `limit` for the module's threads to end, and for those of the host
+    /// that hold thread-local objects of the module.
     ///
     /// # Errors
     /// As for [`unload`](Self::unload).
@@ -251,7 +267,7 @@ impl<E: ExportsHandle> Module<E> {
         reason = "the error holds the module, which is two pointers and a handle"
     )]
     pub fn unload_within(self, limit: Duration) -> Result<Unloaded, FailedUnload<E>> {
-        match self.prepare(Instant::now() + limit) {
+        match self.prepare(Instant::now() + limit.min(LONG_WAIT)) {
             Ok(()) => self.close(),
             Err(error) => Err(FailedUnload { error: Box::new(error), module: self }),
         }
@@ -280,14 +296,10 @@ impl<E: ExportsHandle> Module<E> {
 
     fn refuse_if_in_use(&self, deadline: Instant) -> Result<(), UnloadError> {
         let parts = &**self.parts;
-        let threads = parts.runtime.threads.wait_for_module_threads(deadline);
-        if !threads.is_empty() {
-            return Err(UnloadError::ThreadsStillRunning { threads });
-        }
-        let threads = parts.runtime.threads.other_threads_with_destructors();
-        if !threads.is_empty() {
-            return Err(UnloadError::ThreadLocalsAlive { threads });
-        }
+        parts.runtime.threads.wait_until_unused(deadline).map_err(|in_use| match in_use {
+            InUse::Running(threads) => UnloadError::ThreadsStillRunning { threads },
+            InUse::Registered(threads) => UnloadError::ThreadLocalsAlive { threads },
+        })?;
         let ledger = parts.runtime.ledger();
         let signals = imp::handlers_inside(&self.address_range(), ledger.signals());
         if !signals.is_empty() {
@@ -374,6 +386,9 @@ fn stay_reasons(parts: &Parts) -> Vec<StayReason> {
     let times = parts.runtime.ledger().times_opened(parts.library.handle_address());
     if times > 0 {
         reasons.push(StayReason::OpenedByItself { times });
+    }
+    if let Some(count) = parts.library.thread_local_destructors().filter(|count| *count > 0) {
+        reasons.push(StayReason::ThreadLocalDestructors { count });
     }
     if reasons.is_empty() {
         reasons.push(StayReason::HeldElsewhere);

@@ -1,7 +1,9 @@
 //! `#[interface]`: the trait with its thunks, and the handle for the calling side.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
@@ -280,8 +282,11 @@ fn imports_handle(
     let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
     // Sections of their own, since linkers drop whole sections: otherwise a module that uses one interface of a crate
     // would import all of them. PE linkers join what stands before the `$`.
-    let sections =
-        |separator| [".relib", ".relibp"].map(|section| format!("{section}{separator}{}", item.ident));
+    // Two interfaces of one crate may have the same name in different modules; their functions tell them apart.
+    let mut hasher = DefaultHasher::new();
+    item.to_token_stream().to_string().hash(&mut hasher);
+    let own = format!("{}.{:016x}", item.ident, hasher.finish());
+    let sections = |separator| [".relib", ".relibp"].map(|section| format!("{section}{separator}{own}"));
     let [record_section, table_section] = sections(".");
     let [record_section_pe, table_section_pe] = sections("$");
     let wrappers = functions.iter().enumerate().map(|(index, function)| {

@@ -119,9 +119,11 @@ unsafe impl GlobalAlloc for ModuleAlloc {
             return unsafe { move_out_of_arena(block, layout, size) };
         }
         let table = heap();
-        // SAFETY: the functions belong to `table.heap`, and a block that is not the arena's is the heap's.
+        // SAFETY: the functions belong to `table.heap`, and a block that is not the arena's is the heap's. The layout is
+        // the one that the caller of `realloc` vouches for.
         unsafe {
-            if has_natural_alignment(layout) {
+            // What counts is the new block: one of 8 bytes need not lie at a multiple of 16, though the old one did.
+            if has_natural_alignment(Layout::from_size_align_unchecked(size, layout.align())) {
                 (table.reallocate)(table.heap, block.cast(), size).cast()
             } else {
                 (table.reallocate_aligned)(table.heap, block.cast(), size, layout.align()).cast()

@@ -8,4 +8,6 @@ pub mod memory;
 pub mod mismatch;
 pub mod panics;
 pub mod reload;
+pub mod thread_locals;
+pub mod threads;
 pub mod unload;

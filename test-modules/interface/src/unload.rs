@@ -24,6 +24,13 @@ pub trait Obstacles {
     fn close_itself();
 }
 
+/// Has a constructor that makes a thread-local object with a destructor.
+#[interface]
+pub trait Early {
+    /// The process's first argument, as the module's `std` knows it.
+    fn first_argument() -> Option<String>;
+}
+
 /// What modules tell the host about what happens to them.
 #[interface(imports)]
 pub trait Events {

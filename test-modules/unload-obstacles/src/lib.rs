@@ -70,13 +70,16 @@ impl Obstacles for ObstaclesImpl {
     fn start_thread(blocks: usize) {
         let (sender, receiver) = channel();
         set(&RELEASE, Some(sender));
+        let (ready, allocated) = channel();
         let thread = move || {
             let blocks: Vec<Box<u64>> = black_box((0..blocks as u64).map(Box::new).collect());
+            ready.send(()).expect("the starting thread waits");
             // An error means that the sender is gone, which releases the thread as well.
             let _ = receiver.recv();
             set(&RESULT, Some(blocks.iter().map(|block| **block).sum()));
         };
         Builder::new().name("obstacle".to_owned()).spawn(thread).expect("a thread should start");
+        allocated.recv().expect("the thread should get as far as that");
     }
 
     fn release_thread() {

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use relib_harness::Failure;
-use relib_harness::probe::Probe;
 use relib_tests::soak;
 
 const USAGE: &str = "usage: relib-soak MODULE [--cycles N]";
@@ -41,11 +40,10 @@ fn arguments() -> Option<(PathBuf, u64)> {
 
 /// Whether the process is as it was after the warm-up.
 fn soak(module: &Path, cycles: u64) -> Result<bool, Failure> {
-    soak::settle_c_library();
     let start = Instant::now();
-    let warm_up = soak::WARM_UP.min(cycles);
-    (0..warm_up).try_for_each(|n| soak::cycle(module, n))?;
-    let before = Probe::take()?;
+    let warm_up = soak::WARM_UP;
+    soak::warm_up(module)?;
+    let before = soak::probe(module)?;
     for n in warm_up..cycles {
         soak::cycle(module, n).map_err(|failure| failure.context(format!("cycle {n}")))?;
         if n.is_multiple_of(100) && std::io::stdout().is_terminal() {
@@ -53,7 +51,7 @@ fn soak(module: &Path, cycles: u64) -> Result<bool, Failure> {
             std::io::stdout().flush()?;
         }
     }
-    let after = Probe::take()?;
+    let after = soak::probe(module)?;
     if std::io::stdout().is_terminal() {
         print!("\r");
     }

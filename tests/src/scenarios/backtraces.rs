@@ -8,7 +8,8 @@ use fixture_interface::backtraces::{Host, ModuleBacktraces};
 use relib::{LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{file_name, load_file, mappings_of};
+use crate::platform::mappings_of;
+use crate::support::{file_name, load_file};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[

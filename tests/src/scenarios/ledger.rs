@@ -12,12 +12,17 @@ use crate::support::{EventLog, load, load_file, load_with, refused, take_events,
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario::new("fd-leak", Feature::Ledger, fd_leak).linux_only(),
-    Scenario::new("fd-handed-over", Feature::Ledger, fd_handed_over).linux_only(),
-    Scenario::new("mmap-leak", Feature::Ledger, mmap_leak).linux_only(),
-    Scenario::new("pthread-key-leak", Feature::Ledger, pthread_key_leak).linux_only(),
-    Scenario::new("signal-handler", Feature::Ledger, signal_handler).linux_only(),
-    Scenario::new("atexit-handler", Feature::Ledger, atexit_handler).linux_only(),
+    Scenario::new("fd-leak", Feature::Ledger, fd_leak)
+        .linux_only("descriptors are of Unix; `handle-leak` is its equal"),
+    Scenario::new("fd-handed-over", Feature::Ledger, fd_handed_over)
+        .linux_only("descriptors are of Unix; `handle-handed-over` is its equal"),
+    Scenario::new("mmap-leak", Feature::Ledger, mmap_leak).linux_only(
+        "`mmap` is of Unix, and Windows gives mappings back as a whole; `view-leak` is its equal",
+    ),
+    Scenario::new("pthread-key-leak", Feature::Ledger, pthread_key_leak)
+        .linux_only("keys are of POSIX threads; `fiber-slot-leak` is its equal"),
+    Scenario::new("signal-handler", Feature::Ledger, signal_handler).linux_only("signals are of Unix"),
+    Scenario::new("atexit-handler", Feature::Ledger, atexit_handler),
 ];
 
 /// A file for modules to open.

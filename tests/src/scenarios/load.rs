@@ -17,7 +17,9 @@ use object::{Object, ObjectSection};
 use relib::{LoadError, LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{TRACE, load, load_error, load_with, observe_refusal, scratch_copy, variant, warm_up};
+use crate::support::{
+    TRACE, load, load_error, load_with, observe_refusal, refused, scratch_copy, variant, warm_up,
+};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -29,18 +31,19 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-other-machine", Feature::Load, load_other_machine),
     Scenario::new("load-truncated", Feature::Load, load_truncated).time_limit_secs(300),
     // Each of the 20,000 mutations that the environment can ask for takes some milliseconds.
-    Scenario::new("load-mutated", Feature::Load, load_mutated).linux_only().time_limit_secs(1200),
+    Scenario::new("load-mutated", Feature::Load, load_mutated).time_limit_secs(1200),
     Scenario::new("load-other-rustc", Feature::Load, load_other_rustc),
     Scenario::new("load-other-relib", Feature::Load, load_other_relib),
     Scenario::new("load-other-target", Feature::Load, load_other_target),
     Scenario::new("load-twice", Feature::Load, load_twice),
+    Scenario::new("load-permanent", Feature::Load, load_permanent),
     Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
     Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
     Scenario::new("load-parallel", Feature::Load, load_parallel),
     Scenario::new("load-symlink", Feature::Load, load_symlink),
     Scenario::new("load-relative", Feature::Load, load_relative),
     Scenario::new("load-unicode-path", Feature::Load, load_unicode_path),
-    Scenario::new("load-bare-name", Feature::Load, load_bare_name).linux_only(),
+    Scenario::new("load-bare-name", Feature::Load, load_bare_name),
 ];
 
 /// The fixture of most scenarios: leaves a trace when its constructor runs, and counts.
@@ -345,6 +348,17 @@ fn load_twice(run: &mut Run) -> Result<(), Failure> {
 }
 
 /// The dynamic loader knows libraries by their names too: a second file of that name would get the image of the first.
+fn load_permanent(run: &mut Run) -> Result<(), Failure> {
+    let module = load_with::<ModuleCounter>(run, FIXTURE, &defaults().permanent())?;
+    run.check_eq("first", next(&module)?, 1)?;
+    let copies = std::fs::read_dir(run.temp_dir())?.count();
+    run.check_eq("private copies", copies, 0)?;
+    let (error, module) = refused(module)?;
+    run.observe("unloading it", error);
+    run.check_eq("after that", next(&module)?, 2)?;
+    observe_refusal::<ModuleCounter>(run, "loading it again", run.fixture(FIXTURE), &defaults())
+}
+
 fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleCounter>(run, FIXTURE)?;
     let path = scratch_copy(run, FIXTURE, "libmodule.so", |_| ())?;

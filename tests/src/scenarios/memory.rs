@@ -1,12 +1,42 @@
 //! Scenarios of the feature "Memory deallocation".
 
-use fixture_interface::memory::ModuleLeak;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use fixture_interface::memory::{
+    ModuleCLibrary, ModuleConstructed, ModuleCountingAllocator, ModuleForeignBlocks, ModuleLayouts,
+    ModuleLeak, ModuleSharedBlocks, ModuleStatics,
+};
+use relib::{LoadOptions, MemoryUse, Module, Unloaded};
+use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{load, warm_up};
+use crate::support::{SECONDS, load, load_with, warm_up};
 
 /// The scenarios, in the order of the catalogue.
-pub const SCENARIOS: &[Scenario] = &[Scenario::new("leak-forget", Feature::Memory, leak_forget)];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("leak-forget", Feature::Memory, leak_forget),
+    Scenario::new("leak-static", Feature::Memory, leak_static),
+    Scenario::new("leak-large", Feature::Memory, leak_large),
+    Scenario::new("leak-million", Feature::Memory, leak_million),
+    Scenario::new("leak-threads", Feature::Memory, leak_threads),
+    Scenario::new("leak-realloc-aligned", Feature::Memory, leak_realloc_aligned),
+    Scenario::new("memory-while-called", Feature::Memory, memory_while_called),
+    Scenario::new("alloc-in-constructor", Feature::Memory, alloc_in_constructor),
+    Scenario::new("alloc-custom-global", Feature::Memory, alloc_custom_global),
+    Scenario::new("dealloc-foreign", Feature::Memory, dealloc_foreign),
+    Scenario::new("c-library-leak", Feature::Memory, c_library_leak),
+];
+
+/// What an unload has reclaimed beyond what a module holds that was not called.
+fn beyond(idle: MemoryUse, report: &Unloaded) -> MemoryUse {
+    MemoryUse { bytes: report.memory.bytes - idle.bytes, blocks: report.memory.blocks - idle.blocks }
+}
+
+fn observe(run: &mut Run, what: &str, memory: MemoryUse) {
+    run.observe(what, format!("{} blocks, {} bytes", memory.blocks, memory.bytes));
+}
 
 fn leak_forget(run: &mut Run) -> Result<(), Failure> {
     let idle = warm_up::<ModuleLeak>(run, "leak-forget")?.memory;
@@ -16,4 +46,252 @@ fn leak_forget(run: &mut Run) -> Result<(), Failure> {
     run.observe("blocks reclaimed", report.memory.blocks - idle.blocks);
     run.observe("bytes reclaimed", report.memory.bytes - idle.bytes);
     Ok(())
+}
+
+fn leak_static(run: &mut Run) -> Result<(), Failure> {
+    let idle = warm_up::<ModuleStatics>(run, "leak-static")?.memory;
+    let module = load::<ModuleStatics>(run, "leak-static")?;
+    module.exports().fill(1 << 20).or_fail("fill panicked")?;
+    let report = module.unload()?;
+    let reclaimed = beyond(idle, &report);
+    run.observe("MiB reclaimed", reclaimed.bytes >> 20);
+    Ok(())
+}
+
+fn resident() -> Result<u64, Failure> {
+    Ok(Probe::take()?.resident)
+}
+
+fn leak_large(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleLeak>(run, "leak-forget")?;
+    const TOTAL: usize = 200 << 20;
+    const TOLERANCE: u64 = 8 << 20;
+    let kinds = [
+        (1, false, "one block"),
+        (200, false, "blocks of 1 MiB"),
+        (6400, false, "blocks of 32 KiB"),
+        (1, true, "one block of a thread that has ended"),
+        (200, true, "blocks of 1 MiB of a thread that has ended"),
+    ];
+    let before = resident()?;
+    for (blocks, on_thread, what) in kinds {
+        let module = load::<ModuleLeak>(run, "leak-forget")?;
+        let leak = || module.exports().leak(blocks, TOTAL / blocks);
+        let leaked =
+            if on_thread { thread::scope(|scope| scope.spawn(leak).join().unwrap()) } else { leak() };
+        leaked.or_fail("leak panicked")?;
+        let grown = resident()?.saturating_sub(before);
+        run.check(
+            grown + TOLERANCE >= TOTAL as u64,
+            format!("only {} MiB resident with {what}", grown >> 20),
+        )?;
+        let report = module.unload()?;
+        run.check(report.memory.bytes >= TOTAL, format!("only {} bytes reported", report.memory.bytes))?;
+        let left = resident()?.saturating_sub(before);
+        run.check(left <= TOLERANCE, format!("{} MiB stay resident after {what}", left >> 20))?;
+        run.observe("resident set as before after 200 MiB in", what);
+    }
+    Ok(())
+}
+
+fn leak_million(run: &mut Run) -> Result<(), Failure> {
+    let idle = warm_up::<ModuleLeak>(run, "leak-forget")?.memory;
+    let module = load::<ModuleLeak>(run, "leak-forget")?;
+    module.exports().leak(1_000_000, 32).or_fail("leak panicked")?;
+    let report = module.unload()?;
+    observe(run, "reclaimed", beyond(idle, &report));
+    Ok(())
+}
+
+fn leak_threads(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleSharedBlocks>(run, "leak-threads")?;
+    for _ in 0..10 {
+        let module = load::<ModuleSharedBlocks>(run, "leak-threads")?;
+        let exports = module.exports();
+        exports.exchange(8, 2000, 500, 200).or_fail("exchange panicked")?;
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    exports.allocate(2000, 200).unwrap();
+                    exports.free(1000).unwrap();
+                });
+            }
+        });
+        exports.free(1000).or_fail("free panicked")?;
+        // Allocated 24,000 blocks and freed 9,000; a freed block may be counted until its page is used again.
+        let report = module.unload_within(SECONDS)?;
+        run.check(report.memory.blocks >= 15_000, format!("{} blocks reclaimed", report.memory.blocks))?;
+    }
+    run.observe("cycles", 10);
+    Ok(())
+}
+
+fn leak_realloc_aligned(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleLayouts>(run, "leak-realloc-aligned")?;
+    for options in [LoadOptions::new(), LoadOptions::new().validate_deallocations(true)] {
+        let module = load_with::<ModuleLayouts>(run, "leak-realloc-aligned", &options)?;
+        let errors = module.exports().exercise().or_fail("exercise panicked")?;
+        run.check_eq("errors", errors, Vec::<String>::new())?;
+        module.unload()?;
+    }
+    run.observe("alignments", "1 to 4096");
+    Ok(())
+}
+
+fn memory_while_called(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleSharedBlocks>(run, "leak-threads")?;
+    let module = load::<ModuleSharedBlocks>(run, "leak-threads")?;
+    let idle = module.memory();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for bytes in [100, 70_000, 3 << 20] {
+            let (module, stop) = (&module, &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    module.exports().exchange(2, 20, 20, bytes).unwrap();
+                }
+            });
+        }
+        for _ in 0..2000 {
+            module.memory();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    run.check(module.memory().blocks >= idle.blocks, "blocks were lost")?;
+    module.unload_within(SECONDS)?;
+    run.observe("looks at the heap while it was used", 2000);
+    Ok(())
+}
+
+fn alloc_in_constructor(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleConstructed>(run, "alloc-in-constructor")?;
+    let module = load::<ModuleConstructed>(run, "alloc-in-constructor")?;
+    let exports = module.exports();
+    run.observe("after the load", exports.lines().or_fail("lines panicked")?.join(", "));
+    exports.add("added").or_fail("add panicked")?;
+    run.observe("after a change", exports.lines().or_fail("lines panicked")?.join(", "));
+    exports.clear().or_fail("clear panicked")?;
+    run.check_eq("after clear", exports.lines(), Some(Vec::new()))?;
+    module.unload()?;
+
+    // Freeing what the arena gave is no foreign deallocation.
+    let options = LoadOptions::new().validate_deallocations(true);
+    let module = load_with::<ModuleConstructed>(run, "alloc-in-constructor", &options)?;
+    module.exports().add("added").or_fail("add panicked")?;
+    module.exports().clear().or_fail("clear panicked")?;
+    module.unload()?;
+    Ok(())
+}
+
+fn alloc_custom_global(run: &mut Run) -> Result<(), Failure> {
+    let idle = warm_up::<ModuleCountingAllocator>(run, "alloc-custom-global")?.memory;
+    let module = load::<ModuleCountingAllocator>(run, "alloc-custom-global")?;
+    let counted = module.exports().leak(100, 1024).or_fail("leak panicked")?;
+    run.observe("allocations that the module's own allocator has counted", counted);
+    let report = module.unload()?;
+    observe(run, "reclaimed with the composed allocator", beyond(idle, &report));
+
+    let refused = load::<ModuleLeak>(run, "alloc-system-global").err();
+    let refused = refused.or_fail("a foreign allocator was not noticed")?;
+    // The directory is named after a hash of the fixture's flags.
+    let fixture = run.fixture("alloc-system-global").display().to_string();
+    run.observe("another allocator", refused.message().replace(&fixture, "<fixture>"));
+    let options = LoadOptions::new().allow_foreign_allocator(true);
+    let module = load_with::<ModuleLeak>(run, "alloc-system-global", &options)?;
+    module.exports().leak(10, 1024).or_fail("leak panicked")?;
+    let report = module.unload()?;
+    observe(run, "reclaimed when it is accepted", report.memory);
+    Ok(())
+}
+
+/// Says to a second process of this scenario what it is to do wrong.
+const OFFENCE: &str = "RELIB_TEST_OFFENCE";
+
+fn dealloc_foreign(run: &mut Run) -> Result<(), Failure> {
+    let options = LoadOptions::new().validate_deallocations(true).separate_instance(true);
+    let load = |run: &Run| load_with::<ModuleForeignBlocks>(run, "dealloc-foreign", &options);
+    if let Ok(offence) = std::env::var(OFFENCE) {
+        return offend(&offence, &load(run)?, &load(run)?);
+    }
+    load(run)?.unload()?;
+    run.baseline();
+    let module = load(run)?;
+    let block = module.exports().allocate(100).or_fail("allocate panicked")?;
+    module.exports().resize(block, 100, 5000).or_fail("resize panicked")?;
+    let block = module.exports().allocate(100).or_fail("allocate panicked")?;
+    module.exports().free(block, 100).or_fail("free panicked")?;
+    module.unload()?;
+
+    // The same fixtures as this process was given.
+    let manifest = std::env::args_os().skip_while(|argument| argument != "--manifest").nth(1);
+    let manifest = manifest.or_fail("the process should have been given a manifest")?;
+    for offence in
+        ["frees a block of the host", "resizes a block of the host", "frees a block of another module"]
+    {
+        let output = Command::new(std::env::current_exe()?)
+            .args(["run", "dealloc-foreign", "--manifest"])
+            .arg(&manifest)
+            .env(OFFENCE, offence)
+            // A process that aborts leaves its files behind.
+            .env("TMPDIR", run.scratch_dir())
+            .output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let message = stderr.lines().find(|line| line.starts_with("relib: "));
+        run.observe(offence, message.or_fail(&format!("{}, without a message: {stderr}", output.status))?);
+        run.check(!output.status.success(), format!("{offence}: the process went on"))?;
+    }
+    Ok(())
+}
+
+/// Does what must stop the process.
+fn offend(
+    offence: &str,
+    module: &Module<ModuleForeignBlocks>,
+    other: &Module<ModuleForeignBlocks>,
+) -> Result<(), Failure> {
+    let block = std::hint::black_box(Box::leak(vec![1u8; 100].into_boxed_slice()));
+    let block = block.as_mut_ptr().expose_provenance();
+    match offence {
+        "frees a block of the host" => module.exports().free(block, 100),
+        "resizes a block of the host" => module.exports().resize(block, 100, 5000),
+        _ => {
+            let block = other.exports().allocate(100).or_fail("allocate panicked")?;
+            module.exports().free(block, 100)
+        }
+    };
+    Err(Failure::new("the process went on"))
+}
+
+fn c_library_leak(run: &mut Run) -> Result<(), Failure> {
+    const BLOCKS: usize = 100;
+    const BYTES: usize = 1024;
+    let idle = warm_up::<ModuleCLibrary>(run, "c-library-leak")?.memory;
+
+    let options = LoadOptions::new().reclaim_c_allocations(true);
+    // The module's std allocates by the C library too, for instance in `realpath`.
+    let reclaiming_idle = load_with::<ModuleCLibrary>(run, "c-library-leak", &options)?.unload()?.memory;
+    let module = load_with::<ModuleCLibrary>(run, "c-library-leak", &options)?;
+    module.exports().leak(BLOCKS, BYTES).or_fail("leak panicked")?;
+    run.check_eq("surprises", module.exports().mix(), Some(0))?;
+    let report = module.unload()?;
+    run.observe("blocks leaked", BLOCKS * 5);
+    run.observe("blocks reclaimed when asked to", beyond(reclaiming_idle, &report).blocks);
+
+    let before = heap_bytes()?;
+    let module = load::<ModuleCLibrary>(run, "c-library-leak")?;
+    run.check_eq("surprises", module.exports().mix(), Some(0))?;
+    module.exports().leak(BLOCKS, BYTES).or_fail("leak panicked")?;
+    let report = module.unload()?;
+    run.observe("blocks reclaimed by default", beyond(idle, &report).blocks);
+    let leaked = heap_bytes()? - before;
+    let expected = (BLOCKS * BYTES * 5) as u64;
+    run.check(leaked >= expected, format!("only {leaked} bytes of {expected} stayed"))?;
+    // That is the documented default, and no leak of relib's.
+    run.tolerance().heap += leaked;
+    Ok(())
+}
+
+/// Bytes in use on the heap of the C library.
+fn heap_bytes() -> Result<u64, Failure> {
+    Ok(Probe::take()?.heap)
 }

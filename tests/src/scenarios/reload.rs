@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use fixture_interface::backtraces::ModuleBacktraces;
 use fixture_interface::reload::{ModuleStateful, ModuleVersion, State, Store};
 use relib::{LoadError, LoadOptions, Module, load_module};
-use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::project::{Project, reason, replace};
@@ -17,10 +16,15 @@ use crate::support::load_file;
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario::new("reload-changed-code", Feature::Reload, reload_changed_code).time_limit_secs(300),
+    // Those that run cargo: the compiler inherits the limits, and has its own needs.
+    Scenario::new("reload-changed-code", Feature::Reload, reload_changed_code)
+        .time_limit_secs(300)
+        .address_space(None),
     Scenario::new("reload-thousand", Feature::Reload, reload_thousand).time_limit_secs(300),
     Scenario::new("reload-overwritten", Feature::Reload, reload_overwritten),
-    Scenario::new("reload-broken-build", Feature::Reload, reload_broken_build).time_limit_secs(300),
+    Scenario::new("reload-broken-build", Feature::Reload, reload_broken_build)
+        .time_limit_secs(300)
+        .address_space(None),
     Scenario::new("reload-state", Feature::Reload, reload_state),
 ];
 
@@ -55,13 +59,14 @@ fn reload_changed_code(run: &mut Run) -> Result<(), Failure> {
 
 fn reload_thousand(run: &mut Run) -> Result<(), Failure> {
     const CYCLES: u64 = 1000;
-    soak::settle_c_library();
     let path = run.fixture(soak::FIXTURE);
-    (0..soak::WARM_UP).try_for_each(|n| soak::cycle(&path, n))?;
+    soak::warm_up(&path)?;
     run.baseline();
-    let before = Probe::take()?;
+    let before = soak::probe(&path)?;
     (0..CYCLES).try_for_each(|n| soak::cycle(&path, n))?;
-    let growth = soak::growth(&before, &Probe::take()?);
+    // What glibc keeps for a thread counts as in use, and can come to 7 blocks of each of 64 sizes: 231 KiB.
+    run.tolerance().heap = 256 << 10;
+    let growth = soak::growth(&before, &soak::probe(&path)?);
     run.observe("cycles", CYCLES);
     run.observe("what has grown", if growth.is_empty() { "nothing".to_owned() } else { growth.join(", ") });
     run.check(growth.is_empty(), "the process has grown")
@@ -119,7 +124,10 @@ fn reload_broken_build(run: &mut Run) -> Result<(), Failure> {
     // As a linker that has not finished.
     replace(&path, &whole[..whole.len() / 2])?;
     let error = refused(&path)?;
-    run.check(error.contains("bytes"), format!("the error should be about the length: {error}"))?;
+    run.check(
+        error.contains("still being written"),
+        format!("the error should be about the length: {error}"),
+    )?;
     run.observe("truncated", "refused");
     replace(&path, &[])?;
     run.observe("empty", refused(&path)?);

@@ -1,27 +1,29 @@
 //! Scenarios of the feature "Final unload check".
 
-use std::ffi::c_void;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use fixture_interface::unload::{ModuleCounter, ModuleObstacles, ModuleStages};
-use relib::{LoadOptions, Module};
+use fixture_interface::unload::{ModuleCounter, ModuleEarly, ModuleObstacles, ModuleStages};
+use relib::{LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{
-    EventLog, file_name, load, load_file, load_with, mappings_of, refused, take_events, warm_up,
-};
+use crate::platform::{close_image, mappings_of, open_image};
+use crate::support::{EventLog, file_name, load, load_file, load_with, refused, take_events, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("unload-clean", Feature::Unload, unload_clean),
     Scenario::new("unload-other-thread", Feature::Unload, unload_other_thread),
     Scenario::new("unload-ten-parallel", Feature::Unload, unload_ten_parallel),
-    #[cfg(unix)]
-    Scenario::new("unload-nodelete", Feature::Unload, unload_nodelete).linux_only(),
-    #[cfg(unix)]
-    Scenario::new("unload-unique-symbol", Feature::Unload, unload_unique_symbol).linux_only(),
+    Scenario::new("unload-nodelete", Feature::Unload, unload_nodelete)
+        .linux_only("no mark in a PE file keeps Windows from unmapping it"),
+    Scenario::new("unload-unique-symbol", Feature::Unload, unload_unique_symbol).linux_only(
+        "Windows binds imports to one library each and has no symbols that are unique in a process",
+    ),
     Scenario::new("unload-second-handle", Feature::Unload, unload_second_handle),
     Scenario::new("unload-held-elsewhere", Feature::Unload, unload_held_elsewhere),
+    Scenario::new("unload-early-thread-local", Feature::Unload, unload_early_thread_local)
+        .linux_only("on Windows the image itself runs its constructors, and no destructor keeps it loaded"),
     Scenario::new("unload-failed-keeps-heap", Feature::Unload, unload_failed_keeps_heap),
     Scenario::new("unload-retry", Feature::Unload, unload_retry),
     Scenario::new("unload-drop", Feature::Unload, unload_drop),
@@ -44,6 +46,11 @@ fn wait_for_result(module: &Module<ModuleObstacles>) -> Result<u64, Failure> {
     }
 }
 
+/// Unloads a module whose thread has ended its work and is about to end itself, which takes a loaded machine a while.
+fn unload_patiently(module: Module<ModuleObstacles>) -> Result<Unloaded, Failure> {
+    Ok(module.unload_within(Duration::from_secs(10))?)
+}
+
 /// What the fixture's thread adds up for as many blocks.
 fn sum_of(blocks: usize) -> u64 {
     (0..blocks as u64).sum()
@@ -63,7 +70,7 @@ fn unload_clean(run: &mut Run) -> Result<(), Failure> {
     module.exports().start_thread(1000).or_fail("start_thread panicked")?;
     module.exports().release_thread().or_fail("release_thread panicked")?;
     run.observe("the thread's sum is right", wait_for_result(&module)? == sum_of(1000));
-    let report = module.unload()?;
+    let report = unload_patiently(module)?;
     run.observe("mappings reclaimed", report.mappings.len());
     run.observe("keys reclaimed", report.keys);
     run.observe("descriptors left", report.descriptors.len());
@@ -95,7 +102,7 @@ fn unload_ten_parallel(run: &mut Run) -> Result<(), Failure> {
             if wait_for_result(&module)? != sum_of(blocks) {
                 return Err(Failure::new("a module has worked with the memory of another"));
             }
-            module.unload()?;
+            unload_patiently(module)?;
         }
         Ok(())
     };
@@ -147,12 +154,10 @@ fn stays_in_place_only(run: &mut Run, fixture: &str) -> Result<(), Failure> {
     run.check_eq("mappings of the file", mappings_of(&file_name(&run.fixture(fixture)))?, mapped)
 }
 
-#[cfg(unix)]
 fn unload_nodelete(run: &mut Run) -> Result<(), Failure> {
     stays_in_place_only(run, "unload-nodelete")
 }
 
-#[cfg(unix)]
 fn unload_unique_symbol(run: &mut Run) -> Result<(), Failure> {
     stays_in_place_only(run, "unload-unique-symbol")
 }
@@ -176,52 +181,42 @@ fn unload_held_elsewhere(run: &mut Run) -> Result<(), Failure> {
     run.check(!handle.is_null(), "the image should be open already")?;
     let (error, module) = refused(module)?;
     run.observe("while the host holds a handle", error);
-    close_image(handle);
+    // SAFETY: the handle was just opened.
+    unsafe { close_image(handle) };
     module.unload()?;
     run.observe("after the host has closed its handle", "unloaded");
     check_gone(run, OBSTACLES)
 }
 
-/// Another handle of the image at an address, as if some library had opened it.
-#[cfg(unix)]
-fn open_image(address: usize) -> *mut c_void {
-    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: the call accepts any address, and describes the image there; its name is that of a loaded file.
-    unsafe {
-        libc::dladdr(std::ptr::with_exposed_provenance(address), info.as_mut_ptr());
-        let path = std::ffi::CStr::from_ptr(info.assume_init().dli_fname).to_owned();
-        libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD)
+fn unload_early_thread_local(run: &mut Run) -> Result<(), Failure> {
+    const EARLY: &str = "unload-early-thread-local";
+    warm_up::<ModuleEarly>(run, EARLY)?;
+    for (mode, options) in
+        [("in place", LoadOptions::new().in_place(true)), ("a private copy", LoadOptions::new())]
+    {
+        let path = run.fixture(EARLY);
+        let (end, ended) = channel::<()>();
+        let (send, loaded) = channel();
+        // The constructor runs on this thread, which then lives on.
+        let loader = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
+            // SAFETY: the fixture is this repository's own code.
+            let module = unsafe { options.load::<ModuleEarly>(path, ()) };
+            send.send(module).expect("the scenario waits for the module");
+            // An error means that the sender is gone, which ends the thread as well.
+            let _ = ended.recv();
+        })?;
+        let module = loaded.recv()??;
+        let argument = module.exports().first_argument().or_fail("first_argument panicked")?;
+        run.check_eq("the first argument", argument, std::env::args().next())?;
+        let (error, module) = refused(module)?;
+        run.observe(&format!("{mode}, while the thread lives"), without_ids(&error.to_string()));
+        drop(end);
+        loader.join().map_err(|_| Failure::new("the loading thread panicked"))?;
+        module.unload()?;
+        run.observe(&format!("{mode}, after its end"), "unloaded");
+        check_gone(run, EARLY)?;
     }
-}
-
-/// Closes what [`open_image`] has opened.
-#[cfg(unix)]
-fn close_image(handle: *mut c_void) {
-    // SAFETY: the handle is open and given up.
-    unsafe { libc::dlclose(handle) };
-}
-
-/// Another handle of the image at an address, as if some library had opened it.
-#[cfg(windows)]
-fn open_image(address: usize) -> *mut c_void {
-    const FROM_ADDRESS: u32 = 4;
-    unsafe extern "system" {
-        fn GetModuleHandleExW(flags: u32, address: *const c_void, handle: *mut *mut c_void) -> i32;
-    }
-    let mut handle = std::ptr::null_mut();
-    // SAFETY: with this flag the call accepts any address, and stores a handle if it succeeds.
-    unsafe { GetModuleHandleExW(FROM_ADDRESS, std::ptr::with_exposed_provenance(address), &mut handle) };
-    handle
-}
-
-/// Closes what [`open_image`] has opened.
-#[cfg(windows)]
-fn close_image(handle: *mut c_void) {
-    unsafe extern "system" {
-        fn FreeLibrary(handle: *mut c_void) -> i32;
-    }
-    // SAFETY: the handle is open and given up.
-    unsafe { FreeLibrary(handle) };
+    Ok(())
 }
 
 fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
@@ -235,7 +230,7 @@ fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
     run.check(live >= BLOCKS, format!("only {live} blocks are alive after the failed unload"))?;
     module.exports().release_thread().or_fail("release_thread panicked")?;
     run.observe("the thread's sum is right", wait_for_result(&module)? == sum_of(BLOCKS));
-    module.unload()?;
+    unload_patiently(module)?;
     run.observe("after the thread has ended", "unloaded");
     check_gone(run, OBSTACLES)
 }
@@ -270,8 +265,10 @@ fn unload_retry(run: &mut Run) -> Result<(), Failure> {
     exports(&module, false)?;
     wait_for_result(&module)?;
     for _ in 0..3 {
+        let failed =
+            module.unload_within(Duration::from_secs(10)).err().or_fail("the handle is still open")?;
         let error;
-        (error, module) = refused(module)?;
+        (error, module) = failed.into_parts();
         run.observe("with a handle", error);
     }
     module.exports().close_itself().or_fail("close_itself panicked")?;

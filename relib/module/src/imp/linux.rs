@@ -14,6 +14,7 @@ pub(crate) const REDIRECTS: &[Redirect] = redirects! {
     Always:
         __cxa_thread_atexit_impl __cxa_thread_atexit
         pthread_create pthread_key_create pthread_key_delete pthread_setspecific
+        thrd_create tss_create tss_delete tss_set
         mmap mmap64 munmap mremap
         open open64 openat openat64 creat creat64 socket accept accept4 dup dup2 dup3 fcntl fcntl64
         eventfd epoll_create epoll_create1 timerfd_create signalfd inotify_init inotify_init1 memfd_create
@@ -64,6 +65,18 @@ const F_DUPFD_CLOEXEC: c_int = 1030;
 const EINVAL: c_int = 22;
 const ENOMEM: c_int = 12;
 
+/// What C11 functions return for an error of their POSIX counterparts (`threads.h`).
+fn c11_result(error: c_int) -> c_int {
+    const THRD_SUCCESS: c_int = 0;
+    const THRD_ERROR: c_int = 2;
+    const THRD_NOMEM: c_int = 3;
+    match error {
+        0 => THRD_SUCCESS,
+        ENOMEM => THRD_NOMEM,
+        _ => THRD_ERROR,
+    }
+}
+
 shims! {
     fn __cxa_thread_atexit_impl(destructor: Destructor, object: *mut c_void, _image: *mut c_void) -> c_int {
         tell_host!(thread_atexit(destructor, object))
@@ -92,6 +105,25 @@ shims! {
 
     fn pthread_setspecific(key: c_uint, value: *const c_void) -> c_int {
         tell_host!(key_set(key, value))
+    }
+
+    // The C11 names: glibc implements them by its own functions of the above, which are not the module's imports.
+
+    // The thread's `int` is the lower half of the register that the trampoline passes on, and `thrd_join` takes that half.
+    fn thrd_create(thread: *mut c_void, start: ThreadStart, argument: *mut c_void) -> c_int {
+        c11_result(tell_host!(thread_create(thread, std::ptr::null(), start, argument)))
+    }
+
+    fn tss_create(key: *mut c_uint, destructor: Option<Destructor>) -> c_int {
+        c11_result(tell_host!(key_create(key, destructor)))
+    }
+
+    fn tss_delete(key: c_uint) -> () {
+        tell_host!(key_delete(key));
+    }
+
+    fn tss_set(key: c_uint, value: *const c_void) -> c_int {
+        c11_result(tell_host!(key_set(key, value)))
     }
 
     fn mmap(

@@ -25,7 +25,7 @@ macro_rules! shims {
             pub(super) static ORIGINAL: $crate::imp::shim::Original = $crate::imp::shim::Original::new();
 
             #[allow(dead_code, reason = "a shim that the host takes over has no use for the original")]
-            unsafe fn original($($argument: $ty),*) -> $returns {
+            pub(super) unsafe fn original($($argument: $ty),*) -> $returns {
                 type Function = unsafe extern "C-unwind" fn($($ty),*) -> $returns;
                 // SAFETY: the host stored the address that the import of this name was bound to, and the shim has the
                 // signature that the platform gives to that name.

@@ -5,6 +5,7 @@
 //! them when the module may be gone.
 
 use std::ffi::{c_int, c_uint, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use relib_abi::entry::{Destructor, Redirect, ThreadMain};
 
@@ -54,13 +55,42 @@ fn start_thread(
     result
 }
 
-/// Runs the destructors of the calling thread. The host calls it before the image goes, if the thread has set a slot.
-unsafe extern "C" fn finish_thread(_object: *mut c_void) {
-    tell_host!(finish_thread(run_thread_callbacks));
+/// The module's thread-local slots, one bit each.
+static SLOTS: [AtomicU64; MAX_SLOTS / 64] = [const { AtomicU64::new(0) }; MAX_SLOTS / 64];
+
+/// `TLS_MINIMUM_AVAILABLE` and the expansion slots, rounded up: there are no more in a process.
+const MAX_SLOTS: usize = 64 + 1024;
+
+/// Notes that a slot is the module's, or no longer.
+fn keep_slot(slot: c_uint, is_ours: bool) {
+    let Some(word) = SLOTS.get(slot as usize / 64) else { return };
+    let bit = 1 << (slot % 64);
+    if is_ours {
+        word.fetch_or(bit, Ordering::Relaxed);
+    } else {
+        word.fetch_and(!bit, Ordering::Relaxed);
+    }
+}
+
+/// Runs the destructors of the calling thread, and empties the module's slots on it: should the image stay, the system
+/// calls the same functions at the end of the thread once more, which must find nothing.
+///
+/// The host calls it before the image goes, for each slot that the thread has set to something.
+unsafe extern "C" fn finish_thread(_value: *mut c_void) {
+    run_thread_callbacks();
+    for (index, word) in SLOTS.iter().enumerate() {
+        let mut bits = word.load(Ordering::Relaxed);
+        while bits != 0 {
+            let slot = index as c_uint * 64 + bits.trailing_zeros();
+            bits &= bits - 1;
+            // SAFETY: the slot is the module's; what it referred to has been destroyed, or has no destructor.
+            unsafe { TlsSetValue::original(slot, std::ptr::null_mut()) };
+        }
+    }
 }
 
 /// Calls what the system calls in this image when a thread ends: std runs its destructors there, and so does C code.
-extern "C" fn run_thread_callbacks() {
+fn run_thread_callbacks() {
     const DLL_THREAD_DETACH: c_uint = 3;
     type Callback = unsafe extern "C" fn(image: *const c_void, reason: c_uint, reserved: *const c_void);
 
@@ -209,13 +239,15 @@ shims! {
         // SAFETY: passed on as the module called it.
         let slot = unsafe { original() };
         if slot != OUT_OF_INDEXES {
-            tell_host!(slot_allocated(slot));
+            keep_slot(slot, true);
+            tell_host!(slot_allocated(slot, finish_thread));
         }
         slot
     }
 
     fn TlsFree(slot: c_uint) -> Bool {
         tell_host!(slot_freeing(slot));
+        keep_slot(slot, false);
         // SAFETY: passed on as the module called it.
         unsafe { original(slot) }
     }
@@ -223,8 +255,8 @@ shims! {
     fn TlsSetValue(slot: c_uint, value: *mut c_void) -> Bool {
         // SAFETY: passed on as the module called it.
         let result = unsafe { original(slot, value) };
-        if result != 0 && !value.is_null() {
-            tell_host!(slot_set(finish_thread));
+        if result != 0 {
+            tell_host!(slot_set(slot, !value.is_null()));
         }
         result
     }
@@ -247,8 +279,8 @@ shims! {
     fn FlsSetValue(slot: c_uint, value: *mut c_void) -> Bool {
         // SAFETY: passed on as the module called it.
         let result = unsafe { original(slot, value) };
-        if result != 0 && !value.is_null() {
-            tell_host!(fiber_slot_set(slot));
+        if result != 0 {
+            tell_host!(fiber_slot_set(slot, !value.is_null()));
         }
         result
     }

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use libloading::os::unix as loader;
 use relib_abi::entry::Redirect;
 
+use super::pending;
 use super::resources::page_size;
 use crate::image::{ImageFile, TlsTemplate};
 
@@ -134,6 +135,13 @@ impl Library {
         }
     }
 
+    /// How many destructors of thread-local objects are registered with the C library for this image, which keep it
+    /// loaded; `None` if the C library does not show it.
+    pub(crate) fn thread_local_destructors(&self) -> Option<usize> {
+        // SAFETY: the handle is open.
+        unsafe { link_map(self.handle) }.and_then(pending::thread_local_destructors)
+    }
+
     /// Gives the calling thread's thread-local storage of the image its initial contents again.
     ///
     /// # Safety
@@ -232,7 +240,7 @@ const RTLD_DI_TLS_DATA: c_int = 10;
 
 /// The public part of glibc's description of an image (`link.h`).
 #[repr(C)]
-struct LinkMap {
+pub(super) struct LinkMap {
     l_addr: usize,
     l_name: *const c_char,
     l_ld: *mut c_void,

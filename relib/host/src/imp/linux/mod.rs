@@ -1,6 +1,7 @@
 //! Linux with glibc, on x86_64.
 
 mod library;
+mod pending;
 mod resources;
 mod system;
 mod threads;
@@ -12,7 +13,8 @@ pub(crate) use resources::{
 };
 pub(crate) use system::table as system_table;
 pub(crate) use threads::{
-    call_at_stack_bottom, current_thread_id, delete_key, is_on_stack, take_key_value, thread_name,
+    call_at_stack_bottom, current_thread_id, delete_key, forget_thread_of_allocator, is_on_stack,
+    take_key_value, thread_name,
 };
 
 /// Whether a module's file describes only those import interfaces that the module uses: if not, one that the host does not

@@ -135,9 +135,9 @@ unsafe extern "C" fn key_delete(module: *const c_void, key: c_uint) -> c_int {
 unsafe extern "C" fn key_set(module: *const c_void, key: c_uint, value: *const c_void) -> c_int {
     // SAFETY: the C library checks the key and stores any value.
     let result = unsafe { libc::pthread_setspecific(key, value) };
-    if result == 0 && !value.is_null() {
+    if result == 0 {
         // SAFETY: a shim passes its module's context pointer.
-        threads::note_key_value(&unsafe { owned_runtime(module) }, key);
+        threads::note_key_value(&unsafe { owned_runtime(module) }, key, !value.is_null());
     }
     result
 }

@@ -32,6 +32,18 @@ pub(crate) fn delete_key(key: u32) {
     unsafe { libc::pthread_key_delete(key) };
 }
 
+/// Keeps mimalloc from ending its part of the calling thread a second time, with a pointer that is stale by then.
+pub(crate) fn forget_thread_of_allocator() {
+    unsafe extern "C" {
+        /// The key whose destructor is mimalloc's end of a thread (`src/prim/unix/prim.c`).
+        static _mi_heap_default_key: libc::pthread_key_t;
+    }
+
+    // SAFETY: mimalloc has made the key before the first allocation of any thread, and does not change it afterwards. A
+    // thread that allocates again sets its value again.
+    unsafe { libc::pthread_setspecific(_mi_heap_default_key, std::ptr::null()) };
+}
+
 /// Whether a function whose code is inside `image` is being executed by the calling thread, by the unwind tables.
 pub(crate) fn is_on_stack(image: &Range<usize>) -> bool {
     struct Search<'a> {

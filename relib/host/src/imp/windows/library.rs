@@ -103,6 +103,11 @@ impl Library {
     /// None; on other platforms the constructors run now.
     pub(crate) unsafe fn run_constructors(&self, _image: &ImageFile) {}
 
+    /// No destructor of a thread-local object keeps an image loaded on Windows.
+    pub(crate) fn thread_local_destructors(&self) -> Option<usize> {
+        None
+    }
+
     /// Gives the calling thread's thread-local storage of the image its initial contents again.
     ///
     /// # Safety

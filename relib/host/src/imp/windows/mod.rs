@@ -12,7 +12,8 @@ pub(crate) use resources::{
 };
 pub(crate) use system::table as system_table;
 pub(crate) use threads::{
-    call_at_stack_bottom, current_thread_id, delete_key, is_on_stack, take_key_value, thread_name,
+    call_at_stack_bottom, current_thread_id, delete_key, forget_thread_of_allocator, is_on_stack,
+    take_key_value, thread_name,
 };
 
 /// Whether a module's file describes only those import interfaces that the module uses. GNU's linker for PE keeps the

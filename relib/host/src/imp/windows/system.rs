@@ -3,14 +3,12 @@
 //! They run on any thread, in the middle of what the module does, so they neither panic nor change the last error for
 //! a call that succeeded.
 
-use std::cell::Cell;
 use std::ffi::{c_uint, c_void};
 use std::sync::Arc;
 
 use relib_abi::entry::{Destructor, SystemTable, ThreadMain};
 use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
 use windows_sys::Win32::System::Memory::GetProcessHeap;
-use windows_sys::Win32::System::Threading::TlsSetValue;
 
 use super::resources::extent;
 use super::threads::FIBER;
@@ -27,7 +25,6 @@ pub(crate) fn table() -> SystemTable {
         slot_allocated,
         slot_freeing,
         slot_set,
-        finish_thread,
         fiber_slot_allocated,
         fiber_slot_freeing,
         fiber_slot_set,
@@ -109,9 +106,9 @@ unsafe extern "C-unwind" fn thread_main(ticket: *mut c_void) -> c_uint {
     thread.run(|| unsafe { function(argument) })
 }
 
-unsafe extern "C" fn slot_allocated(module: *const c_void, slot: c_uint) {
+unsafe extern "C" fn slot_allocated(module: *const c_void, slot: c_uint, finish: Destructor) {
     // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.threads.add_key(slot, None));
+    quietly(|| unsafe { runtime(module) }.threads.add_key(slot, Some(finish)));
 }
 
 unsafe extern "C" fn slot_freeing(module: *const c_void, slot: c_uint) {
@@ -119,50 +116,9 @@ unsafe extern "C" fn slot_freeing(module: *const c_void, slot: c_uint) {
     quietly(|| unsafe { runtime(module) }.threads.remove_key(slot));
 }
 
-/// Modules whose thread callbacks are being called on this thread, the innermost first.
-struct Finishing {
-    module: *const c_void,
-    outer: *const Finishing,
-}
-
-thread_local! {
-    static FINISHING: Cell<*const Finishing> = const { Cell::new(std::ptr::null()) };
-}
-
-fn is_finishing(module: *const c_void) -> bool {
-    let mut finishing = FINISHING.try_with(Cell::get).unwrap_or_default();
-    // SAFETY: each is on the stack of this thread, in a call of `finish_thread` that has not returned.
-    while let Some(Finishing { module: inner, outer }) = unsafe { finishing.as_ref() } {
-        if *inner == module {
-            return true;
-        }
-        finishing = *outer;
-    }
-    false
-}
-
-unsafe extern "C" fn slot_set(module: *const c_void, finish: Destructor) {
-    quietly(|| {
-        // What destructors set is seen to by the round that they run in.
-        if !is_finishing(module) {
-            // SAFETY: a shim passes its module's context pointer.
-            threads::register_destructor_once(&unsafe { owned_runtime(module) }, finish);
-        }
-    });
-}
-
-unsafe extern "C" fn finish_thread(module: *const c_void, callbacks: extern "C" fn()) {
-    let outer = FINISHING.try_with(Cell::get).unwrap_or_default();
-    let finishing = Finishing { module, outer };
-    let _ = FINISHING.try_with(|current| current.set(&raw const finishing));
-    callbacks();
-    let _ = FINISHING.try_with(|current| current.set(outer));
-    // The system calls the callbacks once more when the thread ends, if the image is still there: they must find nothing.
+unsafe extern "C" fn slot_set(module: *const c_void, slot: c_uint, is_set: bool) {
     // SAFETY: a shim passes its module's context pointer.
-    for slot in unsafe { runtime(module) }.threads.keys().into_iter().filter(|key| key & FIBER == 0) {
-        // SAFETY: the slot is the module's; what it referred to has been destroyed.
-        unsafe { TlsSetValue(slot, std::ptr::null()) };
-    }
+    quietly(|| threads::note_key_value(&unsafe { owned_runtime(module) }, slot, is_set));
 }
 
 unsafe extern "C" fn fiber_slot_allocated(module: *const c_void, slot: c_uint, callback: Option<Destructor>) {
@@ -175,9 +131,9 @@ unsafe extern "C" fn fiber_slot_freeing(module: *const c_void, slot: c_uint) {
     quietly(|| unsafe { runtime(module) }.threads.remove_key(slot | FIBER));
 }
 
-unsafe extern "C" fn fiber_slot_set(module: *const c_void, slot: c_uint) {
+unsafe extern "C" fn fiber_slot_set(module: *const c_void, slot: c_uint, is_set: bool) {
     // SAFETY: a shim passes its module's context pointer.
-    quietly(|| threads::note_key_value(&unsafe { owned_runtime(module) }, slot | FIBER));
+    quietly(|| threads::note_key_value(&unsafe { owned_runtime(module) }, slot | FIBER, is_set));
 }
 
 unsafe extern "C" fn mapped(module: *const c_void, address: *mut c_void) {

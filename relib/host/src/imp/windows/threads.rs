@@ -8,7 +8,7 @@ use windows_sys::Win32::Foundation::{CloseHandle, LocalFree};
 use windows_sys::Win32::System::Diagnostics::Debug::RtlCaptureStackBackTrace;
 use windows_sys::Win32::System::Threading::{
     FlsFree, FlsGetValue, FlsSetValue, GetCurrentThreadId, GetThreadDescription, OpenThread,
-    THREAD_QUERY_LIMITED_INFORMATION, TlsFree,
+    THREAD_QUERY_LIMITED_INFORMATION, TlsFree, TlsGetValue,
 };
 
 /// The system's number of the calling thread.
@@ -41,10 +41,14 @@ pub(crate) fn thread_name(id: u32) -> String {
 /// A key of `threads.rs` is a thread-local slot, or a fiber-local one if it has this bit.
 pub(super) const FIBER: u32 = 1 << 31;
 
-/// The calling thread's value of a fiber-local slot, which becomes null; `None` if it was.
+/// The calling thread's value of a slot; `None` if it is null. That of a fiber-local slot becomes null; that of a
+/// thread-local slot is needed by what runs next, and made null by it.
 pub(crate) fn take_key_value(key: u32) -> Option<NonNull<c_void>> {
-    // Only fiber-local slots have a callback.
-    // SAFETY: the system accepts any number as a slot.
+    if key & FIBER == 0 {
+        // SAFETY: the system accepts any number as a slot.
+        return NonNull::new(unsafe { TlsGetValue(key) });
+    }
+    // SAFETY: as above.
     let value = NonNull::new(unsafe { FlsGetValue(key & !FIBER) })?;
     // SAFETY: as above.
     unsafe { FlsSetValue(key & !FIBER, std::ptr::null()) };
@@ -62,6 +66,9 @@ pub(crate) fn delete_key(key: u32) {
         }
     }
 }
+
+/// mimalloc finds its part of a thread by itself when the thread ends, and finds that it is gone.
+pub(crate) fn forget_thread_of_allocator() {}
 
 /// Calls `function`. Elsewhere it is called in such a way that unwinders find few frames, which only saves time.
 pub(crate) fn call_at_stack_bottom(function: extern "C" fn()) {

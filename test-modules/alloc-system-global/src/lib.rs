@@ -1,0 +1,20 @@
+//! Has the system's allocator as its global one, so that relib cannot reclaim its memory.
+
+use std::alloc::System;
+use std::hint::black_box;
+
+use fixture_interface::memory::Leak;
+
+// Without the flag, which the harness sets, cargo builds this package together with those that want relib's allocator.
+#[cfg_attr(own_global_allocator, global_allocator)]
+#[cfg_attr(not(own_global_allocator), expect(dead_code, reason = "relib's allocator is the global one"))]
+static GLOBAL: System = System;
+
+#[relib_module::export]
+impl Leak for LeakImpl {
+    fn leak(blocks: usize, bytes: usize) {
+        for _ in 0..blocks {
+            std::mem::forget(black_box(vec![1u8; bytes].into_boxed_slice()));
+        }
+    }
+}
