@@ -38,6 +38,8 @@ unsafe impl Sync for Heap {}
 impl Heap {
     /// A new, empty heap; `None` if there is no memory for it.
     pub(crate) fn new() -> Option<Self> {
+        // It is described by blocks of the calling thread's.
+        enter();
         // SAFETY: the function has no preconditions.
         NonNull::new(unsafe { mimalloc::mi_heap_new() }).map(Self)
     }
@@ -112,7 +114,7 @@ impl Heap {
 static TEARDOWN: Mutex<()> = Mutex::new(());
 
 thread_local! {
-    /// Whether the calling thread has allocated from a module's heap.
+    /// Whether the calling thread has made a module's heap or allocated from one.
     static ENTERED: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -19,9 +19,7 @@ extern "C" fn construct() {
     }
 }
 
-#[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCT: extern "C" fn() = construct;
+fixture_system::constructor!(construct);
 
 #[relib_module::export]
 impl Constructed for ConstructedImpl {

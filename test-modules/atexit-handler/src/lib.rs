@@ -18,7 +18,7 @@ impl AtExit for AtExitImpl {
     fn register() {
         for function in [first as extern "C" fn(), second] {
             // SAFETY: the functions are callable until the image goes, which is when the C library calls them.
-            assert_eq!(unsafe { libc::atexit(function) }, 0);
+            unsafe { fixture_system::at_exit(function) };
         }
     }
 }

@@ -28,7 +28,7 @@ impl Stages for StagesImpl {
     fn prepare() {
         OBJECT.with(|_| ());
         // SAFETY: the function is callable until the image goes, which is when the C library calls it.
-        unsafe { libc::atexit(image_goes) };
+        unsafe { fixture_system::at_exit(image_goes) };
         let (sender, receiver) = channel();
         let thread = std::thread::spawn(move || {
             // Returns when the sender is gone.

@@ -30,12 +30,13 @@ pub trait CThreads {
     fn start();
     /// Tells the thread to stop, and joins it.
     fn stop_and_join();
-    /// Starts a detached thread that ends by `pthread_exit`, with the value of a POSIX key that has a destructor.
+    /// Starts a detached thread that ends by `pthread_exit` or `_endthreadex`, with the value of a POSIX key or of a
+    /// fiber-local slot that has a destructor.
     fn start_exiting();
-    /// Starts a thread by `thrd_create` that runs until it is told to stop.
-    fn start_c11();
+    /// Starts a thread by `thrd_create`, or by `CreateThread`, that runs until it is told to stop.
+    fn start_other();
     /// Tells the thread to stop, and returns what it returned.
-    fn stop_and_join_c11() -> i32;
+    fn stop_and_join_other() -> i32;
     /// How many key destructors have run.
     fn destroyed() -> u32;
 }

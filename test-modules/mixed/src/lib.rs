@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::Mutex;
 
 use fixture_interface::reload::Mixed;
+use fixture_system::Key;
 
 static LEFT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
@@ -29,23 +30,12 @@ unsafe extern "C" fn free_box(value: *mut c_void) {
 }
 
 fn leave_key() {
-    let mut key = 0;
-    // SAFETY: the call writes to `key`; the value is a box, which the destructor expects.
-    unsafe {
-        assert_eq!(libc::pthread_key_create(&mut key, Some(free_box)), 0, "there should be a free key");
-        libc::pthread_setspecific(key, Box::into_raw(Box::new([1u8; 100])).cast());
-    }
+    Key::new(Some(free_box)).set(Box::into_raw(Box::new([1u8; 100])).cast());
 }
 
 fn leave_mapping(len: usize) {
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new private mapping wherever there is room; its first byte is written.
-    unsafe {
-        let mapped = libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0);
-        assert_ne!(mapped, libc::MAP_FAILED);
-        mapped.cast::<u8>().write(1);
-    }
+    // SAFETY: the memory is new, and as long as this.
+    unsafe { fixture_system::map(len).write(1) };
 }
 
 #[relib_module::export]
@@ -59,7 +49,8 @@ impl Mixed for MixedImpl {
         OBJECTS.with_borrow_mut(|objects| objects.push(Tracked(vec![2; amount])));
         leave_key();
         leave_mapping(amount * 4096);
-        drop(File::open("/dev/null").expect("there should be a null device"));
+        let executable = std::env::current_exe().expect("a process should have an executable");
+        drop(File::open(executable).expect("the executable should open"));
         let sum: u64 = std::thread::scope(|scope| {
             let thread = |n| {
                 move || {

@@ -1,13 +1,14 @@
 //! Thread-local objects whose destructors tell the host what they do.
 
 use std::cell::{Cell, OnceCell};
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::c_void;
 use std::hint::black_box;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
 use fixture_interface::thread_locals::{ModuleDrops, ThreadLocals};
+use fixture_system::Key;
 
 /// Reports when it is dropped.
 struct Plain(String);
@@ -63,24 +64,14 @@ fn touch_plain(name: String) {
     PLAIN.with(|plain| _ = plain.get_or_init(|| Plain(name)));
 }
 
-unsafe extern "C" {
-    fn pthread_key_create(key: *mut c_uint, destructor: Option<unsafe extern "C" fn(*mut c_void)>) -> c_int;
-    fn pthread_setspecific(key: c_uint, value: *const c_void) -> c_int;
-    fn pthread_getspecific(key: c_uint) -> *mut c_void;
-}
-
 unsafe extern "C" fn drop_name(name: *mut c_void) {
     let name = unsafe { Box::from_raw(name.cast::<String>()) };
     ModuleDrops::dropped(&format!("{name} (key)"));
 }
 
-fn key() -> c_uint {
-    static KEY: OnceLock<c_uint> = OnceLock::new();
-    *KEY.get_or_init(|| {
-        let mut key = 0;
-        assert_eq!(unsafe { pthread_key_create(&mut key, Some(drop_name)) }, 0);
-        key
-    })
+fn key() -> Key {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    *KEY.get_or_init(|| Key::new(Some(drop_name)))
 }
 
 #[relib_module::export]
@@ -102,13 +93,12 @@ impl ThreadLocals for ThreadLocalsImpl {
     }
 
     fn set_key(name: &str) {
-        let name = Box::into_raw(Box::new(name.to_owned()));
-        assert_eq!(unsafe { pthread_setspecific(key(), name.cast()) }, 0);
+        key().set(Box::into_raw(Box::new(name.to_owned())).cast());
     }
 
     fn clear_key() {
-        drop(unsafe { Box::from_raw(pthread_getspecific(key()).cast::<String>()) });
-        assert_eq!(unsafe { pthread_setspecific(key(), std::ptr::null()) }, 0);
+        drop(unsafe { Box::from_raw(key().get().cast::<String>()) });
+        key().set(std::ptr::null());
     }
 
     fn count() -> u32 {

@@ -6,8 +6,8 @@ unsafe extern "C" {
     safe fn fixture_start() -> i32;
     safe fn fixture_stop_and_join() -> i32;
     safe fn fixture_start_exiting() -> i32;
-    safe fn fixture_start_c11() -> i32;
-    safe fn fixture_stop_and_join_c11() -> i32;
+    safe fn fixture_start_other() -> i32;
+    safe fn fixture_stop_and_join_other() -> i32;
     safe fn fixture_destroyed() -> i32;
 }
 
@@ -25,12 +25,12 @@ impl CThreads for CThreadsImpl {
         assert_eq!(fixture_start_exiting(), 0);
     }
 
-    fn start_c11() {
-        assert_eq!(fixture_start_c11(), 0);
+    fn start_other() {
+        assert_eq!(fixture_start_other(), 0);
     }
 
-    fn stop_and_join_c11() -> i32 {
-        fixture_stop_and_join_c11()
+    fn stop_and_join_other() -> i32 {
+        fixture_stop_and_join_other()
     }
 
     fn destroyed() -> u32 {

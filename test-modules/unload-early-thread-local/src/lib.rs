@@ -10,9 +10,7 @@ extern "C" fn construct() {
     EARLY.with_borrow_mut(|early| early.push(1));
 }
 
-#[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCT: extern "C" fn() = construct;
+fixture_system::constructor!(construct);
 
 #[relib_module::export]
 impl Early for EarlyImpl {

@@ -17,50 +17,6 @@ struct Handle(*mut c_void);
 // SAFETY: a handle of the dynamic loader may be used on any thread.
 unsafe impl Send for Handle {}
 
-#[cfg(unix)]
-mod imp {
-    use std::ffi::{CStr, c_void};
-    use std::mem::MaybeUninit;
-
-    pub fn open_image_at(own: *const c_void) -> *mut c_void {
-        let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
-        // SAFETY: the address is inside this image, so the call describes it, and the name is that of its file.
-        unsafe {
-            libc::dladdr(own, info.as_mut_ptr());
-            let path = CStr::from_ptr(info.assume_init().dli_fname);
-            libc::dlopen(path.as_ptr(), libc::RTLD_NOW)
-        }
-    }
-
-    pub fn close_image(handle: *mut c_void) {
-        // SAFETY: the handle is open and given up; the host has one of its own, so this code stays.
-        unsafe { libc::dlclose(handle) };
-    }
-}
-
-#[cfg(windows)]
-mod imp {
-    use std::ffi::c_void;
-
-    unsafe extern "system" {
-        fn GetModuleHandleExW(flags: u32, address: *const c_void, handle: *mut *mut c_void) -> i32;
-        fn FreeLibrary(handle: *mut c_void) -> i32;
-    }
-
-    pub fn open_image_at(own: *const c_void) -> *mut c_void {
-        const FROM_ADDRESS: u32 = 4;
-        let mut handle = std::ptr::null_mut();
-        // SAFETY: with this flag the call accepts any address, and stores a handle if it succeeds.
-        unsafe { GetModuleHandleExW(FROM_ADDRESS, own, &mut handle) };
-        handle
-    }
-
-    pub fn close_image(handle: *mut c_void) {
-        // SAFETY: the handle is open and given up; the host has one of its own, so this code stays.
-        unsafe { FreeLibrary(handle) };
-    }
-}
-
 fn set<T>(place: &Mutex<Option<T>>, value: Option<T>) -> Option<T> {
     std::mem::replace(&mut *place.lock().unwrap_or_else(PoisonError::into_inner), value)
 }
@@ -91,13 +47,13 @@ impl Obstacles for ObstaclesImpl {
     }
 
     fn open_itself() {
-        let handle = imp::open_image_at(set::<Handle> as *const c_void);
-        assert!(!handle.is_null(), "the module should be able to open itself");
+        let handle = fixture_system::open_image_at(set::<Handle> as *const c_void);
         set(&HANDLE, Some(Handle(handle)));
     }
 
     fn close_itself() {
         let handle = set(&HANDLE, None).expect("there should be a handle");
-        imp::close_image(handle.0);
+        // SAFETY: the handle is open and given up; the host has one of its own, so this code stays.
+        unsafe { fixture_system::close_image(handle.0) };
     }
 }

@@ -19,8 +19,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("mmap-leak", Feature::Ledger, mmap_leak).linux_only(
         "`mmap` is of Unix, and Windows gives mappings back as a whole; `view-leak` is its equal",
     ),
-    Scenario::new("pthread-key-leak", Feature::Ledger, pthread_key_leak)
-        .linux_only("keys are of POSIX threads; `fiber-slot-leak` is its equal"),
+    Scenario::new("pthread-key-leak", Feature::Ledger, pthread_key_leak),
     Scenario::new("signal-handler", Feature::Ledger, signal_handler).linux_only("signals are of Unix"),
     Scenario::new("atexit-handler", Feature::Ledger, atexit_handler),
 ];

@@ -25,12 +25,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("tls-release-anew", Feature::ThreadLocals, tls_release_anew),
     Scenario::new("tls-release-in-call", Feature::ThreadLocals, tls_release_in_call),
     Scenario::new("tls-unload-in-drop", Feature::ThreadLocals, tls_unload_in_drop),
-    Scenario::new("tls-key", Feature::ThreadLocals, tls_key)
-        .linux_only("keys are of POSIX threads; `tls-fiber-slot` is its equal"),
+    Scenario::new("tls-key", Feature::ThreadLocals, tls_key),
     Scenario::new("tls-scoped-slow-drop", Feature::ThreadLocals, tls_scoped_slow_drop),
-    Scenario::new("tls-many-keys", Feature::ThreadLocals, tls_many_keys)
-        .linux_only("on Windows std has a slot of the system for each thread-local")
-        .time_limit_secs(120),
+    Scenario::new("tls-many-keys", Feature::ThreadLocals, tls_many_keys).time_limit_secs(120),
 ];
 
 const FIXTURE: &str = "thread-locals";

@@ -18,12 +18,12 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("threads-host-finished", Feature::Threads, threads_host_finished).time_limit_secs(300),
     Scenario::new("threads-before-unload-joins", Feature::Threads, threads_before_unload_joins),
     Scenario::new("threads-within", Feature::Threads, threads_within),
-    Scenario::new("threads-c", Feature::Threads, threads_c)
-        .linux_only("its C code is for POSIX threads; `threads-system` is its equal"),
-    Scenario::new("threads-c-exit", Feature::Threads, threads_c_exit)
-        .linux_only("`pthread_exit` and cancellation are of POSIX threads"),
-    Scenario::new("threads-c11", Feature::Threads, threads_c11)
-        .linux_only("the C runtime of this target has no C11 threads"),
+    Scenario::new("threads-c", Feature::Threads, threads_c),
+    Scenario::new("threads-c-exit", Feature::Threads, threads_c_exit),
+    Scenario::new("threads-c11", Feature::Threads, threads_c_other)
+        .linux_only("the C runtime of Windows has no C11 threads"),
+    Scenario::new("threads-c-system", Feature::Threads, threads_c_other)
+        .windows_only("C code that does not start threads by its runtime does so by the system"),
     Scenario::new("threads-rayon", Feature::Threads, threads_rayon),
     Scenario::new("threads-rayon-dropped", Feature::Threads, threads_rayon_dropped),
     Scenario::new("threads-tokio", Feature::Threads, threads_tokio),
@@ -151,14 +151,14 @@ fn threads_c_exit(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn threads_c11(run: &mut Run) -> Result<(), Failure> {
+fn threads_c_other(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleCThreads>(run, "threads-c")?;
     let module = load::<ModuleCThreads>(run, "threads-c")?;
-    module.exports().start_c11().or_fail("start_c11 panicked")?;
+    module.exports().start_other().or_fail("start_other panicked")?;
     let failed = module.unload().err().or_fail("unloaded although a thread of C code runs")?;
     run.observe("error", &failed);
     let module = failed.into_module();
-    let result = module.exports().stop_and_join_c11().or_fail("stop_and_join_c11 panicked")?;
+    let result = module.exports().stop_and_join_other().or_fail("stop_and_join_other panicked")?;
     run.observe("result of the thread", result);
     module.unload()?;
     Ok(())

@@ -349,7 +349,7 @@ shims! {
             allocator::allocate(size, MALLOC_ALIGNMENT)
         } else if tell_host!(heap_owns(block)) {
             // SAFETY: the host says that the block is the heap's; the module gives it up.
-            unsafe { allocator::reallocate(block, size) }
+            unsafe { allocator::reallocate(block, size, MALLOC_ALIGNMENT) }
         } else {
             // SAFETY: a block that is not the heap's came from the C library, which the original belongs to.
             unsafe { original(block, size) }

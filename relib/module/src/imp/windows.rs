@@ -24,7 +24,8 @@ pub(crate) const REDIRECTS: &[Redirect] = redirects! {
         WSASocketA WSASocketW socket accept closesocket
         LoadLibraryA LoadLibraryW LoadLibraryExA LoadLibraryExW GetModuleHandleExA GetModuleHandleExW FreeLibrary;
     CAllocations:
-        malloc calloc realloc free HeapAlloc HeapReAlloc HeapFree HeapSize;
+        malloc calloc realloc free _msize _aligned_malloc _aligned_realloc _aligned_free
+        HeapAlloc HeapReAlloc HeapFree HeapSize;
 };
 
 type Handle = *mut c_void;
@@ -598,7 +599,7 @@ shims! {
             allocator::allocate(size, MALLOC_ALIGNMENT)
         } else if tell_host!(heap_owns(block)) {
             // SAFETY: the host says that the block is the heap's; the module gives it up.
-            unsafe { allocator::reallocate(block, size) }
+            unsafe { allocator::reallocate(block, size, MALLOC_ALIGNMENT) }
         } else {
             // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
             unsafe { original(block, size) }
@@ -606,6 +607,44 @@ shims! {
     }
 
     fn free(block: *mut c_void) -> () {
+        if block.is_null() {
+        } else if tell_host!(heap_owns(block)) {
+            // SAFETY: the host says that the block is the heap's; the module gives it up.
+            unsafe { allocator::free(block) }
+        } else {
+            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
+            unsafe { original(block) }
+        }
+    }
+
+    fn _msize(block: *mut c_void) -> usize {
+        if tell_host!(heap_owns(block)) {
+            tell_host!(heap_usable_size(block))
+        } else {
+            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
+            unsafe { original(block) }
+        }
+    }
+
+    fn _aligned_malloc(size: usize, align: usize) -> *mut c_void {
+        if align.is_power_of_two() { allocator::allocate(size, align) } else { std::ptr::null_mut() }
+    }
+
+    fn _aligned_realloc(block: *mut c_void, size: usize, align: usize) -> *mut c_void {
+        if !align.is_power_of_two() {
+            std::ptr::null_mut()
+        } else if block.is_null() {
+            allocator::allocate(size, align)
+        } else if tell_host!(heap_owns(block)) {
+            // SAFETY: the host says that the block is the heap's; the module gives it up.
+            unsafe { allocator::reallocate(block, size, align) }
+        } else {
+            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
+            unsafe { original(block, size, align) }
+        }
+    }
+
+    fn _aligned_free(block: *mut c_void) -> () {
         if block.is_null() {
         } else if tell_host!(heap_owns(block)) {
             // SAFETY: the host says that the block is the heap's; the module gives it up.
@@ -637,7 +676,7 @@ shims! {
             return if size <= old_size { block } else { std::ptr::null_mut() };
         }
         // SAFETY: the host says that the block is the heap's; the module gives it up.
-        let moved = unsafe { allocator::reallocate(block, size) };
+        let moved = unsafe { allocator::reallocate(block, size, MALLOC_ALIGNMENT) };
         if flags & HEAP_ZERO_MEMORY != 0 && !moved.is_null() && size > old_size {
             // SAFETY: the block has `size` bytes now, of which the first `old_size` were copied.
             unsafe { moved.byte_add(old_size).cast::<u8>().write_bytes(0, size - old_size) };

@@ -1,10 +1,12 @@
 //! Windows on x86_64.
 
+mod allocator;
 mod library;
 mod resources;
 mod system;
 mod threads;
 
+pub(crate) use allocator::forget_thread_of_allocator;
 pub(crate) use library::{Library, Stayed, adapt_copy, is_open};
 pub(crate) use resources::{
     DescriptorIdentity, FileId, at_process_exit, close_descriptor, descriptor_target, handlers_inside,
@@ -12,8 +14,7 @@ pub(crate) use resources::{
 };
 pub(crate) use system::table as system_table;
 pub(crate) use threads::{
-    call_at_stack_bottom, current_thread_id, delete_key, forget_thread_of_allocator, is_on_stack,
-    take_key_value, thread_name,
+    call_at_stack_bottom, current_thread_id, delete_key, is_on_stack, take_key_value, thread_name,
 };
 
 /// Whether a module's file describes only those import interfaces that the module uses. GNU's linker for PE keeps the

@@ -67,9 +67,6 @@ pub(crate) fn delete_key(key: u32) {
     }
 }
 
-/// mimalloc finds its part of a thread by itself when the thread ends, and finds that it is gone.
-pub(crate) fn forget_thread_of_allocator() {}
-
 /// Calls `function`. Elsewhere it is called in such a way that unwinders find few frames, which only saves time.
 pub(crate) fn call_at_stack_bottom(function: extern "C" fn()) {
     function();

@@ -39,12 +39,12 @@ static int run_c11(void *argument) {
     return -7;
 }
 
-int fixture_start_c11(void) {
+int fixture_start_other(void) {
     atomic_store(&stop, 0);
     return thrd_create(&c11_thread, run_c11, NULL);
 }
 
-int fixture_stop_and_join_c11(void) {
+int fixture_stop_and_join_other(void) {
     int result = 0;
     atomic_store(&stop, 1);
     thrd_join(c11_thread, &result);

@@ -1,0 +1,106 @@
+//! What fixtures ask the operating system for, so that they are the same on each: one file per platform, picked here.
+//!
+//! It is compiled into each module, so that its calls are imports of the module like any others.
+
+use std::ffi::c_void;
+
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod imp;
+
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod imp;
+
+/// What becomes of a value under a key at the end of a thread.
+pub type Destructor = unsafe extern "C" fn(*mut c_void);
+
+/// A place for one value per thread, with a destructor: a key of POSIX threads, a fiber-local slot of Windows.
+#[derive(Clone, Copy)]
+pub struct Key(u32);
+
+impl Key {
+    /// A new key.
+    ///
+    /// # Panics
+    /// When there is none left.
+    pub fn new(destructor: Option<Destructor>) -> Self {
+        Self(imp::new_key(destructor).expect("there should be a free key"))
+    }
+
+    /// Sets the calling thread's value.
+    pub fn set(self, value: *const c_void) {
+        imp::set_key(self.0, value);
+    }
+
+    /// The calling thread's value.
+    pub fn get(self) -> *mut c_void {
+        imp::key_value(self.0)
+    }
+
+    /// Gives the key back, which must not be used any more.
+    pub fn delete(self) {
+        imp::delete_key(self.0);
+    }
+}
+
+/// Memory of the system's, zeroed, as if there were no allocator.
+///
+/// # Panics
+/// When there is none left.
+pub fn map(len: usize) -> *mut u8 {
+    let mapped = imp::map(len);
+    assert!(!mapped.is_null(), "there should be memory");
+    mapped
+}
+
+/// Gives back the whole of what [`map`] has returned.
+///
+/// # Safety
+/// Nothing may use it any more.
+pub unsafe fn unmap(address: *mut u8, len: usize) {
+    // SAFETY: as the caller guarantees.
+    unsafe { imp::unmap(address, len) };
+}
+
+/// Another handle of the image at an address.
+///
+/// # Panics
+/// When there is no image.
+pub fn open_image_at(address: *const c_void) -> *mut c_void {
+    let handle = imp::open_image_at(address);
+    assert!(!handle.is_null(), "there should be an image");
+    handle
+}
+
+/// Closes what [`open_image_at`] has returned.
+///
+/// # Safety
+/// The handle must be open; it is given up.
+pub unsafe fn close_image(handle: *mut c_void) {
+    // SAFETY: as the caller guarantees.
+    unsafe { imp::close_image(handle) };
+}
+
+/// Has a function called when the image goes.
+///
+/// # Safety
+/// It must be callable until then.
+pub unsafe fn at_exit(function: extern "C" fn()) {
+    unsafe extern "C" {
+        fn atexit(function: extern "C" fn()) -> std::ffi::c_int;
+    }
+    // SAFETY: as the caller guarantees.
+    assert_eq!(unsafe { atexit(function) }, 0, "there should be memory");
+}
+
+/// Has a function called when the image has been mapped.
+#[macro_export]
+macro_rules! constructor {
+    ($function:path) => {
+        #[used]
+        #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+        #[cfg_attr(windows, unsafe(link_section = ".CRT$XCU"))]
+        static CONSTRUCTOR: extern "C" fn() = $function;
+    };
+}

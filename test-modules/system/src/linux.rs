@@ -1,0 +1,57 @@
+//! Linux with glibc.
+
+use std::ffi::{CStr, c_void};
+use std::mem::MaybeUninit;
+
+use super::Destructor;
+
+pub fn new_key(destructor: Option<Destructor>) -> Option<u32> {
+    let mut key = 0;
+    // SAFETY: the call writes to `key`.
+    (unsafe { libc::pthread_key_create(&mut key, destructor) } == 0).then_some(key)
+}
+
+pub fn set_key(key: u32, value: *const c_void) {
+    // SAFETY: the call checks the key.
+    assert_eq!(unsafe { libc::pthread_setspecific(key, value) }, 0, "the key should exist");
+}
+
+pub fn key_value(key: u32) -> *mut c_void {
+    // SAFETY: the call checks the key.
+    unsafe { libc::pthread_getspecific(key) }
+}
+
+pub fn delete_key(key: u32) {
+    // SAFETY: the call checks the key.
+    unsafe { libc::pthread_key_delete(key) };
+}
+
+pub fn map(len: usize) -> *mut u8 {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new private mapping wherever there is room.
+    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+    if mapped == libc::MAP_FAILED { std::ptr::null_mut() } else { mapped.cast() }
+}
+
+pub unsafe fn unmap(address: *mut u8, len: usize) {
+    // SAFETY: as the caller guarantees.
+    unsafe { libc::munmap(address.cast(), len) };
+}
+
+pub fn open_image_at(address: *const c_void) -> *mut c_void {
+    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: the call accepts any address; if it describes an image, its name is that of the image's file.
+    unsafe {
+        if libc::dladdr(address, info.as_mut_ptr()) == 0 {
+            return std::ptr::null_mut();
+        }
+        let path = CStr::from_ptr(info.assume_init().dli_fname);
+        libc::dlopen(path.as_ptr(), libc::RTLD_NOW)
+    }
+}
+
+pub unsafe fn close_image(handle: *mut c_void) {
+    // SAFETY: as the caller guarantees.
+    unsafe { libc::dlclose(handle) };
+}

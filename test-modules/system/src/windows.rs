@@ -1,0 +1,63 @@
+//! Windows on x86_64.
+
+use std::ffi::c_void;
+
+use windows_sys::Win32::Foundation::FreeLibrary;
+use windows_sys::Win32::System::LibraryLoader::{GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GetModuleHandleExW};
+use windows_sys::Win32::System::Memory::{
+    MEM_COMMIT, MEM_RELEASE, MEM_RESERVE, PAGE_READWRITE, VirtualAlloc, VirtualFree,
+};
+use windows_sys::Win32::System::Threading::{
+    FLS_OUT_OF_INDEXES, FlsAlloc, FlsFree, FlsGetValue, FlsSetValue,
+};
+
+use super::Destructor;
+
+pub fn new_key(destructor: Option<Destructor>) -> Option<u32> {
+    // SAFETY: on this machine both function types are called in the same way, and differ in how a pointer is spelt.
+    let callback = unsafe {
+        std::mem::transmute::<Option<Destructor>, Option<unsafe extern "system" fn(*const c_void)>>(
+            destructor,
+        )
+    };
+    // SAFETY: the callback is called with values that the fixture has set.
+    let slot = unsafe { FlsAlloc(callback) };
+    (slot != FLS_OUT_OF_INDEXES).then_some(slot)
+}
+
+pub fn set_key(key: u32, value: *const c_void) {
+    // SAFETY: the call checks the slot.
+    assert_ne!(unsafe { FlsSetValue(key, value) }, 0, "the slot should exist");
+}
+
+pub fn key_value(key: u32) -> *mut c_void {
+    // SAFETY: the call checks the slot.
+    unsafe { FlsGetValue(key) }
+}
+
+pub fn delete_key(key: u32) {
+    // SAFETY: the call checks the slot.
+    unsafe { FlsFree(key) };
+}
+
+pub fn map(len: usize) -> *mut u8 {
+    // SAFETY: a new reservation wherever there is room.
+    unsafe { VirtualAlloc(std::ptr::null(), len, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE) }.cast()
+}
+
+pub unsafe fn unmap(address: *mut u8, _len: usize) {
+    // SAFETY: as the caller guarantees.
+    unsafe { VirtualFree(address.cast(), 0, MEM_RELEASE) };
+}
+
+pub fn open_image_at(address: *const c_void) -> *mut c_void {
+    let mut handle = std::ptr::null_mut();
+    // SAFETY: with this flag the call accepts any address, and stores a handle if it succeeds.
+    unsafe { GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, address.cast(), &mut handle) };
+    handle
+}
+
+pub unsafe fn close_image(handle: *mut c_void) {
+    // SAFETY: as the caller guarantees.
+    unsafe { FreeLibrary(handle) };
+}
