@@ -24,13 +24,25 @@ impl Redactor {
     pub fn path(mut self, path: &Path, placeholder: &'static str) -> Redactor {
         let resolved = path.canonicalize().ok();
         for path in [Some(path), resolved.as_deref()].into_iter().flatten() {
-            let path = path.to_string_lossy().into_owned();
-            if path.len() > 1 && !self.paths.iter().any(|(known, _)| *known == path) {
-                self.paths.push((path, placeholder));
-            }
+            self.add(path.to_string_lossy().into_owned(), placeholder);
+        }
+        self
+    }
+
+    /// Replaces this path as a process under Wine shows it: on the drive of the root, in both ways to write that.
+    #[must_use]
+    pub fn wine_path(mut self, path: &Path, placeholder: &'static str) -> Redactor {
+        let path = format!("Z:{}", path.to_string_lossy().replace('/', "\\"));
+        self.add(format!(r"\\?\{path}"), placeholder);
+        self.add(path, placeholder);
+        self
+    }
+
+    fn add(&mut self, path: String, placeholder: &'static str) {
+        if path.len() > 1 && !self.paths.iter().any(|(known, _)| *known == path) {
+            self.paths.push((path, placeholder));
         }
         self.paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        self
     }
 
     /// The text without what varies.
@@ -59,10 +71,13 @@ fn replace_path(text: &str, path: &str, placeholder: &str) -> String {
 
 /// A staged copy lies in a directory of its own with a name of its own: `<temp>/relib-4711-x/libfoo.so`.
 fn staged_copies(text: &str) -> String {
-    rewrite(text, "<temp>/", |_, rest| {
-        let path = &rest[..rest.find(is_path_end).unwrap_or(rest.len())];
-        let directories = path.rfind('/')?;
-        Some(Match { drop_before: 0, consumed: directories, text: "<temp>/<staged>".to_owned() })
+    ['/', '\\'].iter().fold(text.to_owned(), |text, separator| {
+        rewrite(&text, &format!("<temp>{separator}"), |_, rest| {
+            let path = &rest[..rest.find(is_path_end).unwrap_or(rest.len())];
+            let directories = path.rfind(*separator)?;
+            let staged = format!("<temp>{separator}<staged>");
+            Some(Match { drop_before: 0, consumed: directories, text: staged })
+        })
     })
 }
 

@@ -553,12 +553,13 @@ impl Run {
     /// Takes the probe that the state at the end of the scenario is compared with. To be called after the warm-up
     /// (first load, first panic, first thread), since those leave caches of the host behind that are nobody's leak.
     ///
-    /// The first thread of a process, which makes std create a pthread key, is part of this.
+    /// The first thread of a process and the first scope, for which std creates keys, are part of this.
     ///
     /// # Panics
     /// When no thread can be started or `/proc` cannot be read.
     pub fn baseline(&mut self) {
         std::thread::spawn(|| ()).join().expect("an empty thread should end");
+        std::thread::scope(|scope| _ = scope.spawn(|| ()));
         self.baseline = Some(Probe::take().expect("the state of the process should be readable"));
     }
 

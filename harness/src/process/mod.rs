@@ -131,11 +131,16 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         // Wine keeps one for memory that its processes share, and not the process.
         left.retain(|name| !name.starts_with("wine-"));
     }
-    let redactor = Redactor::new()
-        .path(&runner.root, "<root>")
-        .path(&work.temp(), "<temp>")
-        .path(&work.scratch(), "<scratch>")
-        .path(work.path(), "<work>");
+    let places = [
+        (runner.root.clone(), "<root>"),
+        (work.temp(), "<temp>"),
+        (work.scratch(), "<scratch>"),
+        (work.path().to_owned(), "<work>"),
+    ];
+    let redactor = places.iter().fold(Redactor::new(), |redactor, (path, placeholder)| {
+        let redactor = redactor.path(path, placeholder);
+        if runner.launcher.is_some() { redactor.wine_path(path, placeholder) } else { redactor }
+    });
     let outcome = classify(end, report, &stderr, &left);
     Ok((outcome.redacted(&redactor), stderr))
 }

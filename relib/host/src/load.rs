@@ -250,11 +250,6 @@ fn verify<E: ExportsHandle>(
     }
     let mut imports = Vec::new();
     for import in module.imports {
-        if !imp::LINKER_DROPS_UNUSED_IMPORTS && !is_offered(&import.interface, provided) {
-            let functions = vec![NOT_OFFERED; import.interface.functions.len()];
-            imports.push(PlannedImport { id: import.id, functions });
-            continue;
-        }
         let name = &import.interface.name;
         let Some(offer) = provided.iter().find(|offer| offer.interface.name == name) else {
             let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
@@ -278,24 +273,6 @@ fn verify<E: ExportsHandle>(
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
     };
     Ok((image, plan))
-}
-
-/// Whether the host implements an interface just as a module imports it.
-fn is_offered(interface: &InterfaceDescription, provided: &[ProvidedImports]) -> bool {
-    provided.iter().any(|offer| {
-        offer.interface.name == interface.name
-            && description::match_imports(offer.interface, interface).is_ok()
-    })
-}
-
-/// Takes the place of functions of interfaces that a module may not use at all.
-const NOT_OFFERED: FunctionEntry =
-    FunctionEntry { call: not_offered as *const (), release: std::ptr::null() };
-
-/// What such a function returns is not known here, not even a panic.
-extern "C" fn not_offered() {
-    eprintln!("relib: a module has called a function of an interface that its host does not implement");
-    std::process::abort();
 }
 
 fn image_error(path: PathBuf, error: ImageError) -> LoadError {

@@ -133,14 +133,23 @@ enum Watch {
     Over,
 }
 
-thread_local! {
-    // These have no destructors, so that they can be used to the very end of the thread.
-
-    static WATCH: Cell<Watch> = const { Cell::new(Watch::NotYet) };
-    static KEY: Cell<Option<ThreadKey>> = const { Cell::new(None) };
+/// What a thread knows of itself. It has no destructor, so that it can be used to the very end of the thread.
+struct Current {
+    watch: Cell<Watch>,
+    key: Cell<Option<ThreadKey>>,
     /// Modules that have something registered on this thread.
-    static MODULES: RefCell<ManuallyDrop<Vec<Weak<Runtime>>>> =
-        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+    modules: RefCell<ManuallyDrop<Vec<Weak<Runtime>>>>,
+}
+
+thread_local! {
+    // One object for all: on Windows each can take one of about a thousand slots of the process.
+    static CURRENT: Current = const {
+        Current {
+            watch: Cell::new(Watch::NotYet),
+            key: Cell::new(None),
+            modules: RefCell::new(ManuallyDrop::new(Vec::new())),
+        }
+    };
 
     /// Its destructor runs at the end of every thread that is watched, however the thread ends.
     static END: End = const { End };
@@ -150,39 +159,45 @@ struct End;
 
 impl Drop for End {
     fn drop(&mut self) {
-        WATCH.set(Watch::Ending);
-        // A destructor may call into another module, or into one that was finished already, and register more.
-        while let Some(module) = MODULES.with_borrow_mut(|modules| modules.pop()) {
-            if let Some(module) = module.upgrade() {
-                module.threads.finish(current_key());
+        CURRENT.with(|current| {
+            current.watch.set(Watch::Ending);
+            // A destructor may call into another module, or into one that was finished already, and register more.
+            loop {
+                let next = current.modules.borrow_mut().pop();
+                match next {
+                    Some(module) => _ = module.upgrade().map(|module| module.threads.finish(current_key())),
+                    None => break,
+                }
             }
-        }
-        heap::leave();
-        WATCH.set(Watch::Over);
-        let modules = MODULES.replace(ManuallyDrop::new(Vec::new()));
-        drop(ManuallyDrop::into_inner(modules));
+            heap::leave();
+            current.watch.set(Watch::Over);
+            let modules = current.modules.replace(ManuallyDrop::new(Vec::new()));
+            drop(ManuallyDrop::into_inner(modules));
+        });
     }
 }
 
 /// Has the end of the calling thread watched; returns whether it is not too late for that.
 pub(crate) fn watch_end() -> bool {
-    match WATCH.get() {
+    CURRENT.with(|current| match current.watch.get() {
         Watch::Watched | Watch::Ending => true,
         Watch::Over => false,
         Watch::NotYet => {
             let watched = END.try_with(|_| ()).is_ok();
-            WATCH.set(if watched { Watch::Watched } else { Watch::Over });
+            current.watch.set(if watched { Watch::Watched } else { Watch::Over });
             watched
         }
-    }
+    })
 }
 
 /// The calling thread.
 fn current_key() -> ThreadKey {
-    KEY.get().unwrap_or_else(|| {
-        let key = ThreadKey::next();
-        KEY.set(Some(key));
-        key
+    CURRENT.with(|current| {
+        current.key.get().unwrap_or_else(|| {
+            let key = ThreadKey::next();
+            current.key.set(Some(key));
+            key
+        })
     })
 }
 
@@ -190,7 +205,8 @@ fn current_key() -> ThreadKey {
 fn tie_to(module: &Arc<Runtime>) -> bool {
     let tied = watch_end();
     if tied {
-        MODULES.with_borrow_mut(|modules| {
+        CURRENT.with(|current| {
+            let mut modules = current.modules.borrow_mut();
             let new = Arc::downgrade(module);
             if !modules.iter().any(|known| known.ptr_eq(&new)) {
                 // Modules that are gone make room, so that a thread that outlives thousands of them does not collect
@@ -269,7 +285,7 @@ impl NewThread {
     /// module, whose code it does not enter any more.
     pub(crate) fn run<R>(mut self, function: impl FnOnce() -> R) -> R {
         self.started = true;
-        KEY.set(Some(self.key));
+        CURRENT.with(|current| current.key.set(Some(self.key)));
         tie_to(&self.module);
         if let Some(thread) = lock(&self.module.threads.table).threads.get_mut(&self.key) {
             thread.os_id = imp::current_thread_id();

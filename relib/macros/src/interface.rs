@@ -299,9 +299,12 @@ fn imports_handle(
         let (_, static_returns) = static_types(function);
         let path = format!("{name}::{ident}");
         let call = wire_call(function, quote!(entry.call), root);
+        // Inline, so that it is compiled where it is called and nowhere else: linkers for PE keep every function that
+        // they are given, because its unwind information refers to it, and so would keep the slots.
         quote! {
             #(#attributes)*
             #[allow(unused_mut)]
+            #[inline]
             #[track_caller]
             #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
                 let entry = #slots.function(#index);

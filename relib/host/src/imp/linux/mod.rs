@@ -16,7 +16,3 @@ pub(crate) use threads::{
     call_at_stack_bottom, current_thread_id, delete_key, forget_thread_of_allocator, is_on_stack,
     take_key_value, thread_name,
 };
-
-/// Whether a module's file describes only those import interfaces that the module uses: if not, one that the host does not
-/// implement is no reason to refuse the module.
-pub(crate) const LINKER_DROPS_UNUSED_IMPORTS: bool = true;

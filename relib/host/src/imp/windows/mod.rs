@@ -16,8 +16,3 @@ pub(crate) use system::table as system_table;
 pub(crate) use threads::{
     call_at_stack_bottom, current_thread_id, delete_key, is_on_stack, take_key_value, thread_name,
 };
-
-/// Whether a module's file describes only those import interfaces that the module uses. GNU's linker for PE keeps the
-/// sections of all; so one that the host does not implement is no reason to refuse the module, and calling it ends the
-/// process with a message.
-pub(crate) const LINKER_DROPS_UNUSED_IMPORTS: bool = false;
