@@ -95,30 +95,19 @@ fn run_thread_callbacks() {
     const DLL_THREAD_DETACH: c_uint = 3;
     type Callback = unsafe extern "C" fn(image: *const c_void, reason: c_uint, reserved: *const c_void);
 
-    /// `IMAGE_TLS_DIRECTORY64`, as the C runtime's start files define it.
-    #[repr(C)]
-    struct TlsDirectory {
-        raw_data: [usize; 2],
-        index: usize,
-        callbacks: *const Option<Callback>,
-        sizes: [u32; 2],
-    }
-
     unsafe extern "C" {
-        #[link_name = "_tls_used"]
-        static TLS_DIRECTORY: TlsDirectory;
+        /// The start of the callbacks, before the first; a null pointer stands behind the last. The host has taken them
+        /// out of the image's directory of thread-local storage, so that nobody but this function calls them.
+        #[link_name = "__xl_a"]
+        static BEFORE_FIRST: Option<Callback>;
         #[link_name = "__ImageBase"]
         static IMAGE_BASE: u8;
     }
 
-    // SAFETY: the linker makes both for every image, and the loader has relocated the directory; it names an array of
-    // callbacks that ends with a null pointer. They expect the call on a thread that runs no other code of the image,
-    // which the host makes sure of.
+    // SAFETY: both are made by the linker and the C runtime's start files for every image. The callbacks expect the call
+    // on a thread that runs no other code of the image, which the host makes sure of.
     unsafe {
-        let mut callback = TLS_DIRECTORY.callbacks;
-        if callback.is_null() {
-            return;
-        }
+        let mut callback = (&raw const BEFORE_FIRST).add(1);
         while let Some(function) = *callback {
             function((&raw const IMAGE_BASE).cast(), DLL_THREAD_DETACH, std::ptr::null());
             callback = callback.add(1);

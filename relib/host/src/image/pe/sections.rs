@@ -127,9 +127,11 @@ impl Sections {
         address: u32,
     ) -> Result<&'data [u8]> {
         let section = self.at(part, address, 1)?;
-        let rest = section.file_size.checked_sub(address - section.start).filter(|rest| *rest > 0);
-        let rest = rest.ok_or_else(|| malformed(part, format!("{address:#x} is not in the file")))?;
-        self.bytes(source, part, address, rest)
+        let at = address - section.start;
+        check!(at < section.file_size, part, "{address:#x} is not in the file");
+        // The whole section, which is read from the file once however many addresses are asked for.
+        let bytes = source.bytes(part, u64::from(section.file_offset), u64::from(section.file_size))?;
+        Ok(&bytes[at as usize..])
     }
 
     /// How many bytes the image has from an address to the end of its section.

@@ -75,7 +75,7 @@ impl Library {
     /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
     /// run meanwhile.
     pub(crate) unsafe fn redirect<'a>(
-        &self,
+        &mut self,
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) {

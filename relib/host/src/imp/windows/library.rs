@@ -29,6 +29,8 @@ use crate::image::{ImageFile, TlsTemplate};
 pub(crate) struct Library {
     /// The handle, which is the address of the image.
     base: usize,
+    /// Where the image has its callbacks for the beginning and the end of threads, once they are kept from the loader.
+    thread_callbacks: Option<u64>,
 }
 
 /// The image was closed and is still there. The library has been opened again and can be used.
@@ -50,7 +52,7 @@ impl Library {
         if permanent {
             module_at(base, GET_MODULE_HANDLE_EX_FLAG_PIN);
         }
-        Ok(Self { base })
+        Ok(Self { base, thread_callbacks: None })
     }
 
     /// What the module's own `LoadLibrary` of this image returns.
@@ -74,7 +76,7 @@ impl Library {
     /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
     /// run meanwhile.
     pub(crate) unsafe fn redirect<'a>(
-        &self,
+        &mut self,
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) {
@@ -93,6 +95,39 @@ impl Library {
                         (*redirect.original).store(original, Ordering::Release);
                     });
                 }
+            }
+        }
+        if image.tls.is_some() {
+            // SAFETY: the image has thread-local storage, and is ours alone, says the caller.
+            unsafe { self.take_thread_callbacks() };
+        }
+    }
+
+    /// Keeps the loader from calling the image's callbacks when a thread ends, which run destructors of its thread-local
+    /// objects: it would do so before the host learns of the end, and while nobody knows that the module runs. The host
+    /// has them called by the module's own function for that.
+    ///
+    /// # Safety
+    /// The image must have thread-local storage, and no other code may change this part of its memory meanwhile.
+    unsafe fn take_thread_callbacks(&mut self) {
+        // SAFETY: as the caller guarantees.
+        unsafe {
+            let place = &raw mut (*self.tls_directory()).address_of_call_backs;
+            with_write_access(place.cast(), || {
+                let callbacks = (*place).get(LittleEndian);
+                (*place).set(LittleEndian, 0);
+                self.thread_callbacks = Some(callbacks);
+            });
+        }
+    }
+
+    /// Lets the loader call the callbacks again: also for the end of the image.
+    fn give_thread_callbacks_back(&mut self) {
+        if let Some(callbacks) = self.thread_callbacks.take() {
+            // SAFETY: the directory was there when the callbacks were taken, and is changed here only.
+            unsafe {
+                let place = &raw mut (*self.tls_directory()).address_of_call_backs;
+                with_write_access(place.cast(), || (*place).set(LittleEndian, callbacks));
             }
         }
     }
@@ -119,7 +154,9 @@ impl Library {
         // SAFETY: the verifier found that index and template are inside the image. The loader gave every thread a block
         // of the template's size under that index, and nothing refers into it, says the caller.
         unsafe {
-            let index = *self.tls_index();
+            let index = *std::ptr::with_exposed_provenance::<u32>(
+                (*self.tls_directory()).address_of_index.get(LittleEndian) as usize,
+            );
             let blocks: *const *mut u8;
             // The thread's array of blocks, `ThreadLocalStoragePointer` of its environment block.
             std::arch::asm!(
@@ -135,23 +172,20 @@ impl Library {
         }
     }
 
-    /// Where the loader has put the index of the image's thread-local storage.
+    /// The image's directory of thread-local storage; the loader has relocated the addresses in it.
     ///
     /// # Safety
     /// The image must have thread-local storage.
-    unsafe fn tls_index(&self) -> *const u32 {
-        let base = self.base as u64;
-        let at = |address: u64| std::ptr::with_exposed_provenance::<u8>(address as usize);
+    unsafe fn tls_directory(&self) -> *mut ImageTlsDirectory64 {
+        let at = |offset: usize| std::ptr::with_exposed_provenance_mut::<u8>(self.base + offset);
         // SAFETY: the image begins with its headers, which the verifier has checked, and has a directory of thread-local
-        // storage, says the caller; the loader has relocated the addresses in it.
+        // storage, says the caller.
         unsafe {
-            let dos = &*at(base).cast::<ImageDosHeader>();
-            let headers = base + u64::from(dos.e_lfanew.get(LittleEndian));
-            let directories = at(headers + size_of::<ImageNtHeaders64>() as u64).cast::<ImageDataDirectory>();
+            let dos = &*at(0).cast::<ImageDosHeader>();
+            let headers = dos.e_lfanew.get(LittleEndian) as usize;
+            let directories = at(headers + size_of::<ImageNtHeaders64>()).cast::<ImageDataDirectory>();
             let tls = &*directories.add(pe::IMAGE_DIRECTORY_ENTRY_TLS);
-            let tls =
-                &*at(base + u64::from(tls.virtual_address.get(LittleEndian))).cast::<ImageTlsDirectory64>();
-            at(tls.address_of_index.get(LittleEndian)).cast()
+            at(tls.virtual_address.get(LittleEndian) as usize).cast()
         }
     }
 
@@ -160,6 +194,8 @@ impl Library {
     /// # Safety
     /// Nothing may use the image or this library any more, if the image goes.
     pub(crate) unsafe fn close(&mut self) -> Result<(), Stayed> {
+        let took_callbacks = self.thread_callbacks.is_some();
+        self.give_thread_callbacks_back();
         // SAFETY: the handle is ours and is not used again, unless it is counted again below.
         unsafe { FreeLibrary(self.base as HMODULE) };
         if module_at(self.base, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT) != Some(self.base)
@@ -169,6 +205,10 @@ impl Library {
         }
         // Counts one more handle of the image, which is still loaded.
         module_at(self.base, 0);
+        if took_callbacks {
+            // SAFETY: the image has the directory that they were taken from.
+            unsafe { self.take_thread_callbacks() };
+        }
         Err(Stayed)
     }
 }
@@ -206,7 +246,7 @@ pub(super) fn region(address: usize) -> Option<MEMORY_BASIC_INFORMATION> {
     }
 }
 
-/// Runs `body` while the page of an import slot may be written to. Linkers put slots into read-only sections, too.
+/// Runs `body` while the page of a word of the image may be written to.
 ///
 /// # Safety
 /// `slot` must be mapped, and no other code may change the protection of its page meanwhile.
