@@ -19,10 +19,8 @@ use relib_harness::snapshot::Snapshots;
 use relib_harness::{Failure, Feature, Fixtures, Profile, Run, Scenario};
 
 pub mod platform;
-#[cfg(unix)]
 pub mod project;
 pub mod scenarios;
-#[cfg(unix)]
 pub mod soak;
 pub mod support;
 

@@ -7,6 +7,7 @@ use relib::LoadOptions;
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, OrFail};
 
+use crate::platform;
 use crate::support::load_file;
 
 /// The fixture of [`cycle`].
@@ -17,20 +18,6 @@ pub const WARM_UP: u64 = 100;
 
 /// How much the resident set may grow after the warm-up.
 pub const RESIDENT_LIMIT: u64 = 1 << 20;
-
-/// Has the resident set and the mappings show what is in use, and not what the system rounds it up to.
-///
-/// With transparent huge pages one touched byte can be 2 MiB of the resident set, and which bytes share such a page
-/// differs from cycle to cycle: the resident set then needs some hundred cycles to come to its level (measured: 3.3 MiB
-/// higher, and flat from there). How many arenas the C library makes, each with mappings of its own, depends on which of
-/// the threads happen to allocate at the same time.
-fn settle_memory() {
-    // SAFETY: the calls set two numbers of the process, before anything depends on them.
-    unsafe {
-        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
-}
 
 /// Loads the fixture, has it work on this thread and on another, sometimes panic, and unloads it.
 ///
@@ -68,7 +55,7 @@ pub fn cycle(path: &Path, seed: u64) -> Result<(), Failure> {
 /// # Errors
 /// As [`cycle`].
 pub fn warm_up(path: &Path) -> Result<(), Failure> {
-    settle_memory();
+    platform::settle_memory();
     (0..WARM_UP).try_for_each(|n| cycle(path, n * 8))
 }
 

@@ -4,6 +4,7 @@ relib_tests::scenario_tests! {
     feature: Ledger;
     fd_leak => "fd-leak",
     fd_handed_over => "fd-handed-over",
+    mapping_leak => "mapping-leak",
     mmap_leak => "mmap-leak",
     pthread_key_leak => "pthread-key-leak",
     signal_handler => "signal-handler",

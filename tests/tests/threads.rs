@@ -12,6 +12,7 @@ relib_tests::scenario_tests! {
     threads_c => "threads-c",
     threads_c_exit => "threads-c-exit",
     threads_c11 => "threads-c11",
+    threads_c_system => "threads-c-system",
     threads_rayon => "threads-rayon",
     threads_rayon_dropped => "threads-rayon-dropped",
     threads_tokio => "threads-tokio",

@@ -68,6 +68,8 @@ pub struct Tolerance {
     pub heap: u64,
     /// Bytes of the resident set.
     pub resident: u64,
+    /// Keys of the platform's threads.
+    pub keys: usize,
     /// Mappings of any kind. Stacks of ended threads are kept by glibc for the next ones, so it cannot be 0 as such.
     pub mappings: usize,
     /// How long to wait for what is about to go.
@@ -77,13 +79,19 @@ pub struct Tolerance {
 impl Tolerance {
     /// For a process under a sanitizer, whose own memory cannot be told from that of the process.
     pub fn sanitized() -> Tolerance {
-        Tolerance { heap: u64::MAX, resident: u64::MAX, mappings: usize::MAX, grace: GRACE }
+        Tolerance {
+            heap: u64::MAX,
+            resident: u64::MAX,
+            keys: imp::KEY_TOLERANCE,
+            mappings: usize::MAX,
+            grace: GRACE,
+        }
     }
 }
 
 impl Default for Tolerance {
     fn default() -> Tolerance {
-        Tolerance { heap: 64 << 10, resident: 8 << 20, mappings: 64, grace: GRACE }
+        Tolerance { heap: 64 << 10, resident: 8 << 20, keys: imp::KEY_TOLERANCE, mappings: 64, grace: GRACE }
     }
 }
 
@@ -229,7 +237,7 @@ impl Probe {
             leaks.push(Leak::Mappings { count: mappings });
         }
         let keys = self.free_pthread_keys.saturating_sub(after.free_pthread_keys);
-        if keys > 0 {
+        if keys > tolerance.keys {
             leaks.push(Leak::PthreadKeys { count: keys });
         }
         let heap = after.heap.saturating_sub(self.heap);

@@ -33,8 +33,8 @@ pub struct SystemTable {
     pub fiber_slot_allocated: unsafe extern "C" fn(*const c_void, slot: c_uint, callback: Option<Destructor>),
     /// The module is about to free a fiber-local slot.
     pub fiber_slot_freeing: unsafe extern "C" fn(*const c_void, slot: c_uint),
-    /// The calling thread has set a fiber-local slot to something, or to nothing.
-    pub fiber_slot_set: unsafe extern "C" fn(*const c_void, slot: c_uint, is_set: bool),
+    /// The calling thread has set a fiber-local slot to something, or to null.
+    pub fiber_slot_set: unsafe extern "C" fn(*const c_void, slot: c_uint, value: *mut c_void),
     /// The module reserved memory or mapped a view at `address`.
     pub mapped: unsafe extern "C" fn(*const c_void, address: *mut c_void),
     /// The module is about to release the memory or the view at `address`.

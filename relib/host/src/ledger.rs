@@ -140,6 +140,7 @@ impl Ledger {
         open
     }
 
+    #[allow(dead_code, reason = "only Unix has signals")]
     pub(crate) fn signal_changed(&mut self, signal: i32) {
         self.signals.insert(signal);
     }

@@ -7,7 +7,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use object::read::ReadCache;
 use relib_abi::call::FunctionEntry;
 use relib_abi::entry::{ExportTable, HostContext, ImportTable, ModuleEntry, RedirectGroup};
 use relib_abi::symbol;
@@ -202,9 +201,8 @@ fn verify<E: ExportsHandle>(
     provided: &[ProvidedImports],
 ) -> Result<(ImageFile, Plan), LoadError> {
     let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
-    let len = file.metadata().map_err(inaccessible)?.len();
-    let file = file.try_clone().map_err(inaccessible)?;
-    let image = image::inspect(&ReadCache::new(file), len, symbol::PREFIX)
+    let image = image::inspect_file(file, symbol::PREFIX)
+        .map_err(inaccessible)?
         .map_err(|error| image_error(path.to_owned(), error))?;
     let damaged = |detail: &str| LoadError::Damaged {
         path: path.to_owned(),

@@ -223,6 +223,7 @@ fn tie_to(module: &Arc<Runtime>) -> bool {
 ///
 /// A thread so near its end that nothing can be registered loses the destructor: its object is never dropped, and its
 /// memory is reclaimed with the module's.
+#[allow(dead_code, reason = "on Windows thread-local objects are found by the keys that they are kept under")]
 pub(crate) fn register_destructor(
     module: &Arc<Runtime>,
     destructor: Destructor,

@@ -1,42 +1,9 @@
 //! Leaves descriptors open.
 
-use std::fs::File;
-use std::io::{PipeReader, PipeWriter};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, PoisonError};
 
 use fixture_interface::ledger::Descriptors;
-
-struct Opened {
-    file: File,
-    socket: UnixDatagram,
-    pipe: (PipeReader, PipeWriter),
-    epoll: OwnedFd,
-}
-
-impl Opened {
-    fn new(file: &str) -> std::io::Result<Self> {
-        Ok(Self {
-            file: File::open(file)?,
-            socket: UnixDatagram::unbound()?,
-            pipe: std::io::pipe()?,
-            // SAFETY: the call returns a new descriptor, or an error, which no scenario provokes.
-            epoll: unsafe { OwnedFd::from_raw_fd(libc::epoll_create1(libc::EPOLL_CLOEXEC)) },
-        })
-    }
-
-    fn numbers(&self) -> Vec<i32> {
-        let (reader, writer) = &self.pipe;
-        vec![
-            self.file.as_raw_fd(),
-            self.socket.as_raw_fd(),
-            reader.as_raw_fd(),
-            writer.as_raw_fd(),
-            self.epoll.as_raw_fd(),
-        ]
-    }
-}
+use fixture_system::Opened;
 
 static OPENED: Mutex<Option<Opened>> = Mutex::new(None);
 
@@ -58,6 +25,6 @@ impl Descriptors for DescriptorsImpl {
     }
 
     fn hand_over(file: &str) -> i32 {
-        File::open(file).expect("the file should open").into_raw_fd()
+        fixture_system::open_for_good(file).expect("the file should open")
     }
 }

@@ -5,8 +5,8 @@ use relib_interface::interface;
 /// Opens descriptors.
 #[interface]
 pub trait Descriptors {
-    /// Opens a file, a socket, both ends of a pipe and an epoll instance, keeps them in statics and returns their
-    /// numbers in this order.
+    /// Opens a file, a socket, both ends of a pipe and what else the system has, keeps them in statics and returns their
+    /// numbers.
     fn leak(file: &str) -> Vec<i32>;
     /// Opens the same and closes it again.
     fn open_and_close(file: &str);
@@ -27,6 +27,15 @@ pub trait Mappings {
     fn resize(address: usize, pages: usize, new_pages: usize) -> usize;
     /// Writes to each page.
     fn touch(address: usize, pages: usize);
+}
+
+/// Maps memory as a whole.
+#[interface]
+pub trait Reservations {
+    /// Maps as many bytes, writes to all of them and returns the address of the first.
+    fn map(bytes: usize) -> usize;
+    /// Gives back what was mapped.
+    fn unmap(address: usize, bytes: usize);
 }
 
 /// Makes thread-specific keys.

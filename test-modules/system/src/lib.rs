@@ -63,6 +63,16 @@ pub unsafe fn unmap(address: *mut u8, len: usize) {
     unsafe { imp::unmap(address, len) };
 }
 
+pub use imp::Opened;
+
+/// Opens a file and gives its descriptor or handle away.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_for_good(file: &str) -> std::io::Result<i32> {
+    imp::open_for_good(file)
+}
+
 /// Another handle of the image at an address.
 ///
 /// # Panics

@@ -1,7 +1,11 @@
 //! Linux with glibc.
 
 use std::ffi::{CStr, c_void};
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 
 use super::Destructor;
 
@@ -54,4 +58,41 @@ pub fn open_image_at(address: *const c_void) -> *mut c_void {
 pub unsafe fn close_image(handle: *mut c_void) {
     // SAFETY: as the caller guarantees.
     unsafe { libc::dlclose(handle) };
+}
+
+/// Something of each kind that has a descriptor.
+pub struct Opened {
+    file: File,
+    socket: UnixDatagram,
+    pipe: (PipeReader, PipeWriter),
+    epoll: OwnedFd,
+}
+
+impl Opened {
+    /// Opens a file, and everything else.
+    pub fn new(file: &str) -> std::io::Result<Self> {
+        Ok(Self {
+            file: File::open(file)?,
+            socket: UnixDatagram::unbound()?,
+            pipe: std::io::pipe()?,
+            // SAFETY: the call returns a new descriptor, or an error, which no fixture provokes.
+            epoll: unsafe { OwnedFd::from_raw_fd(libc::epoll_create1(libc::EPOLL_CLOEXEC)) },
+        })
+    }
+
+    /// The numbers of the descriptors.
+    pub fn numbers(&self) -> Vec<i32> {
+        let (reader, writer) = &self.pipe;
+        vec![
+            self.file.as_raw_fd(),
+            self.socket.as_raw_fd(),
+            reader.as_raw_fd(),
+            writer.as_raw_fd(),
+            self.epoll.as_raw_fd(),
+        ]
+    }
+}
+
+pub fn open_for_good(file: &str) -> std::io::Result<i32> {
+    Ok(File::open(file)?.into_raw_fd())
 }

@@ -1,6 +1,10 @@
 //! Windows on x86_64.
 
 use std::ffi::c_void;
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter};
+use std::net::UdpSocket;
+use std::os::windows::io::{AsRawHandle, AsRawSocket, IntoRawHandle};
 
 use windows_sys::Win32::Foundation::FreeLibrary;
 use windows_sys::Win32::System::LibraryLoader::{GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GetModuleHandleExW};
@@ -60,4 +64,34 @@ pub fn open_image_at(address: *const c_void) -> *mut c_void {
 pub unsafe fn close_image(handle: *mut c_void) {
     // SAFETY: as the caller guarantees.
     unsafe { FreeLibrary(handle) };
+}
+
+/// Something of each kind that has a handle.
+pub struct Opened {
+    file: File,
+    socket: UdpSocket,
+    pipe: (PipeReader, PipeWriter),
+}
+
+impl Opened {
+    /// Opens a file, and everything else.
+    pub fn new(file: &str) -> std::io::Result<Self> {
+        Ok(Self {
+            file: File::open(file)?,
+            socket: UdpSocket::bind(("127.0.0.1", 0))?,
+            pipe: std::io::pipe()?,
+        })
+    }
+
+    /// The numbers of the handles.
+    pub fn numbers(&self) -> Vec<i32> {
+        let (reader, writer) = &self.pipe;
+        let handles = [self.file.as_raw_handle(), reader.as_raw_handle(), writer.as_raw_handle()];
+        let numbers = handles.map(|handle| handle.addr() as i32);
+        numbers.into_iter().chain([self.socket.as_raw_socket() as i32]).collect()
+    }
+}
+
+pub fn open_for_good(file: &str) -> std::io::Result<i32> {
+    Ok(File::open(file)?.into_raw_handle().addr() as i32)
 }

@@ -1,9 +1,20 @@
 //! Linux with glibc.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, OsString, c_void};
+use std::fs::File;
 use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use relib_harness::{Failure, Platform};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, alarm, fork};
+use relib_harness::{Failure, OrFail, Platform};
+
+use super::section;
 
 /// The platform that this code was compiled for.
 pub const PLATFORM: Platform = Platform::LinuxX86_64;
@@ -36,4 +47,166 @@ pub fn open_image(address: usize) -> *mut c_void {
 pub unsafe fn close_image(handle: *mut c_void) {
     // SAFETY: as the caller guarantees.
     unsafe { libc::dlclose(handle) };
+}
+
+/// What the files of dynamic libraries are called at the end.
+pub const LIBRARY_EXTENSION: &str = ".so";
+
+/// Makes a symbolic link to a file; false if this system has none.
+///
+/// # Errors
+/// When the system has them and does not make this one.
+pub fn symlink(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<bool, Failure> {
+    std::os::unix::fs::symlink(target, link)?;
+    Ok(true)
+}
+
+/// Makes something at a path that is neither file nor directory, and that waits if it is opened without care; false if
+/// this system has no such thing.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn pipe_at(path: &Path) -> Result<bool, Failure> {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU)?;
+    Ok(true)
+}
+
+/// A library on every machine that is no module.
+///
+/// # Errors
+/// When there is none.
+pub fn other_library() -> Result<PathBuf, Failure> {
+    // Rust programs are linked with it.
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
+    Ok(paths.find(|path| path.contains("/libgcc_s.so")).or_fail("there is no libgcc_s.so")?.into())
+}
+
+/// The place of the machine's number in the bytes of a library, and the number of another machine.
+pub fn machine_place(_bytes: &[u8]) -> (usize, u16) {
+    const EM_AARCH64: u16 = 183;
+    (18, EM_AARCH64)
+}
+
+/// A place in the bytes of a library where one changed bit makes it unusable.
+pub fn sensitive_place(_bytes: &[u8]) -> usize {
+    54
+}
+
+/// The name of a library that modules need, and one of the same length that no machine has.
+pub const NEEDED_LIBRARY: (&[u8], &[u8]) = (b"libgcc_s.so.1", b"libgcc_s.so.9");
+
+/// Makes a changed library whole again as far as it describes itself.
+pub fn seal(_bytes: &mut [u8]) {}
+
+/// The parts of a library that decide what a loader does with it, by their places in the file.
+///
+/// # Errors
+/// When one is missing.
+pub fn deciding_parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, Failure> {
+    const HEADER: Range<usize> = 0..64;
+    let number = |place: usize| usize::from(u16::from_le_bytes([bytes[place], bytes[place + 1]]));
+    let (phoff, phentsize, phnum) = (number(32), number(54), number(56));
+    Ok(vec![HEADER, phoff..phoff + phentsize * phnum, section(bytes, ".dynamic")?, section(bytes, ".relib")?])
+}
+
+/// Fixtures that must not be loaded, with what their copies are called.
+pub const REFUSED_FIXTURES: &[(&str, &str)] =
+    &[("abort", "panic-abort-module"), ("initfirst", "load-initfirst"), ("unmarked", "load-unmarked")];
+
+/// How many mutations are tried unless the environment says otherwise.
+pub const MUTATIONS: usize = 2000;
+
+/// Runs `body` where it does not matter if it crashes; the text says how it ended if it did not return.
+///
+/// A fork and not a spawned process, because it takes a tenth of the time; the process must have one thread.
+///
+/// # Errors
+/// When there can be no more processes.
+pub fn run_apart(body: impl FnOnce() -> u8) -> Result<Result<u8, String>, Failure> {
+    const SECONDS: u32 = 20;
+    // SAFETY: this process has one thread, so that the child may do whatever the parent may.
+    match unsafe { fork()? } {
+        ForkResult::Parent { child } => Ok(match waitpid(child, None)? {
+            WaitStatus::Exited(_, code) => Ok(code as u8),
+            other => Err(format!("{other:?}")),
+        }),
+        ForkResult::Child => {
+            alarm::set(SECONDS);
+            let code = body();
+            // SAFETY: ends the process at once: what its end would clean up is the parent's.
+            unsafe { libc::_exit(code.into()) }
+        }
+    }
+}
+
+/// File names that are unusual here, and allowed.
+pub const UNUSUAL_NAMES: &[&str] = &["libnaïve ☃ 𝄞.so", "lib with spaces\nand lines:.so", "no-extension"];
+
+/// A file name that is not Unicode.
+pub fn name_beyond_unicode() -> Option<OsString> {
+    Some(OsString::from_vec(b"lib\xff\xfe.so".to_vec()))
+}
+
+/// Has the dynamic loader of this process search a directory. Returns if it does.
+///
+/// # Errors
+/// When the process cannot be started anew for that.
+pub fn search_for_libraries_in(directory: &Path) -> Result<(), Failure> {
+    const VARIABLE: &str = "LD_LIBRARY_PATH";
+    if std::env::var_os(VARIABLE).is_some() {
+        return Ok(());
+    }
+    // The dynamic loader reads the variable when a process starts.
+    let mut again = Command::new(std::env::current_exe()?);
+    Err(again.args(std::env::args_os().skip(1)).env(VARIABLE, directory).exec().into())
+}
+
+/// The name of a library that every process has loaded.
+pub const LOADED_LIBRARY: &str = "libc.so.6";
+
+/// The part of the target's name that says which system it is, and another of the same length.
+pub const OTHER_TARGET: (&[u8], &[u8]) = (b"x86_64-unknown-linux-gnu", b"x86_64-unknown-linux-old");
+
+/// Has the resident set and the mappings show what is in use, and not what the system rounds it up to.
+///
+/// With transparent huge pages one touched byte can be 2 MiB of the resident set, and which bytes share such a page
+/// differs from cycle to cycle: the resident set then needs some hundred cycles to come to its level (measured: 3.3 MiB
+/// higher, and flat from there). How many arenas the C library makes, each with mappings of its own, depends on which of
+/// the threads happen to allocate at the same time.
+pub fn settle_memory() {
+    // SAFETY: the calls set two numbers of the process, before anything depends on them.
+    unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Whether a descriptor is open.
+pub fn is_open(descriptor: i32) -> bool {
+    // SAFETY: the call accepts any number and changes nothing.
+    unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
+}
+
+/// Closes a descriptor that is nobody else's.
+pub fn close(descriptor: i32) {
+    // SAFETY: the call accepts any number.
+    unsafe { libc::close(descriptor) };
+}
+
+/// The number of a file's descriptor.
+pub fn descriptor_of(file: &File) -> i32 {
+    file.as_raw_fd()
+}
+
+/// Whether something is mapped at an address.
+pub fn is_mapped(address: usize) -> bool {
+    let mut residency = 0;
+    // SAFETY: the call writes one byte for one page, and accepts any address.
+    unsafe { libc::mincore(std::ptr::without_provenance_mut(address), 1, &mut residency) == 0 }
+}
+
+/// A path that is not Unicode.
+pub fn path_beyond_unicode() -> PathBuf {
+    OsString::from_vec(b"/not/utf-8/\xff".to_vec()).into()
 }

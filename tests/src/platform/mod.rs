@@ -9,4 +9,20 @@ mod imp;
 #[path = "windows.rs"]
 mod imp;
 
+use std::ops::Range;
+
+use object::{Object, ObjectSection};
+use relib_harness::{Failure, OrFail};
+
 pub use imp::*;
+
+/// Where a section is in the bytes of a library.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn section(bytes: &[u8], name: &str) -> Result<Range<usize>, Failure> {
+    let file = object::File::parse(bytes)?;
+    let range = file.section_by_name(name).and_then(|section| section.file_range());
+    let (start, len) = range.or_fail("a section is missing")?;
+    Ok(start as usize..(start + len) as usize)
+}

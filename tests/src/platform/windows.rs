@@ -1,11 +1,21 @@
 //! Windows on x86_64, also under Wine.
 
-use std::ffi::c_void;
+use std::ffi::{OsString, c_void};
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::os::windows::ffi::OsStringExt;
+use std::os::windows::io::AsRawHandle;
+use std::path::{Path, PathBuf};
 
 use relib_harness::probe::Probe;
-use relib_harness::{Failure, Platform};
-use windows_sys::Win32::Foundation::FreeLibrary;
+use relib_harness::{Failure, OrFail, Platform};
+use windows_sys::Win32::Foundation::{CloseHandle, FreeLibrary, GetHandleInformation, HANDLE};
+use windows_sys::Win32::Networking::WinSock::closesocket;
 use windows_sys::Win32::System::LibraryLoader::{GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GetModuleHandleExW};
+use windows_sys::Win32::System::Memory::{MEM_FREE, MEMORY_BASIC_INFORMATION, VirtualQuery};
+
+use super::section;
 
 /// The platform that this code was compiled for.
 pub const PLATFORM: Platform = Platform::WindowsX86_64;
@@ -41,4 +51,167 @@ pub fn open_image(address: usize) -> *mut c_void {
 pub unsafe fn close_image(handle: *mut c_void) {
     // SAFETY: as the caller guarantees.
     unsafe { FreeLibrary(handle) };
+}
+
+/// What the files of dynamic libraries are called at the end.
+pub const LIBRARY_EXTENSION: &str = ".dll";
+
+/// Makes a symbolic link to a file; false if this system has none: Windows asks for a right that few have, and Wine has
+/// none.
+///
+/// # Errors
+/// Never; elsewhere when the system does not make the link.
+pub fn symlink(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<bool, Failure> {
+    Ok(std::os::windows::fs::symlink_file(target, link).is_ok())
+}
+
+/// Named pipes are at no path of a file system here.
+///
+/// # Errors
+/// Never; elsewhere when the pipe cannot be made.
+pub fn pipe_at(_path: &Path) -> Result<bool, Failure> {
+    Ok(false)
+}
+
+/// A library on every machine that is no module.
+///
+/// # Errors
+/// When there is none.
+pub fn other_library() -> Result<PathBuf, Failure> {
+    let root = std::env::var_os("SystemRoot").or_fail("the system should say where it is")?;
+    Ok(Path::new(&root).join("system32").join("ws2_32.dll"))
+}
+
+/// Where the signature is that the headers begin with.
+fn headers(bytes: &[u8]) -> usize {
+    u32::from_le_bytes(bytes[0x3c..0x40].try_into().expect("four bytes")) as usize
+}
+
+/// The place of the machine's number in the bytes of a library, and the number of another machine.
+pub fn machine_place(bytes: &[u8]) -> (usize, u16) {
+    const IMAGE_FILE_MACHINE_ARM64: u16 = 0xaa64;
+    (headers(bytes) + 4, IMAGE_FILE_MACHINE_ARM64)
+}
+
+/// A place in the bytes of a library where one changed bit makes it unusable.
+pub fn sensitive_place(bytes: &[u8]) -> usize {
+    // The size of the optional header.
+    headers(bytes) + 20
+}
+
+/// The name of a library that modules need, and one of the same length that no machine has.
+pub const NEEDED_LIBRARY: (&[u8], &[u8]) = (b"msvcrt.dll", b"msvcr9.dll");
+
+/// Makes a changed library whole again as far as it describes itself: its checksum is that of its bytes.
+pub fn seal(bytes: &mut [u8]) {
+    let place = headers(bytes) + 4 + 20 + 64;
+    if bytes.len() < place + 4 {
+        return;
+    }
+    bytes[place..place + 4].fill(0);
+    let mut sum = 0_u32;
+    for word in bytes.chunks(2) {
+        sum += u32::from(word[0]) | u32::from(word.get(1).copied().unwrap_or_default()) << 8;
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    let sum = sum + bytes.len() as u32;
+    bytes[place..place + 4].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// The parts of a library that decide what a loader does with it, by their places in the file.
+///
+/// # Errors
+/// When one is missing.
+pub fn deciding_parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, Failure> {
+    const DOS_HEADER: Range<usize> = 0..64;
+    const SECTION_HEADER: usize = 40;
+    let start = headers(bytes);
+    let sections = usize::from(u16::from_le_bytes([bytes[start + 6], bytes[start + 7]]));
+    let end = start + 264 + sections * SECTION_HEADER;
+    Ok(vec![DOS_HEADER, start..end, section(bytes, ".idata")?, section(bytes, ".relib")?])
+}
+
+/// Fixtures that must not be loaded, with what their copies are called.
+pub const REFUSED_FIXTURES: &[(&str, &str)] = &[("unmarked", "load-unmarked")];
+
+/// How many mutations are tried unless the environment says otherwise.
+pub const MUTATIONS: usize = 500;
+
+/// Runs `body` in this process: there is no fork, and one that crashes is seen by the harness.
+///
+/// # Errors
+/// Never; elsewhere when there can be no more processes.
+pub fn run_apart(body: impl FnOnce() -> u8) -> Result<Result<u8, String>, Failure> {
+    Ok(Ok(body()))
+}
+
+/// File names that are unusual here, and allowed.
+pub const UNUSUAL_NAMES: &[&str] = &["naïve ☃ 𝄞.dll", "with spaces, and (brackets).dll", "other.extension"];
+
+/// A file name that is not Unicode: half of a surrogate pair. Wine does not have them.
+pub fn name_beyond_unicode() -> Option<OsString> {
+    let name = OsString::from_wide(&[0x64, 0xd800, 0x2e, 0x64, 0x6c, 0x6c]);
+    std::fs::write(&name, "").ok().map(|()| name)
+}
+
+/// Has the dynamic loader of this process search a directory. Returns if it does.
+///
+/// # Errors
+/// Never; elsewhere when the process cannot be started anew for that.
+pub fn search_for_libraries_in(directory: &Path) -> Result<(), Failure> {
+    // SAFETY: the scenario has one thread.
+    unsafe { std::env::set_var("PATH", directory) };
+    Ok(())
+}
+
+/// The name of a library that every process has loaded.
+pub const LOADED_LIBRARY: &str = "kernel32.dll";
+
+/// The part of the target's name that says which system it is, and another of the same length.
+pub const OTHER_TARGET: (&[u8], &[u8]) = (b"x86_64-pc-windows-gnu", b"x86_64-pc-windows-old");
+
+/// Nothing is to be done here for the working set to show what is in use.
+pub fn settle_memory() {}
+
+/// Whether a handle is open.
+pub fn is_open(number: i32) -> bool {
+    let mut flags = 0;
+    // SAFETY: the call accepts any handle, and stores flags if it succeeds.
+    unsafe { GetHandleInformation(handle(number), &mut flags) != 0 }
+}
+
+/// Closes a handle, or a socket, that is nobody else's.
+pub fn close(number: i32) {
+    // SAFETY: both calls accept any handle; the first fails for what is no socket.
+    unsafe {
+        if closesocket(handle(number).addr()) != 0 {
+            CloseHandle(handle(number));
+        }
+    }
+}
+
+/// Handles have 32 significant bits, which are extended by their sign.
+fn handle(number: i32) -> HANDLE {
+    std::ptr::without_provenance_mut(number as isize as usize)
+}
+
+/// The number of a file's handle.
+pub fn descriptor_of(file: &File) -> i32 {
+    file.as_raw_handle().addr() as i32
+}
+
+/// Whether something is mapped at an address.
+pub fn is_mapped(address: usize) -> bool {
+    let mut region = MaybeUninit::<MEMORY_BASIC_INFORMATION>::zeroed();
+    // SAFETY: the call accepts any address, and stores a description of which zero bytes are a valid one.
+    unsafe {
+        let size = size_of::<MEMORY_BASIC_INFORMATION>();
+        VirtualQuery(std::ptr::without_provenance(address), region.as_mut_ptr(), size) != 0
+            && region.assume_init().State != MEM_FREE
+    }
+}
+
+/// A path that is not Unicode: half of a surrogate pair.
+pub fn path_beyond_unicode() -> PathBuf {
+    OsString::from_wide(&[0x5c, 0x78, 0xd800]).into()
 }

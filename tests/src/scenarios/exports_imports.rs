@@ -1,9 +1,8 @@
 //! Scenarios of the feature "Imports and exports".
 
 use std::collections::HashMap;
-use std::ffi::{CString, OsString, c_char};
+use std::ffi::{CString, c_char};
 use std::fmt::Debug;
-use std::path::Path;
 use std::sync::RwLock;
 use std::time::Duration;
 
@@ -128,12 +127,8 @@ fn calls_strings(run: &mut Run) -> Result<(), Failure> {
             Some(list.concat().len()),
         )?;
     }
-    #[cfg(unix)]
-    let no_utf_8 = std::os::unix::ffi::OsStringExt::from_vec(b"/not/utf-8/\xff".to_vec());
-    #[cfg(windows)]
-    let no_utf_8 = std::os::windows::ffi::OsStringExt::from_wide(&[0x2f, 0xd800]);
-    let no_utf_8: OsString = no_utf_8;
-    let path = Path::new(&no_utf_8);
+    let no_utf_8 = crate::platform::path_beyond_unicode();
+    let path = no_utf_8.as_path();
     run.check_eq("path", exports.own_path(path).as_deref(), Some(path))?;
     // What the module made for its return values, and received as arguments, has been dropped in the module.
     run.check_eq("memory of the module after the calls", module.memory(), before)?;

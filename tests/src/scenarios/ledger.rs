@@ -1,26 +1,28 @@
 //! Scenarios of the feature "Leaked resources".
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use fixture_interface::ledger::{ModuleAtExit, ModuleDescriptors, ModuleKeys, ModuleMappings, ModuleSignals};
+use fixture_interface::ledger::{ModuleAtExit, ModuleDescriptors, ModuleKeys, ModuleReservations};
 use relib::{Descriptor, DescriptorPolicy, LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
+use crate::platform::{close, descriptor_of, is_mapped, is_open};
 use crate::support::{EventLog, load, load_file, load_with, refused, take_events, warm_up};
+
+#[cfg(target_os = "linux")]
+mod linux;
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario::new("fd-leak", Feature::Ledger, fd_leak)
-        .linux_only("descriptors are of Unix; `handle-leak` is its equal"),
-    Scenario::new("fd-handed-over", Feature::Ledger, fd_handed_over)
-        .linux_only("descriptors are of Unix; `handle-handed-over` is its equal"),
-    Scenario::new("mmap-leak", Feature::Ledger, mmap_leak).linux_only(
-        "`mmap` is of Unix, and Windows gives mappings back as a whole; `view-leak` is its equal",
-    ),
+    Scenario::new("fd-leak", Feature::Ledger, fd_leak),
+    Scenario::new("fd-handed-over", Feature::Ledger, fd_handed_over),
+    Scenario::new("mapping-leak", Feature::Ledger, mapping_leak),
+    Scenario::new("mmap-leak", Feature::Ledger, body_on!("linux", linux::mmap_leak))
+        .linux_only("Windows takes a reservation back as a whole only, which `mapping-leak` is about"),
     Scenario::new("pthread-key-leak", Feature::Ledger, pthread_key_leak),
-    Scenario::new("signal-handler", Feature::Ledger, signal_handler).linux_only("signals are of Unix"),
+    Scenario::new("signal-handler", Feature::Ledger, body_on!("linux", linux::signal_handler))
+        .linux_only("signals are of Unix"),
     Scenario::new("atexit-handler", Feature::Ledger, atexit_handler),
 ];
 
@@ -36,11 +38,6 @@ fn shown(descriptors: &[Descriptor]) -> String {
     let items: Vec<String> =
         descriptors.iter().map(|descriptor| format!("{} {}", descriptor.kind, descriptor.target)).collect();
     items.join(", ")
-}
-
-fn is_open(descriptor: i32) -> bool {
-    // SAFETY: the call accepts any number and changes nothing.
-    unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
 }
 
 fn fd_leak(run: &mut Run) -> Result<(), Failure> {
@@ -65,10 +62,8 @@ fn fd_leak(run: &mut Run) -> Result<(), Failure> {
     run.observe("reported", shown(&report.descriptors));
     run.check(!report.descriptors_closed, "the default is to close nothing")?;
     run.check(numbers.iter().all(|number| is_open(*number)), "a descriptor was closed, by default")?;
-    for number in numbers {
-        // SAFETY: the module that opened the descriptor is gone and has left it to the host.
-        drop(unsafe { OwnedFd::from_raw_fd(number) });
-    }
+    // The module that opened them is gone and has left them to the host.
+    numbers.into_iter().for_each(close);
 
     let close = LoadOptions::new().descriptors(DescriptorPolicy::Close);
     let module = load_with::<ModuleDescriptors>(run, FIXTURE, &close)?;
@@ -101,70 +96,36 @@ fn fd_handed_over(run: &mut Run) -> Result<(), Failure> {
     let options = LoadOptions::new().descriptors(DescriptorPolicy::Close);
     let module = load_with::<ModuleDescriptors>(run, FIXTURE, &options)?;
     let number = module.exports().hand_over(&theirs.to_string_lossy()).or_fail("hand_over panicked")?;
-    // SAFETY: the module has given the descriptor up.
-    drop(unsafe { OwnedFd::from_raw_fd(number) });
+    // The module has given it up.
+    close(number);
     // The system gives out the lowest free number, which is the one that was just closed.
     let file = File::open(ours)?;
-    run.check_eq("the number of the host's file", file.as_raw_fd(), number)?;
+    run.check_eq("the number of the host's file", descriptor_of(&file), number)?;
     let report = module.unload()?;
     run.observe("descriptors that the unload closed", report.descriptors.len());
     run.check(is_open(number), "the unload has closed a descriptor of the host's")
 }
 
-fn mmap_leak(run: &mut Run) -> Result<(), Failure> {
-    const FIXTURE: &str = "mmap-leak";
+fn mapping_leak(run: &mut Run) -> Result<(), Failure> {
+    const FIXTURE: &str = "mapping-leak";
     const PAGE: usize = 4096;
-    warm_up::<ModuleMappings>(run, FIXTURE)?;
-    let module = load::<ModuleMappings>(run, FIXTURE)?;
+    warm_up::<ModuleReservations>(run, FIXTURE)?;
+    let module = load::<ModuleReservations>(run, FIXTURE)?;
     let before = module.mappings().len();
-    let exports = module.exports();
-    let map = |pages| -> Result<usize, Failure> {
-        let address = exports.map(pages).or_fail("map panicked")?;
-        exports.touch(address, pages).or_fail("touch panicked")?;
-        Ok(address)
-    };
+    let map = |pages: usize| module.exports().map(pages * PAGE).or_fail("map panicked");
     let returned = map(3)?;
-    exports.unmap(returned, 3).or_fail("unmap panicked")?;
+    module.exports().unmap(returned, 3 * PAGE).or_fail("unmap panicked")?;
     run.observe("mappings after one was made and given back", module.mappings().len() - before);
-
-    let whole = map(5)?;
-    let partly = map(16)?;
-    exports.unmap(partly + 4 * PAGE, 8).or_fail("unmap panicked")?;
-    let resized = exports.resize(map(2)?, 2, 1000).or_fail("resize panicked")?;
-    exports.touch(resized, 1000).or_fail("touch panicked")?;
-    // The host takes the hole that the module has left in its own mapping.
-    let hole = std::ptr::without_provenance_mut::<libc::c_void>(partly + 6 * PAGE);
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
-    // SAFETY: a new mapping where there is none.
-    let ours = unsafe { libc::mmap(hole, PAGE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-    run.check_eq("the address of the host's page", ours, hole)?;
-    let ours = ours.cast::<u8>();
-    // SAFETY: the page was just mapped.
-    unsafe { ours.write_volatile(7) };
-
+    let leaked = [map(5)?, map(1000)?];
     let report = module.unload()?;
-    let pages = |address: usize| {
+    run.check_eq("mappings in the report", report.mappings.len(), before + leaked.len())?;
+    for (address, pages) in leaked.into_iter().zip([5, 1000]) {
         let mapping = report.mappings.iter().find(|mapping| mapping.address == address);
-        mapping.map_or(0, |mapping| mapping.len / PAGE)
-    };
-    run.observe("pages of the whole mapping", pages(whole));
-    run.observe("pages before the hole", pages(partly));
-    run.observe("pages behind the hole", pages(partly + 12 * PAGE));
-    run.observe("pages of the resized mapping", pages(resized));
-    run.check_eq("mappings in the report", report.mappings.len(), before + 4)?;
-    for address in [whole, partly, partly + 12 * PAGE, resized] {
+        run.check_eq("pages in the report", mapping.map(|mapping| mapping.len / PAGE), Some(pages))?;
         run.check(!is_mapped(address), "a leaked mapping is still there")?;
     }
-    // SAFETY: the page is the host's, and still mapped if the ledger was exact; it is given up.
-    let kept =
-        unsafe { is_mapped(hole.addr()) && ours.read_volatile() == 7 && libc::munmap(hole, PAGE) == 0 };
-    run.check(kept, "the unload has taken a page of the host's")
-}
-
-fn is_mapped(address: usize) -> bool {
-    let mut residency = 0;
-    // SAFETY: the call writes one byte for one page, and accepts any address.
-    unsafe { libc::mincore(std::ptr::without_provenance_mut(address), 1, &mut residency) == 0 }
+    run.observe("mappings reclaimed", leaked.len());
+    Ok(())
 }
 
 fn pthread_key_leak(run: &mut Run) -> Result<(), Failure> {
@@ -187,24 +148,6 @@ fn pthread_key_leak(run: &mut Run) -> Result<(), Failure> {
         module.unload()?;
     }
     run.observe("keys leaked in 100 cycles", 100 * 100);
-    Ok(())
-}
-
-fn signal_handler(run: &mut Run) -> Result<(), Failure> {
-    const FIXTURE: &str = "signal-handler";
-    warm_up::<ModuleSignals>(run, FIXTURE)?;
-    let module = load::<ModuleSignals>(run, FIXTURE)?;
-    module.exports().install().or_fail("install panicked")?;
-    let (error, module) = refused(module)?;
-    run.observe("with handlers", error);
-    for signal in [libc::SIGUSR1, libc::SIGUSR2] {
-        // SAFETY: the module that handles the signal is loaded.
-        unsafe { libc::raise(signal) };
-    }
-    run.observe("signals handled after that", module.exports().handled().or_fail("handled panicked")?);
-    module.exports().restore().or_fail("restore panicked")?;
-    module.unload()?;
-    run.observe("without handlers", "unloaded");
     Ok(())
 }
 

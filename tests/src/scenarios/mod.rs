@@ -1,23 +1,36 @@
 //! The catalogue: one module per feature of the support table.
 
-use relib_harness::Scenario;
+use relib_harness::{Failure, Run, Scenario};
+
+/// The body of a scenario of one platform. The others list the scenario too, and do not run it.
+macro_rules! body_on {
+    ($platform:literal, $body:path) => {{
+        #[cfg(target_os = $platform)]
+        const BODY: relib_harness::scenario::Body = $body;
+        #[cfg(not(target_os = $platform))]
+        const BODY: relib_harness::scenario::Body = crate::scenarios::elsewhere;
+        BODY
+    }};
+}
+
+/// Takes the place of the bodies of other platforms.
+#[allow(dead_code, reason = "each platform may be the only one of all its scenarios")]
+fn elsewhere(_: &mut Run) -> Result<(), Failure> {
+    Err(Failure::new("this scenario does not exist on this platform"))
+}
 
 pub mod backtraces;
 pub mod exports_imports;
-#[cfg(unix)]
 pub mod ledger;
-#[cfg(unix)]
 pub mod load;
 pub mod memory;
 pub mod panics;
-#[cfg(unix)]
 pub mod reload;
 pub mod thread_locals;
 pub mod threads;
 pub mod unload;
 
-/// The lists of the modules, in the order of the support table. Those that make files of ELF, signals or descriptors of
-/// Unix are not built elsewhere.
+/// The lists of the modules, in the order of the support table.
 const LISTS: &[&[Scenario]] = &[
     exports_imports::SCENARIOS,
     memory::SCENARIOS,
@@ -25,12 +38,9 @@ const LISTS: &[&[Scenario]] = &[
     thread_locals::SCENARIOS,
     threads::SCENARIOS,
     unload::SCENARIOS,
-    #[cfg(unix)]
     load::SCENARIOS,
-    #[cfg(unix)]
     reload::SCENARIOS,
     backtraces::SCENARIOS,
-    #[cfg(unix)]
     ledger::SCENARIOS,
 ];
 

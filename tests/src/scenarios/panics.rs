@@ -22,7 +22,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("panic-double", Feature::Panics, panic_double).limit(
         "a panic in a destructor that runs because of another panic aborts the process, as in any Rust program",
     ),
-    Scenario::new("panic-abort-module", Feature::Panics, panic_abort_module),
+    Scenario::new("panic-abort-module", Feature::Panics, panic_abort_module)
+        .linux_only("its fixture needs a std of its own there, which takes minutes to build"),
 ];
 
 /// The report of the module's last panic.

@@ -19,12 +19,14 @@ pub const SCENARIOS: &[Scenario] = &[
     // Those that run cargo: the compiler inherits the limits, and has its own needs.
     Scenario::new("reload-changed-code", Feature::Reload, reload_changed_code)
         .time_limit_secs(300)
-        .address_space(None),
+        .address_space(None)
+        .linux_only("it runs cargo, which there is none of under Wine"),
     Scenario::new("reload-thousand", Feature::Reload, reload_thousand).time_limit_secs(300),
     Scenario::new("reload-overwritten", Feature::Reload, reload_overwritten),
     Scenario::new("reload-broken-build", Feature::Reload, reload_broken_build)
         .time_limit_secs(300)
-        .address_space(None),
+        .address_space(None)
+        .linux_only("it runs cargo, which there is none of under Wine"),
     Scenario::new("reload-state", Feature::Reload, reload_state),
 ];
 

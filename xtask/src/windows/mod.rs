@@ -33,6 +33,10 @@ const NEEDED: &[(&str, &str)] = &[
     (STD_SOURCES, "rust-web-src"),
 ];
 
+/// What is optimised in a debug build, too, as it is in the std that comes with a compiler.
+const STD_CRATES: &[&str] =
+    &["std", "alloc", "core", "addr2line", "gimli", "object", "miniz_oxide", "rustc-demangle", "hashbrown"];
+
 /// Set in the process that has the environment of this build.
 const MARK: &str = "RELIB_XTASK_WINDOWS";
 
@@ -120,7 +124,9 @@ pub fn variant() -> Variant {
         rustc: Some(RUSTC.into()),
         target: Some(TARGET.to_owned()),
         platform: Some(Platform::WindowsX86_64),
-        arguments: vec!["-Zbuild-std=std,panic_unwind".to_owned()],
+        arguments: std::iter::once("-Zbuild-std=std,panic_unwind".to_owned())
+            .chain(STD_CRATES.iter().map(|name| format!("--config=profile.dev.package.{name}.opt-level=3")))
+            .collect(),
         one_folder: true,
         ..Variant::default()
     }

@@ -1,27 +1,30 @@
 //! The file verifier: bytes in, verdict out, nothing mapped and nothing run.
 //!
 //! The dynamic loader of the operating system trusts the files it is given: one wrong byte in a program header or
-//! in the dynamic section makes it read, write or jump anywhere. [`inspect`] therefore checks everything that the
+//! in the dynamic section makes it read, write or jump anywhere. [`inspect_file`] therefore checks everything that the
 //! loader is going to read, before the loader sees the file. What it learns on the way (import slots, exports,
 //! relib's metadata) is returned as an [`ImageFile`], so that the file is parsed once.
 //!
 //! `elf` knows ELF and `pe` knows PE; a format is picked by the platform, because a platform loads one format only.
 
-#[cfg(not(windows))]
+#[cfg(any(not(windows), test))]
 mod elf;
 mod error;
-#[cfg(windows)]
+#[cfg(any(windows, test))]
 mod pe;
 mod source;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 
-use object::read::ReadRef;
-
+#[cfg(not(windows))]
+use elf as format;
 pub(crate) use error::ImageError;
-use source::Source;
+#[cfg(windows)]
+use pe as format;
 
 /// What a file that passed verification holds, as far as loading it needs to know.
 ///
@@ -36,7 +39,7 @@ pub(crate) struct ImageFile {
     pub(crate) tls: Option<TlsTemplate>,
     /// Pointers to imported functions and data, which the loader fills in.
     pub(crate) import_slots: Vec<ImportSlot>,
-    /// Exported symbols whose names start with the prefix given to [`inspect`].
+    /// Exported symbols whose names start with the prefix given to [`inspect_file`].
     pub(crate) exports: Vec<Export>,
     /// The `.relib` sections, or `None` if the file is not a relib module.
     pub(crate) metadata: Option<Metadata>,
@@ -51,7 +54,7 @@ pub(crate) struct ImageFile {
 }
 
 impl ImageFile {
-    /// The exported symbol called `name`, which starts with the prefix given to [`inspect`].
+    /// The exported symbol called `name`, which starts with the prefix given to [`inspect_file`].
     pub(crate) fn export(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| &*export.name == name)
     }
@@ -138,19 +141,10 @@ pub(crate) struct UniqueSymbol {
     pub(crate) st_info_offset: u64,
 }
 
-/// Verifies the library in `data`, which is `file_len` bytes long, and returns what loading it needs to know.
+/// Verifies the library in `file`, and returns what loading it needs to know.
 ///
-/// Exports are collected if their names start with `export_prefix`. Only the tables that the dynamic loader uses
-/// are read, never code, data or debug information; use a [`ReadCache`](object::read::ReadCache) for a file, and not
-/// a mapping, which raises SIGBUS if the file is cut while it is mapped.
-pub(crate) fn inspect<'data, R: ReadRef<'data>>(
-    data: R,
-    file_len: u64,
-    export_prefix: &str,
-) -> Result<ImageFile, ImageError> {
-    let source = Source::new(data, file_len);
-    #[cfg(not(windows))]
-    return elf::inspect(&source, export_prefix);
-    #[cfg(windows)]
-    pe::inspect(&source, export_prefix)
+/// Exports are collected if their names start with `export_prefix`. The file is read and not mapped: a mapping raises
+/// SIGBUS if the file is cut while it is mapped.
+pub(crate) fn inspect_file(file: &File, export_prefix: &str) -> io::Result<Result<ImageFile, ImageError>> {
+    format::inspect_file(file, export_prefix)
 }

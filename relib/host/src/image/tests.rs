@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use object::elf::{self, Dyn64, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::pod::{self, Pod};
-use object::read::ReadCache;
 use object::{LittleEndian as LE, U64};
 
-use super::{ImageError, ImageFile, inspect};
+use super::source::Source;
+use super::{ImageError, ImageFile, inspect_file};
 
 /// A module in miniature: a constructor, thread-locals, relib's section, exports and a large `.bss`.
 const SOURCE: &str = r#"
@@ -86,7 +86,7 @@ fn module() -> &'static [u8] {
 }
 
 fn check(bytes: &[u8]) -> Result<ImageFile, ImageError> {
-    inspect(bytes, bytes.len() as u64, "__relib_")
+    super::elf::inspect(&Source::new(bytes, bytes.len() as u64), "__relib_")
 }
 
 /// Checks that the library that these arguments make is accepted, if the tools for it are here.
@@ -216,8 +216,7 @@ fn a_file_gives_the_same_as_its_bytes() {
     let path = scratch.join("module.so");
     std::fs::write(&path, module()).expect("write the library");
     let file = std::fs::File::open(&path).expect("open the library");
-    let cache = ReadCache::new(file);
-    let from_file = inspect(&cache, module().len() as u64, "__relib_").expect("inspect the file");
+    let from_file = inspect_file(&file, "__relib_").expect("read the file").expect("inspect the file");
     let from_bytes = check(module()).expect("inspect the bytes");
     assert_eq!(format!("{from_file:?}"), format!("{from_bytes:?}"));
 }

@@ -270,7 +270,7 @@ shims! {
         // SAFETY: passed on as the module called it.
         let result = unsafe { original(slot, value) };
         if result != 0 {
-            tell_host!(fiber_slot_set(slot, !value.is_null()));
+            tell_host!(fiber_slot_set(slot, value));
         }
         result
     }

@@ -20,10 +20,12 @@ mod segments;
 mod symbols;
 mod versions;
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 
 use object::LittleEndian as LE;
-use object::read::ReadRef;
+use object::read::{ReadCache, ReadRef};
 
 use super::error::{Result, check};
 use super::source::Source;
@@ -39,7 +41,14 @@ use symbols::Symbols;
 /// Upper bound of virtual addresses: no library comes near, and below it sums of a few addresses cannot overflow.
 const MAX_VADDR: u64 = 1 << 32;
 
-/// Verifies an ELF shared object; see [`inspect`](super::inspect).
+/// Reads and verifies a file; see [`inspect_file`](super::inspect_file). Only the tables that the dynamic loader uses are
+/// read, never code, data or debug information.
+pub(super) fn inspect_file(file: &File, export_prefix: &str) -> io::Result<Result<ImageFile>> {
+    let len = file.metadata()?.len();
+    Ok(inspect(&Source::new(&ReadCache::new(file.try_clone()?), len), export_prefix))
+}
+
+/// Verifies an ELF shared object.
 pub(super) fn inspect<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     export_prefix: &str,

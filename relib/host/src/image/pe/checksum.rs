@@ -15,22 +15,26 @@ pub(super) fn check<'data, R: ReadRef<'data>>(source: &Source<'data, R>, header:
     if header.checksum == 0 {
         return Ok(());
     }
-    let mut sum = 0_u64;
+    let mut sum = 0_u128;
     let mut offset = 0;
     while offset < source.len() {
         let chunk = source.bytes(PART, offset, CHUNK.min(source.len() - offset))?;
-        // The words of all chunks but the last are whole, because their length is even.
-        let (words, last) = chunk.as_chunks::<2>();
-        sum += words.iter().map(|word| u64::from(u16::from_le_bytes(*word))).sum::<u64>();
-        sum += last.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        // Carries are added back at the end, so that words may as well be added by fours. All chunks but the last consist
+        // of whole ones; zeros behind the last add nothing.
+        let (words, last) = chunk.as_chunks::<8>();
+        let mut rest = [0; 8];
+        rest[..last.len()].copy_from_slice(last);
+        for word in words.iter().chain([&rest]) {
+            sum += u128::from(u64::from_le_bytes(*word));
+        }
         offset += CHUNK;
     }
     // The field itself counts as zero; it is aligned, so its two words are words of the sum.
-    sum -= u64::from(header.checksum & 0xffff) + u64::from(header.checksum >> 16);
+    sum -= u128::from(header.checksum & 0xffff) + u128::from(header.checksum >> 16);
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    let found = sum + source.len();
+    let found = sum as u64 + source.len();
     check!(
         found == u64::from(header.checksum),
         PART,

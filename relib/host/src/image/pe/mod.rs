@@ -8,7 +8,11 @@ mod checksum;
 mod directories;
 mod header;
 mod sections;
+#[cfg(test)]
+mod tests;
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use object::LittleEndian as LE;
@@ -21,7 +25,18 @@ use super::{ImageFile, Metadata};
 use header::Header;
 use sections::Sections;
 
-/// Verifies a PE library; see [`inspect`](super::inspect). Virtual addresses are relative to the image's.
+/// Reads and verifies a file; see [`inspect_file`](super::inspect_file). The whole file is read, because the checksum is
+/// one of the whole.
+#[allow(dead_code, reason = "its tests run everywhere, and have bytes")]
+pub(super) fn inspect_file(file: &File, export_prefix: &str) -> io::Result<Result<ImageFile>> {
+    let mut bytes = Vec::new();
+    let mut file = file;
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(inspect(&Source::new(&*bytes, bytes.len() as u64), export_prefix))
+}
+
+/// Verifies a PE library. Virtual addresses are relative to the image's.
 pub(super) fn inspect<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     export_prefix: &str,

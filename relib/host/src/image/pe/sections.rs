@@ -157,7 +157,8 @@ fn section<'data, R: ReadRef<'data>>(
             && file_offset.is_multiple_of(header.file_alignment);
         check!(valid, PART, "{name} is not aligned in the file");
         source.require(format_args!("the section {name}"), u64::from(file_offset), u64::from(raw_size))?;
-        let valid = raw_size < size.next_multiple_of(header.section_alignment) + header.file_alignment;
+        let in_memory = u64::from(size).next_multiple_of(u64::from(header.section_alignment));
+        let valid = u64::from(raw_size) < in_memory + u64::from(header.file_alignment);
         check!(valid, PART, "{name} has more bytes in the file than in memory");
     }
     let relocations = (raw.pointer_to_relocations.get(LE), raw.number_of_relocations.get(LE));

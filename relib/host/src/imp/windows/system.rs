@@ -11,7 +11,7 @@ use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
 use windows_sys::Win32::System::Memory::GetProcessHeap;
 
 use super::resources::extent;
-use super::threads::FIBER;
+use super::threads::{FIBER, fiber_slots};
 use crate::heap;
 use crate::runtime::Runtime;
 use crate::threads::{self, NewThread};
@@ -122,18 +122,29 @@ unsafe extern "C" fn slot_set(module: *const c_void, slot: c_uint, is_set: bool)
 }
 
 unsafe extern "C" fn fiber_slot_allocated(module: *const c_void, slot: c_uint, callback: Option<Destructor>) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.threads.add_key(slot | FIBER, callback));
+    quietly(|| {
+        if callback.is_some() {
+            fiber_slots::add(slot);
+        }
+        // SAFETY: a shim passes its module's context pointer.
+        unsafe { runtime(module) }.threads.add_key(slot | FIBER, callback);
+    });
 }
 
 unsafe extern "C" fn fiber_slot_freeing(module: *const c_void, slot: c_uint) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.threads.remove_key(slot | FIBER));
+    quietly(|| {
+        // SAFETY: a shim passes its module's context pointer.
+        unsafe { runtime(module) }.threads.remove_key(slot | FIBER);
+        fiber_slots::remove(slot);
+    });
 }
 
-unsafe extern "C" fn fiber_slot_set(module: *const c_void, slot: c_uint, is_set: bool) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| threads::note_key_value(&unsafe { owned_runtime(module) }, slot | FIBER, is_set));
+unsafe extern "C" fn fiber_slot_set(module: *const c_void, slot: c_uint, value: *mut c_void) {
+    quietly(|| {
+        fiber_slots::set(slot, value);
+        // SAFETY: a shim passes its module's context pointer.
+        threads::note_key_value(&unsafe { owned_runtime(module) }, slot | FIBER, !value.is_null());
+    });
 }
 
 unsafe extern "C" fn mapped(module: *const c_void, address: *mut c_void) {

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use windows_sys::Win32::Foundation::{CloseHandle, LocalFree};
 use windows_sys::Win32::System::Diagnostics::Debug::RtlCaptureStackBackTrace;
 use windows_sys::Win32::System::Threading::{
-    FlsFree, FlsGetValue, FlsSetValue, GetCurrentThreadId, GetThreadDescription, OpenThread,
+    FlsFree, FlsSetValue, GetCurrentThreadId, GetThreadDescription, OpenThread,
     THREAD_QUERY_LIMITED_INFORMATION, TlsFree, TlsGetValue,
 };
 
@@ -48,11 +48,52 @@ pub(crate) fn take_key_value(key: u32) -> Option<NonNull<c_void>> {
         // SAFETY: the system accepts any number as a slot.
         return NonNull::new(unsafe { TlsGetValue(key) });
     }
-    // SAFETY: as above.
-    let value = NonNull::new(unsafe { FlsGetValue(key & !FIBER) })?;
+    let value = fiber_slots::take(key & !FIBER)?;
     // SAFETY: as above.
     unsafe { FlsSetValue(key & !FIBER, std::ptr::null()) };
     Some(value)
+}
+
+/// The values of modules' fiber-local slots with callbacks. The system drops its own before it tells anybody that a thread
+/// ends.
+pub(super) mod fiber_slots {
+    use std::collections::HashMap;
+    use std::ffi::c_void;
+    use std::ptr::NonNull;
+    use std::sync::{LazyLock, Mutex};
+
+    use super::current_thread_id;
+    use crate::runtime::lock;
+
+    /// For each slot, the addresses by the numbers of the threads.
+    static VALUES: LazyLock<Mutex<HashMap<u32, HashMap<u32, usize>>>> = LazyLock::new(Mutex::default);
+
+    /// Begins to keep the values of a slot.
+    pub(in super::super) fn add(slot: u32) {
+        lock(&VALUES).insert(slot, HashMap::new());
+    }
+
+    /// Forgets a slot.
+    pub(in super::super) fn remove(slot: u32) {
+        lock(&VALUES).remove(&slot);
+    }
+
+    /// Keeps the calling thread's value of a slot, if those of the slot are kept.
+    pub(in super::super) fn set(slot: u32, value: *mut c_void) {
+        if let Some(values) = lock(&VALUES).get_mut(&slot) {
+            if value.is_null() {
+                values.remove(&current_thread_id());
+            } else {
+                values.insert(current_thread_id(), value.expose_provenance());
+            }
+        }
+    }
+
+    /// Forgets the calling thread's value of a slot, and returns it.
+    pub(super) fn take(slot: u32) -> Option<NonNull<c_void>> {
+        let value = lock(&VALUES).get_mut(&slot)?.remove(&current_thread_id())?;
+        NonNull::new(std::ptr::with_exposed_provenance_mut(value))
+    }
 }
 
 /// Frees a slot that a module allocated.
@@ -60,6 +101,7 @@ pub(crate) fn delete_key(key: u32) {
     // SAFETY: the module allocated the slot and did not free it, says the ledger, and it is gone.
     unsafe {
         if key & FIBER != 0 {
+            fiber_slots::remove(key & !FIBER);
             FlsFree(key & !FIBER);
         } else {
             TlsFree(key);
