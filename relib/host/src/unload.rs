@@ -107,13 +107,16 @@ impl fmt::Display for StayReason {
                  LoadOptions::in_place, or compile its C++ code with -fno-gnu-unique",
                 Shortened(symbols)
             ),
-            Self::OpenedByItself { times: 1 } => {
-                write!(f, "the module has opened itself and not closed the handle; close it in before_unload")
-            }
+            Self::OpenedByItself { times: 1 } => write!(
+                f,
+                "the module has opened itself by {} and not closed the handle; close it in before_unload",
+                imp::OPENS_LIBRARIES
+            ),
             Self::OpenedByItself { times } => write!(
                 f,
-                "the module has opened itself {times} times and not closed the handles; close them in \
-                 before_unload"
+                "the module has opened itself by {} {times} times and not closed the handles; close them in \
+                 before_unload",
+                imp::OPENS_LIBRARIES
             ),
             Self::ThreadLocalDestructors { count } => write!(
                 f,

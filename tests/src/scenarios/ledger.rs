@@ -17,7 +17,8 @@ mod linux;
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("fd-leak", Feature::Ledger, fd_leak),
     Scenario::new("fd-handed-over", Feature::Ledger, fd_handed_over),
-    Scenario::new("mapping-leak", Feature::Ledger, mapping_leak),
+    Scenario::new("mapping-leak", Feature::Ledger, mapping_leak)
+        .windows_only("Linux takes mappings back in parts, which `mmap-leak` is about"),
     Scenario::new("mmap-leak", Feature::Ledger, body_on!("linux", linux::mmap_leak))
         .linux_only("Windows takes a reservation back as a whole only, which `mapping-leak` is about"),
     Scenario::new("pthread-key-leak", Feature::Ledger, pthread_key_leak),

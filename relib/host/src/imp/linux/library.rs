@@ -31,6 +31,9 @@ unsafe impl Send for Library {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Library {}
 
+/// What opens a library on this platform.
+pub(crate) const OPENS_LIBRARIES: &str = "dlopen";
+
 /// The image was closed and is still there. The library has been opened again and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;

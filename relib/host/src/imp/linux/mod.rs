@@ -6,7 +6,7 @@ mod resources;
 mod system;
 mod threads;
 
-pub(crate) use library::{Library, Stayed, adapt_copy, is_open};
+pub(crate) use library::{Library, OPENS_LIBRARIES, Stayed, adapt_copy, is_open};
 pub(crate) use resources::{
     DescriptorIdentity, FileId, at_process_exit, close_descriptor, descriptor_target, handlers_inside,
     page_size, private_directory, signal_name, unmap,

@@ -33,6 +33,9 @@ pub(crate) struct Library {
     thread_callbacks: Option<u64>,
 }
 
+/// What opens a library on this platform.
+pub(crate) const OPENS_LIBRARIES: &str = "LoadLibrary";
+
 /// The image was closed and is still there. The library has been opened again and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;

@@ -7,7 +7,7 @@ mod system;
 mod threads;
 
 pub(crate) use allocator::forget_thread_of_allocator;
-pub(crate) use library::{Library, Stayed, adapt_copy, is_open};
+pub(crate) use library::{Library, OPENS_LIBRARIES, Stayed, adapt_copy, is_open};
 pub(crate) use resources::{
     DescriptorIdentity, FileId, at_process_exit, close_descriptor, descriptor_target, handlers_inside,
     page_size, private_directory, signal_name, unmap,
