@@ -20,11 +20,13 @@ use crate::error::{BuildPart, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
 use crate::imp::{self, FileId, Library};
-use crate::module::{Main, Module, Parts};
+use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
 use crate::runtime::{Runtime, lock};
+use crate::saved::Saving;
 use crate::staging::StagedFile;
+use crate::state;
 use crate::symbols;
 
 /// Loads the module at `path`.
@@ -109,6 +111,7 @@ impl<E: ExportsHandle> Verified<E> {
         let context = Box::new(HostContext {
             module: Arc::as_ptr(&runtime).cast(),
             heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
+            scopes: state::scope_table(),
             system: imp::system_table(),
         });
         if !options.permanent {
@@ -140,6 +143,7 @@ impl<E: ExportsHandle> Verified<E> {
             panics: Arc::new(PanicStore::default()),
             main: None,
             before_unload: None,
+            saving: Saving::default(),
             reservation,
         });
         // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module
@@ -231,6 +235,9 @@ struct Plan {
     imports: Vec<PlannedImport>,
     main: Option<(u64, InterfaceDescription)>,
     before_unload: Option<u64>,
+    save_state: Option<(u64, InterfaceDescription)>,
+    restore_state: Option<(u64, InterfaceDescription)>,
+    migrate_state: Option<(u64, InterfaceDescription)>,
 }
 
 struct PlannedExport {
@@ -325,6 +332,11 @@ fn verify<E: ExportsHandle>(
         imports,
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
+        save_state: function(symbol::SAVE_STATE, module.save_state.is_some())?.zip(module.save_state),
+        restore_state: function(symbol::RESTORE_STATE, module.restore_state.is_some())?
+            .zip(module.restore_state),
+        migrate_state: function(symbol::MIGRATE_STATE, module.migrate_state.is_some())?
+            .zip(module.migrate_state),
     };
     Ok((image, plan))
 }
@@ -450,9 +462,19 @@ unsafe fn connect<E: ExportsHandle>(
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));
     }
-    parts.main = plan
-        .main
-        .map(|(vaddr, description)| Main { entry: function_entry(&parts.library, vaddr), description });
+    let named = |planned: Option<(u64, InterfaceDescription)>| {
+        planned.map(|(vaddr, description)| NamedFunction {
+            entry: function_entry(&parts.library, vaddr),
+            description: Arc::new(description),
+        })
+    };
+    let main = named(plan.main);
+    let saving = Saving {
+        save: named(plan.save_state),
+        restore: named(plan.restore_state),
+        migrate: named(plan.migrate_state),
+    };
+    (parts.main, parts.saving) = (main, saving);
     parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
     let exports = E::bind(&mut Binder { tables, panics: &parts.panics });
     Ok(Module::new(parts, exports))
