@@ -5,10 +5,10 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::c_void;
+use std::ffi::{c_long, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 use libmimalloc_sys as mimalloc;
 use relib_abi::entry::HeapTable;
@@ -38,6 +38,8 @@ unsafe impl Sync for Heap {}
 impl Heap {
     /// A new, empty heap; `None` if there is no memory for it.
     pub(crate) fn new() -> Option<Self> {
+        static ARENAS: Once = Once::new();
+        ARENAS.call_once(keep_arenas_small);
         // SAFETY: the function has no preconditions.
         NonNull::new(unsafe { mimalloc::mi_heap_new() }).map(Self)
     }
@@ -103,6 +105,20 @@ impl Heap {
         }
     }
 }
+
+/// Has mimalloc reserve address space in steps of [`ARENA_KIB`], unless the user's environment says otherwise.
+///
+/// A heap that takes its first page from an arena gets bitmaps for the whole arena, which are zeroed then: some 200 KiB
+/// for the gibibyte that mimalloc would reserve, and a tenth of that for these. Arenas grow with their number.
+fn keep_arenas_small() {
+    // SAFETY: mimalloc allows setting options at any time; this one is read when the next arena is made.
+    unsafe { mimalloc::mi_option_set_default(ARENA_RESERVE, ARENA_KIB) };
+}
+
+/// `mi_option_arena_reserve` of mimalloc 3, which `libmimalloc-sys` does not declare; its unit is KiB.
+const ARENA_RESERVE: mimalloc::mi_option_t = 23;
+
+const ARENA_KIB: c_long = 64 * 1024;
 
 /// Held while a heap is destroyed or looked at, and while an ending thread gives up its part of the heaps.
 ///
