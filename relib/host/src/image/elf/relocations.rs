@@ -14,7 +14,7 @@ use super::dynamic::Dynamic;
 use super::ranges::Cursor;
 use super::symbols::{Symbols, is_defined};
 use super::{LE, Section, Sections, Source, machine};
-use crate::image::ImportSlot;
+use crate::image::ImportSlots;
 use crate::image::error::{ImageError, Result, check, malformed};
 
 const PART: &str = "the relocations";
@@ -49,7 +49,7 @@ pub(super) enum Kind {
 /// What the relocations of a verified file are good for.
 pub(super) struct Relocations {
     /// Slots that hold addresses of imported symbols.
-    pub(super) import_slots: Vec<ImportSlot>,
+    pub(super) import_slots: ImportSlots,
 }
 
 impl Relocations {
@@ -67,7 +67,7 @@ impl Relocations {
             image_end: sections.image().last().map_or(0, Section::end),
             arrays: CallArrays::new(sections)?,
             written: Written::new(sections),
-            import_slots: Vec::new(),
+            import_slots: ImportSlots::default(),
         };
         let rela_address = dynamic.get(elf::DT_RELA);
         for section in sections.of_kind(elf::SHT_RELA) {
@@ -108,10 +108,11 @@ struct Checker<'a, 'data> {
     image_end: u64,
     arrays: CallArrays<'data>,
     written: Written,
-    import_slots: Vec<ImportSlot>,
+    import_slots: ImportSlots,
 }
 
 impl<'data> Checker<'_, 'data> {
+    #[inline(always)]
     fn check_entry(&mut self, entry: &Rela64<LE>) -> Result<()> {
         let r_type = entry.r_type(LE, false);
         let Some(kind) = machine::relocation_kind(r_type) else {
@@ -129,13 +130,18 @@ impl<'data> Checker<'_, 'data> {
             return Ok(());
         }
         self.check_target(kind, entry.r_offset.get(LE))?;
-        self.check_symbol(kind, index, symbol)?;
         self.check_called(kind, entry, symbol)?;
+        // Nearly all have no symbol.
+        if kind == Kind::Relative {
+            return Ok(());
+        }
+        self.check_symbol(kind, index, symbol)?;
         self.collect_import(kind, entry, symbol)
     }
 
     /// Checks that the bytes written are inside a writable section and written once: a slot that another relocation
     /// takes over leaves its own unrelocated.
+    #[inline(always)]
     fn check_target(&mut self, kind: Kind, target: u64) -> Result<()> {
         let size = if kind == Kind::TlsDescriptor { 2 * WORD } else { WORD };
         let Some(word) = self.data.word_index(target, size) else {
@@ -178,6 +184,7 @@ impl<'data> Checker<'_, 'data> {
     }
 
     /// Checks what will be called while the file is loaded or unloaded.
+    #[inline(always)]
     fn check_called(&mut self, kind: Kind, entry: &Rela64<LE>, symbol: &Sym64<LE>) -> Result<()> {
         let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
         match kind {
@@ -215,8 +222,8 @@ impl<'data> Checker<'_, 'data> {
         let whole = kind == Kind::Symbolic && entry.r_addend.get(LE) == 0 && vaddr.is_multiple_of(WORD);
         let is_slot = whole || matches!(kind, Kind::GlobDat | Kind::JumpSlot);
         if is_slot && !is_defined(symbol) {
-            let name = self.symbols.text(symbol.st_name.get(LE).into())?;
-            self.import_slots.push(ImportSlot { name, vaddr });
+            let name = self.symbols.string(symbol.st_name.get(LE).into())?;
+            self.import_slots.push(&String::from_utf8_lossy(name), vaddr);
         }
         Ok(())
     }
