@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use object::read::ReadCache;
 use relib_abi::call::FunctionEntry;
 use relib_abi::entry::{ExportTable, HostContext, ImportTable, ModuleEntry, RedirectGroup};
 use relib_abi::symbol;
@@ -18,7 +17,7 @@ use relib_interface::interface::{BoundExports, ExportBinder, ExportsHandle, Inte
 use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, ModuleDescription};
 use crate::error::{BuildPart, LoadError};
 use crate::heap::Heap;
-use crate::image::{self, ImageError, ImageFile};
+use crate::image::{self, FileReader, ImageError, ImageFile};
 use crate::imp::{self, FileId, Library};
 use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
@@ -264,8 +263,7 @@ fn verify<E: ExportsHandle>(
 ) -> Result<(ImageFile, Plan), LoadError> {
     let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
     let len = file.metadata().map_err(inaccessible)?.len();
-    let file = file.try_clone().map_err(inaccessible)?;
-    let image = image::inspect(&ReadCache::new(file), len, symbol::PREFIX)
+    let image = image::inspect(&FileReader::new(file, len), len, symbol::PREFIX)
         .map_err(|error| image_error(path.to_owned(), error))?;
     let damaged = |detail: &str| LoadError::Damaged {
         path: path.to_owned(),

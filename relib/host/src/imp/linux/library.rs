@@ -1,6 +1,5 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -76,14 +75,18 @@ impl Library {
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) {
-        let by_name: HashMap<&[u8], &Redirect> = redirects
+        let mut by_name: Vec<(&[u8], &Redirect)> = redirects
             // SAFETY: the module's table describes its names by slices that are constants of its image.
             .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
             .collect();
+        by_name.sort_unstable_by_key(|(name, _)| *name);
+        let redirect_of = |name: &[u8]| {
+            by_name.binary_search_by_key(&name, |(known, _)| known).ok().map(|index| by_name[index].1)
+        };
         let slots: Vec<(usize, &Redirect)> = image
             .import_slots
             .iter()
-            .filter_map(|slot| Some((self.address(slot.vaddr), *by_name.get(slot.name.as_bytes())?)))
+            .filter_map(|(name, vaddr)| Some((self.address(vaddr), redirect_of(name.as_bytes())?)))
             .collect();
         // After relocation the loader makes whole pages read-only: from the first, rounded down, to the last, rounded
         // down (glibc, `_dl_protect_relro`).
