@@ -79,8 +79,8 @@ impl Copied {
     ) -> Result<Verified<E>, LoadError> {
         let (image, plan) = verify::<E>(self.file(), &self.path, provided)?;
         if let Some(staged) = &self.staged {
-            let inaccessible = |source| LoadError::Inaccessible { path: self.path.clone(), source };
-            adapt_copy(staged.file(), &image).map_err(inaccessible)?;
+            let staging = |source| LoadError::Staging { path: self.path.clone(), source };
+            adapt_copy(staged.file(), &image).map_err(staging)?;
         }
         let Self { path, options, reservation, staged, .. } = self;
         Ok(Verified { path, options, reservation, staged, image, plan, exports: PhantomData })
@@ -154,6 +154,7 @@ impl<E: ExportsHandle> Verified<E> {
                 Module::new(parts, ()).discard();
                 Err(match detail {
                     Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
+                    Disconnected::Redirecting(source) => LoadError::Redirecting { path, source },
                     Disconnected::Damaged(detail) => LoadError::Damaged {
                         path,
                         detail: format!(
@@ -169,6 +170,7 @@ impl<E: ExportsHandle> Verified<E> {
 /// Why a mapped module could not be connected.
 enum Disconnected {
     ForeignAllocator,
+    Redirecting(io::Error),
     Damaged(&'static str),
 }
 
@@ -442,23 +444,30 @@ unsafe fn connect<E: ExportsHandle>(
         let functions = unsafe { functions.as_slice() };
         tables.insert(export.name, export.functions.iter().map(|index| functions[*index]).collect());
     }
-    // SAFETY: the module's table is constant, and nothing of the module runs before it is attached.
-    unsafe {
-        if !parts.options.permanent {
-            let wanted = |group| match group {
-                RedirectGroup::Always => true,
-                RedirectGroup::CAllocations => parts.options.reclaim_c_allocations,
-            };
+    if !parts.options.permanent {
+        let wanted = |group| match group {
+            RedirectGroup::Always => true,
+            RedirectGroup::CAllocations => parts.options.reclaim_c_allocations,
+        };
+        // SAFETY: the module's table is constant; its slots are those of the verified file.
+        let redirected = unsafe {
             let redirects = entry.redirects.as_slice().iter().filter(|redirect| wanted(redirect.group));
-            parts.library.redirect(&parts.image, redirects);
-        }
-        (entry.attach)(&*parts.context);
-        if parts.staged.is_some() {
-            parts.library.run_constructors(&parts.image);
+            parts.library.redirect(&parts.image, redirects)
+        };
+        if let Err(error) = redirected {
+            return Err((parts, Disconnected::Redirecting(error)));
         }
     }
+    // SAFETY: the context stays where it is until the image is gone, and is handed over once.
+    unsafe { (entry.attach)(&*parts.context) };
+    // Before the constructors, so that nothing of the module has run if this refuses it.
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));
+    }
+    if parts.staged.is_some() {
+        // SAFETY: the loader was kept from running the constructors of the private copy; running them is sound, says
+        // the caller of the load.
+        unsafe { parts.library.run_constructors(&parts.image) };
     }
     let named = |planned: Option<(u64, InterfaceDescription)>| {
         planned.map(|(vaddr, description)| NamedFunction {
