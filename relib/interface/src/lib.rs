@@ -50,7 +50,7 @@ pub use transfer::Transfer;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cross_by_copy;
-    pub use crate::crossing::{Argument, Return};
+    pub use crate::crossing::{Argument, Return, require_lent};
     pub use crate::imports::{ImportSlots, ProvideImports, ProvidedImports, call_import};
     pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
     pub use crate::panics::catch;

@@ -56,9 +56,9 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
         const __RELIB_INTERFACE: &'static #root::Interface = #handle::__RELIB_INTERFACE;
     });
     let description = description(&name, &functions, root);
-    let checks = functions
-        .iter()
-        .map(|function| [references_outlive_the_call(function, root), Some(owned_types(function, root))]);
+    let checks = functions.iter().map(|function| {
+        [references_outlive_the_call(function, root), Some(lifetimes_are_as_written(function, root))]
+    });
     let checks = checks.flatten();
     let caller = match direction {
         Direction::Exports => exports_handle(&item, &handle, &functions, root),
@@ -155,13 +155,31 @@ fn references_outlive_the_call(function: &Function, root: &TokenStream) -> Optio
     })
 }
 
-/// Refuses a reference behind the name of a type, whose lifetime this macro cannot see: it could be `'static`.
-fn owned_types(function: &Function, root: &TokenStream) -> TokenStream {
+/// Refuses types that reach what outlives neither call nor module. The compiler sees through names that this macro cannot
+/// see through, such as aliases and associated types: a type in which a lifetime is written must be lent for that very
+/// lifetime, and every other type must be one that is copied.
+fn lifetimes_are_as_written(function: &Function, root: &TokenStream) -> TokenStream {
     let types = function.parameters.iter().map(|(_, ty)| ty).chain([&function.returns]);
-    let checks = types
-        .filter(|ty| !lifetimes::occur_in(ty))
-        .map(|ty| quote_spanned!(ty.span()=> #root::require_transfer::<#ty>();));
-    quote!(const _: () = { #(#checks)* };)
+    let checks = types.map(|ty| {
+        // The names of the checks have no path, so that every token has the place of the type, and so has the error.
+        let check = if lifetimes::occur_in(ty) {
+            let lent = lifetimes::replace(ty, "'relib");
+            quote_spanned!(ty.span()=> require_lent::<'relib, #lent>();)
+        } else {
+            quote_spanned!(ty.span()=> require_transfer::<#ty>();)
+        };
+        quote! {
+            const _: () = {
+                #[allow(unused_imports)]
+                use #root::{require_lent, require_transfer};
+                #[allow(dead_code, clippy::extra_unused_lifetimes)]
+                fn check<'relib>() {
+                    #check
+                }
+            };
+        }
+    });
+    quote!(#(#checks)*)
 }
 
 /// The constant that describes the interface.
