@@ -205,20 +205,22 @@ fn description(name: &str, functions: &[Function], root: &TokenStream) -> TokenS
 }
 
 /// The wire call of function `index` through `thunk`, as an expression of the type `Outcome`.
+///
+/// It stands where the parameters are in scope under the names that the user gave them, so its own names are reserved.
 fn wire_call(function: &Function, thunk: TokenStream, root: &TokenStream) -> TokenStream {
     let (types, returns) = static_types(function);
     let names = function.parameters.iter().map(|(name, _)| name);
     quote! {{
-        #[allow(improper_ctypes_definitions)]
-        type Thunk = unsafe extern "C" fn(
+        #[allow(improper_ctypes_definitions, non_camel_case_types)]
+        type __RelibThunk = unsafe extern "C" fn(
             #(<#types as #root::Argument>::Wire),*
         ) -> #root::Outcome<<#returns as #root::Return>::Wire>;
         // SAFETY: relib compared the fingerprints of this function on both sides before it connected them, so the
         // address is that of a thunk of this type.
-        let thunk = unsafe { ::core::mem::transmute::<*const (), Thunk>(#thunk) };
+        let __relib_thunk = unsafe { ::core::mem::transmute::<*const (), __RelibThunk>(#thunk) };
         // SAFETY: the arguments are alive and unused until the call returns; the image is loaded as long as its
         // functions can be reached.
-        unsafe { thunk(#(#root::Argument::lend(&mut #names)),*) }
+        unsafe { __relib_thunk(#(#root::Argument::lend(&mut #names)),*) }
     }}
 }
 
@@ -239,9 +241,9 @@ fn exports_handle(
         let (_, static_returns) = static_types(function);
         let call = wire_call(function, quote!(self.0.thunk(#index)), root);
         let body = quote! {{
-            let outcome = #call;
+            let __relib_outcome = #call;
             // SAFETY: the outcome is that of the function with this index, whose return type is this.
-            unsafe { self.0.finish::<#static_returns>(#index, outcome) }
+            unsafe { self.0.finish::<#static_returns>(#index, __relib_outcome) }
         }};
         if lifetimes::occur_in(&function.returns) {
             // What comes back may live in the module, so it borrows from the handle as well as from the arguments.
@@ -316,16 +318,16 @@ fn imports_handle(
         let returns = &function.returns;
         let (_, static_returns) = static_types(function);
         let path = format!("{name}::{ident}");
-        let call = wire_call(function, quote!(entry.call), root);
+        let call = wire_call(function, quote!(__relib_entry.call), root);
         quote! {
             #(#attributes)*
             #[allow(unused_mut)]
             #[track_caller]
             #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
-                let entry = #slots.function(#index);
-                let outcome = #call;
+                let __relib_entry = #slots.function(#index);
+                let __relib_outcome = #call;
                 // SAFETY: the outcome is that of the entry, whose return type is this.
-                unsafe { #root::call_import::<#static_returns>(#path, entry, outcome) }
+                unsafe { #root::call_import::<#static_returns>(#path, __relib_entry, __relib_outcome) }
             }
         }
     });
