@@ -146,12 +146,23 @@ container!([T, E] Result<T, E> = "Result", owns: T::OWNS_MEMORY || E::OWNS_MEMOR
 container!([T] std::ops::Range<T> = "Range", owns: T::OWNS_MEMORY,
     copy: |value| value.start.deep_copy()..value.end.deep_copy());
 container!([T] std::ops::RangeInclusive<T> = "RangeInclusive", owns: T::OWNS_MEMORY,
-    copy: |value| value.start().deep_copy()..=value.end().deep_copy());
+    copy: |value| copy_inclusive(value));
 container!([T] std::num::Wrapping<T> = "Wrapping", owns: T::OWNS_MEMORY,
     copy: |value| std::num::Wrapping(value.0.deep_copy()));
 container!([T] std::cmp::Reverse<T> = "Reverse", owns: T::OWNS_MEMORY,
     copy: |value| std::cmp::Reverse(value.0.deep_copy()));
 container!([T] PhantomData<T> = "PhantomData", owns: false, copy: |_value| PhantomData);
+
+/// Copies a range together with whether it has been iterated to its end, which its bounds do not tell.
+fn copy_inclusive<T: Transfer>(range: &std::ops::RangeInclusive<T>) -> std::ops::RangeInclusive<T> {
+    if T::OWNS_MEMORY {
+        // `std` iterates ranges of numbers, characters and addresses only; no such range has been iterated.
+        return range.start().deep_copy()..=range.end().deep_copy();
+    }
+    // SAFETY: the range is its bounds and a flag, and `T` promises by `OWNS_MEMORY` that a copy of the bytes is a deep
+    // copy.
+    unsafe { std::ptr::read(range) }
+}
 
 /// Copies a slice element by element, or at once where the bytes are all there is.
 fn copy_slice<T: Transfer>(slice: &[T]) -> Vec<T> {
@@ -231,6 +242,17 @@ mod tests {
         let copy = original.deep_copy();
         assert_eq!(original, copy);
         assert_ne!(original["a"].as_ptr(), copy["a"].as_ptr());
+    }
+
+    #[test]
+    fn an_exhausted_range_stays_exhausted() {
+        let mut range = 0u32..=3;
+        range.by_ref().for_each(drop);
+        assert!(range.is_empty());
+        assert_eq!(range.deep_copy(), range);
+        assert!(range.deep_copy().is_empty());
+        let names = "a".to_owned()..="b".to_owned();
+        assert_eq!(names.deep_copy(), names);
     }
 
     #[test]
