@@ -29,7 +29,7 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
             ));
         }
     };
-    let Parts { shape, types, copy } = parts;
+    let Parts { shape, types, copy, visit } = parts;
     let reaches = fields_of(&input.data)
         .map(|field| reaches_image(field, name, root))
         .collect::<Result<Vec<TokenStream>>>()?;
@@ -78,6 +78,11 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
             fn deep_copy(&self) -> Self {
                 #copy
             }
+
+            #[allow(unused_variables)]
+            fn visit_memory(&self, visit: &mut dyn ::core::ops::FnMut(*const u8)) {
+                #visit
+            }
         }
 
         impl #impl_generics #root::MustNotImplementDrop for #name #type_generics #where_clause {}
@@ -94,26 +99,32 @@ struct Parts {
     types: Vec<Type>,
     /// The body of `deep_copy`.
     copy: TokenStream,
+    /// The body of `visit_memory`.
+    visit: TokenStream,
 }
 
 fn of_struct(name: &Ident, fields: &Fields, root: &TokenStream) -> Result<Parts> {
     let mut descriptions = Vec::new();
     let mut copies = Vec::new();
+    let mut visits = Vec::new();
     for (field, member) in fields.iter().zip(members(fields)) {
         let offset = quote!(::core::mem::offset_of!(Self, #member));
         descriptions.push(field_description(name, field, &member, offset, root)?);
         copies.push(quote!(#member: #root::Transfer::deep_copy(&self.#member)));
+        visits.push(quote!(#root::Transfer::visit_memory(&self.#member, visit);));
     }
     Ok(Parts {
         shape: quote!(#root::Shape::Struct(const { &[#(#descriptions),*] })),
         types: fields.iter().map(|field| field.ty.clone()).collect(),
         copy: quote!(Self { #(#copies),* }),
+        visit: quote!(#(#visits)*),
     })
 }
 
 fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Parts> {
     let mut variants = Vec::new();
     let mut arms = Vec::new();
+    let mut visiting_arms = Vec::new();
     let fieldless = data.variants.iter().all(|variant| variant.fields.is_empty());
     for variant in &data.variants {
         let ident = &variant.ident;
@@ -128,6 +139,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
         let mut descriptions = Vec::new();
         let mut bindings = Vec::new();
         let mut copies = Vec::new();
+        let mut visits = Vec::new();
         for (index, (field, member)) in variant.fields.iter().zip(members(&variant.fields)).enumerate() {
             descriptions.push(field_description(
                 name,
@@ -139,6 +151,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             let binding = format_ident!("field_{index}");
             bindings.push(quote!(#member: #binding));
             copies.push(quote!(#member: #root::Transfer::deep_copy(#binding)));
+            visits.push(quote!(#root::Transfer::visit_memory(#binding, visit);));
         }
         variants.push(quote!(#root::Variant {
             name: #text,
@@ -146,6 +159,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             fields: const { &[#(#descriptions),*] },
         }));
         arms.push(quote!(Self::#ident { #(#bindings),* } => Self::#ident { #(#copies),* }));
+        visiting_arms.push(quote!(Self::#ident { #(#bindings),* } => { #(#visits)* }));
     }
     if arms.is_empty() {
         return Err(Error::new(name.span(), "an enum without variants has no values that could cross"));
@@ -159,6 +173,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             .map(|field| field.ty.clone())
             .collect(),
         copy: quote!(match self { #(#arms),* }),
+        visit: quote!(match self { #(#visiting_arms),* }),
     })
 }
 
