@@ -111,7 +111,7 @@ pub unsafe trait Return: Sized {
     message = "`{Self}` is not lent for the lifetime that is written in it",
     label = "may not cross between a host and a module",
     note = "what crosses is owned, and then it has no lifetimes, or it is a reference to something owned: `&T`, `&mut T`, \
-            `&str`, `&Path`, `&[T]` or `&mut [T]`"
+            `&str`, `&Path`, `&[T]` or `&mut [T]`, or a `StateMut`"
 )]
 pub unsafe trait Lent<'a> {}
 
