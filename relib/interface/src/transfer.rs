@@ -325,7 +325,6 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
     fn an_exhausted_range_stays_exhausted() {
         let mut range = 0u32..=3;
         range.by_ref().for_each(drop);
@@ -334,7 +333,9 @@ mod tests {
         assert!(range.deep_copy().is_empty());
         let names = "a".to_owned()..="b".to_owned();
         assert_eq!(names.deep_copy(), names);
-=======
+    }
+
+    #[test]
     fn every_block_is_visited() {
         #[derive(crate::Transfer)]
         enum Tree {
@@ -356,7 +357,6 @@ mod tests {
         let mut expected = vec![in_leaf, in_note, in_children, in_key, in_tree];
         expected.sort();
         assert_eq!(visited, expected);
->>>>>>> reloader
     }
 
     #[test]
