@@ -180,6 +180,7 @@ const fn write_type<const N: usize>(writer: &mut Writer<N>, ty: &'static Type, t
         types.insert(ty.arguments[i]);
         i += 1;
     }
+    writer.text(ty.repr);
     writer.bytes(&[ty.shape.tag()]);
     match &ty.shape {
         Shape::Struct(fields) => write_fields(writer, fields, types),

@@ -1,9 +1,9 @@
 //! Descriptions of the types and functions that cross the boundary.
 //!
 //! A [`Type`] is built in constants, one for each type that crosses. Its fingerprint covers everything that both sides
-//! must agree on: path, size, alignment, and for structs and enums each field with its name, offset and type. Two
-//! images may exchange a value exactly when their fingerprints of its type are equal; the description behind the
-//! fingerprint is only read to explain a difference.
+//! must agree on: path, size, alignment, and for structs and enums the representation and each field with its name, offset
+//! and type. Two images may exchange a value exactly when their fingerprints of its type are equal; the description
+//! behind the fingerprint is only read to explain a difference.
 
 /// A type that may cross the boundary.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Type {
     pub arguments: &'static [&'static Type],
     /// What the type is made of.
     pub shape: Shape,
+    /// What its `#[repr(...)]` says; empty if it has none. An enum with one lays out the same fields in another way.
+    pub repr: &'static str,
     /// Covers all of the above, including the fingerprints of the types that it refers to.
     pub fingerprint: u64,
 }
@@ -143,7 +145,14 @@ impl Type {
             }
             _ => {}
         }
-        Self { path, size, align, arguments, shape, fingerprint: hash.0 }
+        Self { path, size, align, arguments, shape, repr: "", fingerprint: hash.0 }
+    }
+
+    /// The same type with a `#[repr(...)]`.
+    pub const fn with_repr(mut self, repr: &'static str) -> Self {
+        self.repr = repr;
+        self.fingerprint = Fnv(self.fingerprint).text(repr).0;
+        self
     }
 }
 
@@ -266,7 +275,8 @@ mod tests {
         let grown = struct_of(
             const { &[Field { name: "a", offset: 0, ty: U32 }, Field { name: "b", offset: 8, ty: U64 }] },
         );
-        let all = [&base, &renamed, &moved, &retyped, &grown].map(|ty| ty.fingerprint);
+        let represented = struct_of(const { &[Field { name: "a", offset: 0, ty: U32 }] }).with_repr("C");
+        let all = [&base, &renamed, &moved, &retyped, &grown, &represented].map(|ty| ty.fingerprint);
         for (i, one) in all.iter().enumerate() {
             for other in &all[i + 1..] {
                 assert_ne!(one, other);

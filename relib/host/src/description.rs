@@ -72,6 +72,8 @@ struct TypeDescription {
     size: u64,
     align: u64,
     arguments: Vec<u64>,
+    /// What its `#[repr(...)]` says; empty if it has none.
+    repr: String,
     shape: ShapeDescription,
 }
 
@@ -244,6 +246,7 @@ impl Reader<'_> {
         let size = self.number64()?;
         let align = self.number64()?;
         let arguments = self.list(Self::number64)?;
+        let repr = self.text()?;
         let [tag] = self.bytes()?;
         let shape = match tag {
             0 => ShapeDescription::Opaque,
@@ -256,7 +259,7 @@ impl Reader<'_> {
             7 => ShapeDescription::Enum(self.list(Self::variant)?),
             _ => return Err(Damaged("a type is of no known shape")),
         };
-        Ok((fingerprint, TypeDescription { path, size, align, arguments, shape }))
+        Ok((fingerprint, TypeDescription { path, size, align, arguments, repr, shape }))
     }
 
     fn variant(&mut self) -> Parsed<VariantDescription> {
@@ -398,6 +401,7 @@ fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
         size: ty.size as u64,
         align: ty.align as u64,
         arguments: ty.arguments.iter().map(|argument| refer(types, argument)).collect(),
+        repr: ty.repr.to_owned(),
         shape,
     };
     types.insert(ty.fingerprint, description);
@@ -584,8 +588,17 @@ impl Comparison<'_> {
         }
         let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
         let inner = a.arguments.iter().zip(&b.arguments).find_map(|(a, b)| self.of_types(*a, *b, depth));
-        inner.or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
-            let Sides { caller, implementor } = self.sides;
+        let Sides { caller, implementor } = self.sides;
+        let of_representations = || {
+            (a.repr != b.repr).then(|| {
+                let [ours, theirs] = [a, b].map(|ty| match ty.repr.as_str() {
+                    "" => "no `#[repr]`".to_owned(),
+                    repr => format!("`#[repr({repr})]`"),
+                });
+                format!("`{}` has {ours} in {caller}, {theirs} in {implementor}", a.path)
+            })
+        };
+        inner.or_else(of_representations).or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
             (a.size != b.size || a.align != b.align).then(|| {
                 format!(
                     "`{}` has size {} and alignment {} in {caller}, size {} and alignment {} in {implementor}",

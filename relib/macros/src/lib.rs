@@ -8,6 +8,7 @@ mod export;
 mod implement;
 mod interface;
 mod lifetimes;
+mod recursion;
 mod saved;
 mod signature;
 mod transfer;
@@ -54,6 +55,10 @@ pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Derives `Transfer` for a struct or enum whose fields are all `Transfer`.
+///
+/// A field that leads back to the type itself, as in a tree, may name it as `Self` or by its plain name. One that leads
+/// back through other types is marked `#[transfer(unsafe(recursive))]`. relib does not look into the type of such a field:
+/// it is up to you that host and module are built with the same definition of it and of all that it reaches.
 #[proc_macro_derive(Transfer, attributes(transfer))]
 pub fn derive_transfer(item: TokenStream) -> TokenStream {
     respond(transfer::expand(item.into(), &interface_root()))
