@@ -28,7 +28,7 @@ pub struct MemoryUse {
 }
 
 /// A module's heap. Dropping it leaks it, because code that is still mapped may use it; see [`Heap::destroy`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heap(NonNull<mimalloc::mi_heap_t>);
 
 // SAFETY: mimalloc v3 allows every operation on a first-class heap from any thread.
@@ -283,13 +283,15 @@ pub(crate) unsafe fn enter_scope(scope: *mut Scope, module: Heap, state: Option<
     SCOPE.set(scope);
 }
 
-/// Leaves a scope.
+/// Leaves a scope; returns the heap that allocations went to, if it was that of a state.
 ///
 /// # Safety
 /// It must be the innermost one of this thread.
-pub(crate) unsafe fn leave_scope(scope: *const Scope) {
+pub(crate) unsafe fn leave_scope(scope: *const Scope) -> Option<Heap> {
     // SAFETY: the scope is in place until now, as its enterer guarantees.
-    SCOPE.set(unsafe { (*scope).outer });
+    let scope = unsafe { &*scope };
+    SCOPE.set(scope.outer);
+    NonNull::new(scope.state_heap.cast()).map(Heap)
 }
 
 /// Whether the calling thread is in a scope in which allocations from `module` go elsewhere.

@@ -53,6 +53,11 @@ impl Runtime {
         }
     }
 
+    /// The heaps of the states that the module has changed.
+    pub(crate) fn states(&self) -> Vec<Arc<StateHeap>> {
+        lock(&self.states).clone()
+    }
+
     /// Whether a block is of the module's heap, or of that of a state that it has changed.
     pub(crate) fn owns(&self, block: *const c_void) -> bool {
         self.heap.owns(block) || lock(&self.states).iter().any(|state| state.heap.owns(block))
