@@ -47,7 +47,9 @@ impl Example {
             if command.starts_with("cargo run") {
                 let (command, printed) = command.split_once('\n').unwrap_or((command, ""));
                 self.start(command);
-                printed.lines().for_each(|line| self.expect(line));
+                for line in printed.lines() {
+                    self.expect(line);
+                }
             } else {
                 let status = self.shell(command).status().unwrap();
                 assert!(status.success(), "{command}");

@@ -194,7 +194,7 @@ impl fmt::Display for UnloadError {
             ),
             Self::StateHoldsMemory { blocks } => write!(
                 f,
-                "a state holds {blocks} blocks of the module's own memory, moved into it from a static or a \
+                "a state holds memory of the module's own ({blocks} of its blocks), moved into it from a static or a \
                  thread-local; pass a copy as the argument of ChangeState::change, or drop the state first"
             ),
             Self::ImageStayed { reasons } => {
