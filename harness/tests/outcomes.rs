@@ -62,6 +62,7 @@ fn runner() -> (tempfile::TempDir, Runner) {
             manifest,
             root: root().to_owned(),
             launcher: None,
+            shown_folders: Vec::new(),
             environment: Vec::new(),
         },
     )

@@ -62,6 +62,7 @@ pub fn run_and_assert(runner: &str, id: &str) {
         manifest: Fixtures::manifest_path(root(), profile, &Variant::default()),
         root: root().to_owned(),
         launcher: None,
+        shown_folders: Vec::new(),
         environment: Vec::new(),
     };
     let finished = process::run(&runner, &scenario);

@@ -134,7 +134,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         scenarios.iter_mut().for_each(|scenario| scenario.limits.address_space = None);
     }
     if let Some(sanitizer) = arguments.sanitizer {
-        runners.values_mut().for_each(|runner| runner.environment = sanitizer.environment());
+        runners.values_mut().for_each(|runner| runner.environment = sanitizer.environment(&variant));
         scenarios = sanitizer.allowed(scenarios);
     }
 

@@ -48,6 +48,8 @@ pub struct Runner {
     pub root: PathBuf,
     /// A program that the executable is started through, such as Wine, for one that this system cannot run itself.
     pub launcher: Option<PathBuf>,
+    /// Folders below the root with what is shown in their place, for the redaction of paths.
+    pub shown_folders: Vec<(PathBuf, &'static str)>,
     /// Environment variables for the process.
     pub environment: Vec<(String, String)>,
 }
@@ -131,13 +133,17 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         // Wine keeps one for memory that its processes share, and not the process.
         left.retain(|name| !name.starts_with("wine-"));
     }
+    let redactor = runner
+        .shown_folders
+        .iter()
+        .fold(Redactor::new(), |redactor, (folder, shown)| redactor.path(folder, shown));
     let places = [
         (runner.root.clone(), "<root>"),
         (work.temp(), "<temp>"),
         (work.scratch(), "<scratch>"),
         (work.path().to_owned(), "<work>"),
     ];
-    let redactor = places.iter().fold(Redactor::new(), |redactor, (path, placeholder)| {
+    let redactor = places.iter().fold(redactor, |redactor, (path, placeholder)| {
         let redactor = redactor.path(path, placeholder);
         if runner.launcher.is_some() { redactor.wine_path(path, placeholder) } else { redactor }
     });

@@ -165,7 +165,7 @@ impl Drop for End {
             loop {
                 let next = current.modules.borrow_mut().pop();
                 match next {
-                    Some(module) => _ = module.upgrade().map(|module| module.threads.finish(current_key())),
+                    Some(module) => _ = module.upgrade().map(|module| module.threads.run_own_destructors()),
                     None => break,
                 }
             }
@@ -377,8 +377,8 @@ impl Threads {
         lock(&self.table).threads.get(&current_key()).is_some_and(Thread::runs_module)
     }
 
-    /// Runs the destructors that are registered on the calling thread, and those that they register. No code of the
-    /// module may be running on it.
+    /// Runs the destructors that are registered on the calling thread, and those that they register; then the thread is
+    /// unknown. No code of the module may be running on it.
     pub(crate) fn run_own_destructors(&self) {
         let key = current_key();
         self.run_destructors(key);
@@ -388,12 +388,6 @@ impl Threads {
     /// Forgets everything that is registered on any thread: what is left cannot be run any more.
     pub(crate) fn clear(&self) {
         lock(&self.table).threads.clear();
-    }
-
-    /// Ends the thread `key`, which is the calling one: its destructors run, and then it is gone.
-    fn finish(&self, key: ThreadKey) {
-        self.run_destructors(key);
-        self.remove(key);
     }
 
     fn remove(&self, key: ThreadKey) {

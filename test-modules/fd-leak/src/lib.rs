@@ -27,4 +27,8 @@ impl Descriptors for DescriptorsImpl {
     fn hand_over(file: &str) -> i32 {
         fixture_system::open_for_good(file).expect("the file should open")
     }
+
+    fn redirect_and_restore(number: i32, file: &str) {
+        fixture_system::redirect_and_restore(number, file).expect("the file should open");
+    }
 }

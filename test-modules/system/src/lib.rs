@@ -73,6 +73,14 @@ pub fn open_for_good(file: &str) -> std::io::Result<i32> {
     imp::open_for_good(file)
 }
 
+/// Makes a descriptor refer to a file for a while, and then to the same as before.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn redirect_and_restore(number: i32, file: &str) -> std::io::Result<()> {
+    imp::redirect_and_restore(number, file)
+}
+
 /// Another handle of the image at an address.
 ///
 /// # Panics

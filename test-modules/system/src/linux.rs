@@ -96,3 +96,15 @@ impl Opened {
 pub fn open_for_good(file: &str) -> std::io::Result<i32> {
     Ok(File::open(file)?.into_raw_fd())
 }
+
+pub fn redirect_and_restore(number: i32, file: &str) -> std::io::Result<()> {
+    let other = File::open(file)?;
+    // SAFETY: the calls change what the numbers refer to, as the caller wants it.
+    unsafe {
+        let saved = libc::dup(number);
+        libc::dup2(other.as_raw_fd(), number);
+        libc::dup2(saved, number);
+        libc::close(saved);
+    }
+    Ok(())
+}

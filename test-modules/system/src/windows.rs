@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter};
 use std::net::UdpSocket;
-use std::os::windows::io::{AsRawHandle, AsRawSocket, IntoRawHandle};
+use std::os::windows::io::{AsRawHandle, AsRawSocket, BorrowedHandle, IntoRawHandle, RawHandle};
 
 use windows_sys::Win32::Foundation::FreeLibrary;
 use windows_sys::Win32::System::LibraryLoader::{GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GetModuleHandleExW};
@@ -94,4 +94,13 @@ impl Opened {
 
 pub fn open_for_good(file: &str) -> std::io::Result<i32> {
     Ok(File::open(file)?.into_raw_handle().addr() as i32)
+}
+
+/// A handle always refers to the same: it is only borrowed for a while.
+pub fn redirect_and_restore(number: i32, file: &str) -> std::io::Result<()> {
+    drop(File::open(file)?);
+    let handle: RawHandle = std::ptr::without_provenance_mut(number as isize as usize);
+    // SAFETY: the caller's handle stays open during the call.
+    drop(unsafe { BorrowedHandle::borrow_raw(handle) }.try_clone_to_owned()?);
+    Ok(())
 }

@@ -25,9 +25,11 @@ use std::io;
 use std::ops::Range;
 
 use object::LittleEndian as LE;
-use object::read::{ReadCache, ReadRef};
+use object::read::ReadRef;
+use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 
 use super::error::{Result, check};
+use super::reader::FileReader;
 use super::source::Source;
 use super::{ImageFile, Metadata};
 
@@ -45,7 +47,7 @@ const MAX_VADDR: u64 = 1 << 32;
 /// read, never code, data or debug information.
 pub(super) fn inspect_file(file: &File, export_prefix: &str) -> io::Result<Result<ImageFile>> {
     let len = file.metadata()?.len();
-    Ok(inspect(&Source::new(&ReadCache::new(file.try_clone()?), len), export_prefix))
+    Ok(inspect(&Source::new(&FileReader::new(file, len), len), export_prefix))
 }
 
 /// Verifies an ELF shared object.
@@ -83,11 +85,11 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
 /// The sections with relib's import tables, which the dynamic loader relocates.
 fn import_tables(sections: &Sections<'_>) -> Result<Vec<Range<u64>>> {
     sections
-        .named(b".relibp")
+        .named(IMPORT_SECTION.as_bytes())
         .map(|section| {
             check!(
                 section.has(object::elf::SHF_ALLOC) && !section.is_nobits() && section.addr % 8 == 0,
-                "the section .relibp",
+                "a section of import tables",
                 "it is not part of the image"
             );
             Ok(section.range())
@@ -101,6 +103,6 @@ fn metadata<'data, R: ReadRef<'data>>(
     sections: &Sections<'data>,
 ) -> Result<Option<Metadata>> {
     let parts: Vec<&[u8]> =
-        sections.named(b".relib").map(|section| section.bytes(source)).collect::<Result<_>>()?;
+        sections.named(SECTION.as_bytes()).map(|section| section.bytes(source)).collect::<Result<_>>()?;
     Ok((!parts.is_empty()).then(|| Metadata { bytes: parts.concat() }))
 }

@@ -10,7 +10,7 @@ use object::{U16, U32, U64};
 
 use super::{Header, LE, Sections, Source};
 use crate::image::error::{ImageError, Result, check, malformed};
-use crate::image::{Export, ImportSlot, TlsTemplate};
+use crate::image::{Export, ImportSlots, TlsTemplate};
 
 /// More entries than this in a table have no use, and would only cost time.
 const MAX_ENTRIES: u32 = 1 << 20;
@@ -147,18 +147,19 @@ pub(super) fn imports<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     header: &Header,
     sections: &Sections,
-) -> Result<Vec<ImportSlot>> {
+) -> Result<ImportSlots> {
     const PART: &str = "the import directory";
     const ORDINAL: u64 = 1 << 63;
     let Some((address, size)) = header.directory(pe::IMAGE_DIRECTORY_ENTRY_IMPORT) else {
-        return Ok(Vec::new());
+        return Ok(ImportSlots::default());
     };
     sections.at(PART, address, size)?;
     let descriptors = sections.bytes_from(source, PART, address)?;
     let count = descriptors.len() / size_of::<ImageImportDescriptor>();
     let (descriptors, _) = pod::slice_from_bytes::<ImageImportDescriptor>(descriptors, count)
         .map_err(|()| malformed(PART, "it cannot be read"))?;
-    let mut slots = Vec::new();
+    let mut slots = ImportSlots::default();
+    let mut count_of_slots = 0;
     for descriptor in descriptors {
         let lookup = descriptor.original_first_thunk.get(LE);
         let library = descriptor.name.get(LE);
@@ -176,7 +177,8 @@ pub(super) fn imports<'data, R: ReadRef<'data>>(
             .map_err(|()| malformed(PART, "it cannot be read"))?;
         let len = entries.iter().position(|entry| entry.get(LE) == 0);
         let len = len.ok_or_else(|| malformed(PART, "a table does not end"))?;
-        check!(slots.len() + len <= MAX_ENTRIES as usize, PART, "it has too many entries");
+        count_of_slots += len;
+        check!(count_of_slots <= MAX_ENTRIES as usize, PART, "it has too many entries");
         // With the null that ends it.
         let size = (len as u32 + 1) * 8;
         check!(
@@ -193,7 +195,7 @@ pub(super) fn imports<'data, R: ReadRef<'data>>(
             let hint = u32::try_from(entry).ok().filter(|hint| *hint < header.size_of_image);
             let hint = hint.ok_or_else(|| malformed(PART, format!("{entry:#x} is no name")))?;
             let name = name(source, sections, PART, hint + 2)?;
-            slots.push(ImportSlot { name: name.into(), vaddr: u64::from(first) + 8 * index as u64 });
+            slots.push(name, u64::from(first) + 8 * index as u64);
         }
     }
     Err(malformed(PART, "it does not end"))
