@@ -73,7 +73,8 @@ fn import_tables(sections: &Sections) -> Result<Vec<Range<u64>>> {
         return Ok(Vec::new());
     };
     check!(section.is_in_file(section.start, section.size), "the section .relibp", "it is not in the file");
-    Ok(vec![u64::from(section.start)..u64::from(section.start) + u64::from(section.size)])
+    let start = u64::from(section.start);
+    Ok(std::iter::once(start..start + u64::from(section.size)).collect())
 }
 
 /// Reads the section in which relib's macros leave their description of a module.
