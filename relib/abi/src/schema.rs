@@ -45,18 +45,58 @@ pub enum Shape {
     Enum(&'static [Variant]),
 }
 
+/// A [`Shape`] without what it carries, as metadata names it.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShapeKind {
+    /// [`Shape::Opaque`]
+    Opaque = 0,
+    /// [`Shape::Reference`]
+    Reference = 1,
+    /// [`Shape::MutableReference`]
+    MutableReference = 2,
+    /// [`Shape::Slice`]
+    Slice = 3,
+    /// [`Shape::Tuple`]
+    Tuple = 4,
+    /// [`Shape::Array`]
+    Array = 5,
+    /// [`Shape::Struct`]
+    Struct = 6,
+    /// [`Shape::Enum`]
+    Enum = 7,
+}
+
+impl ShapeKind {
+    const ALL: [Self; 8] = [
+        Self::Opaque,
+        Self::Reference,
+        Self::MutableReference,
+        Self::Slice,
+        Self::Tuple,
+        Self::Array,
+        Self::Struct,
+        Self::Enum,
+    ];
+
+    /// The kind with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
 impl Shape {
-    /// The number that stands for the shape in metadata.
-    pub const fn tag(&self) -> u8 {
+    /// What stands for the shape in metadata.
+    pub const fn kind(&self) -> ShapeKind {
         match self {
-            Self::Opaque => 0,
-            Self::Reference => 1,
-            Self::MutableReference => 2,
-            Self::Slice => 3,
-            Self::Tuple => 4,
-            Self::Array => 5,
-            Self::Struct(_) => 6,
-            Self::Enum(_) => 7,
+            Self::Opaque => ShapeKind::Opaque,
+            Self::Reference => ShapeKind::Reference,
+            Self::MutableReference => ShapeKind::MutableReference,
+            Self::Slice => ShapeKind::Slice,
+            Self::Tuple => ShapeKind::Tuple,
+            Self::Array => ShapeKind::Array,
+            Self::Struct(_) => ShapeKind::Struct,
+            Self::Enum(_) => ShapeKind::Enum,
         }
     }
 }
@@ -124,7 +164,7 @@ impl Type {
         arguments: &'static [&'static Type],
         shape: Shape,
     ) -> Self {
-        let mut hash = Fnv::new().text(path).number(size).number(align).number(shape.tag() as usize);
+        let mut hash = Fnv::new().text(path).number(size).number(align).number(shape.kind() as usize);
         let mut i = 0;
         while i < arguments.len() {
             hash = hash.number(arguments[i].fingerprint as usize);
@@ -161,7 +201,7 @@ impl Type {
     /// a struct or an enum is defined nor how it is laid out. Types that a former build had under another name have the
     /// same form.
     pub const fn form(&self) -> u64 {
-        let mut hash = Fnv::new().number(self.shape.tag() as usize);
+        let mut hash = Fnv::new().number(self.shape.kind() as usize);
         match &self.shape {
             Shape::Struct(fields) => return hash.forms(fields).0,
             Shape::Enum(variants) => {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use relib_abi::metadata::{HEADER_LEN, MAGIC, RecordKind};
-use relib_abi::schema::{self, Field, Shape, Type};
+use relib_abi::schema::{self, Field, Shape, ShapeKind, Type};
 
 use crate::error::CallMainError;
 
@@ -248,16 +248,16 @@ impl Reader<'_> {
         let arguments = self.list(Self::number64)?;
         let repr = self.text()?;
         let [tag] = self.bytes()?;
-        let shape = match tag {
-            0 => ShapeDescription::Opaque,
-            1 => ShapeDescription::Reference,
-            2 => ShapeDescription::MutableReference,
-            3 => ShapeDescription::Slice,
-            4 => ShapeDescription::Tuple,
-            5 => ShapeDescription::Array,
-            6 => ShapeDescription::Struct(self.list(Self::field)?),
-            7 => ShapeDescription::Enum(self.list(Self::variant)?),
-            _ => return Err(Damaged("a type is of no known shape")),
+        let kind = ShapeKind::from_number(tag).ok_or(Damaged("a type is of no known shape"))?;
+        let shape = match kind {
+            ShapeKind::Opaque => ShapeDescription::Opaque,
+            ShapeKind::Reference => ShapeDescription::Reference,
+            ShapeKind::MutableReference => ShapeDescription::MutableReference,
+            ShapeKind::Slice => ShapeDescription::Slice,
+            ShapeKind::Tuple => ShapeDescription::Tuple,
+            ShapeKind::Array => ShapeDescription::Array,
+            ShapeKind::Struct => ShapeDescription::Struct(self.list(Self::field)?),
+            ShapeKind::Enum => ShapeDescription::Enum(self.list(Self::variant)?),
         };
         Ok((fingerprint, TypeDescription { path, size, align, arguments, repr, shape }))
     }
@@ -491,6 +491,11 @@ pub enum InterfaceProblem {
         /// The interfaces that it implements.
         has: Vec<String>,
     },
+    /// One side has several interfaces of this name, of which it cannot be said which is meant.
+    Ambiguous {
+        /// The side that has them.
+        side: &'static str,
+    },
     /// One side does not have a function that the other calls.
     MissingFunction {
         /// The side that should implement it.
@@ -522,6 +527,10 @@ impl fmt::Display for InterfaceProblem {
             Self::MissingInterface { implementor, has } => {
                 write!(f, "{implementor} does not implement it; it implements {}", has.join(", "))
             }
+            Self::Ambiguous { side } => write!(
+                f,
+                "{side} has it more than once; implement it once, and link one version of the crate that declares it"
+            ),
             Self::MissingFunction { implementor, signature } => {
                 write!(f, "{implementor} does not implement `{signature}`")
             }

@@ -99,7 +99,7 @@ pub enum LoadError {
     InterfaceMismatch {
         /// The path.
         path: PathBuf,
-        /// The interface, by crate and trait.
+        /// The interface, by the path of its trait.
         interface: String,
         /// The first difference.
         problem: Box<InterfaceProblem>,

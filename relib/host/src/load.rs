@@ -290,15 +290,25 @@ fn verify<E: ExportsHandle>(
         problem,
     };
     let mut exports = Vec::new();
-    for interface in E::interfaces() {
-        let Some(export) = module.exports.iter().find(|export| export.interface.name == interface.name)
-        else {
+    let asked = E::interfaces();
+    for &interface in &asked {
+        if asked.iter().any(|other| other.name == interface.name && other.payload != interface.payload) {
+            return Err(mismatch(interface.name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
+        }
+        let mut found = module.exports.iter().filter(|export| export.interface.name == interface.name);
+        let Some(export) = found.next() else {
             let has = module.exports.iter().map(|export| format!("`{}`", export.interface.name)).collect();
             return Err(mismatch(
                 interface.name,
                 Box::new(InterfaceProblem::MissingInterface { implementor: "the module", has }),
             ));
         };
+        if found.next().is_some() {
+            return Err(mismatch(
+                interface.name,
+                Box::new(InterfaceProblem::Ambiguous { side: "the module" }),
+            ));
+        }
         let functions = description::match_exports(interface, &export.interface)
             .map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
@@ -312,13 +322,17 @@ fn verify<E: ExportsHandle>(
     let mut imports = Vec::new();
     for import in module.imports {
         let name = &import.interface.name;
-        let Some(offer) = provided.iter().find(|offer| offer.interface.name == name) else {
+        let mut found = provided.iter().filter(|offer| offer.interface.name == name);
+        let Some(offer) = found.next() else {
             let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
             return Err(mismatch(
                 name,
                 Box::new(InterfaceProblem::MissingInterface { implementor: "the host", has }),
             ));
         };
+        if found.next().is_some() {
+            return Err(mismatch(name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
+        }
         let functions = description::match_imports(offer.interface, &import.interface)
             .map_err(|problem| mismatch(name, problem))?;
         let functions = functions.into_iter().map(|index| offer.functions[index]).collect();
@@ -357,13 +371,15 @@ fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     }
 }
 
+/// Versions of relib must be equal, and not only those of the contract: what a call does on its way is code of
+/// `relib_interface` in both images.
 fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
     let describe = |version: &str, abi: u32| format!("relib {version} (contract {abi})");
     let relib = (
         BuildPart::Relib,
         describe(relib_abi::RELIB_VERSION, relib_abi::ABI_VERSION),
         describe(&build.relib_version, build.abi_version),
-        relib_abi::ABI_VERSION == build.abi_version,
+        relib_abi::ABI_VERSION == build.abi_version && relib_abi::RELIB_VERSION == build.relib_version,
     );
     let rustc = (
         BuildPart::Rustc,

@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use relib_abi::symbol::PREFIX;
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ImplItem, ItemImpl, Path, Result, Type, parse2};
 
@@ -33,10 +34,10 @@ impl<'a> Implementation<'a> {
                 ImplItem::Type(ty) => &ty.ident,
                 other => return Err(Error::new(other.span(), "expected the functions of the interface")),
             };
-            if ident.to_string().to_lowercase().starts_with("__relib") {
+            if ident.to_string().to_lowercase().starts_with(PREFIX) {
                 return Err(Error::new(
                     ident.span(),
-                    "names that start with `__relib` are the interface's own: the functions that they stand for must be \
+                    "names that start with `__relib_` are the interface's own: the functions that they stand for must be \
                      those that the macro made",
                 ));
             }

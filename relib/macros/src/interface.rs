@@ -1,9 +1,8 @@
 //! `#[interface]`: the trait with its thunks, and the handle for the calling side.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
+use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
@@ -93,13 +92,9 @@ fn direction(arguments: TokenStream) -> Result<Direction> {
     }
 }
 
-/// Crate and trait, by which the two sides find each other's interfaces.
-fn interface_name(ident: &Ident) -> String {
-    // Cargo sets the variable for each compiler run; without cargo the trait's name has to do.
-    match std::env::var("CARGO_CRATE_NAME") {
-        Ok(krate) => format!("{krate}::{ident}"),
-        Err(_) => ident.to_string(),
-    }
+/// The path of the trait, by which the two sides find each other's interfaces, as an expression.
+fn interface_name(ident: &Ident) -> TokenStream {
+    quote!(::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)))
 }
 
 fn thunk_name(function: &Function) -> Ident {
@@ -183,7 +178,7 @@ fn lifetimes_are_as_written(function: &Function, root: &TokenStream) -> TokenStr
 }
 
 /// The constant that describes the interface.
-fn description(name: &str, functions: &[Function], root: &TokenStream) -> TokenStream {
+fn description(name: &TokenStream, functions: &[Function], root: &TokenStream) -> TokenStream {
     let functions = functions.iter().map(|function| {
         let name = function.name.to_string();
         let (types, returns) = static_types(function);
@@ -292,7 +287,7 @@ fn exports_handle(
 fn imports_handle(
     item: &ItemTrait,
     handle: &Ident,
-    name: &str,
+    name: &TokenStream,
     functions: &[Function],
     root: &TokenStream,
 ) -> TokenStream {
@@ -302,11 +297,8 @@ fn imports_handle(
     let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
     // Sections of their own, since linkers drop whole sections: otherwise a module that uses one interface of a crate
     // would import all of them. PE linkers join what stands before the `$`.
-    // Two interfaces of one crate may have the same name in different modules; their functions tell them apart.
-    let mut hasher = DefaultHasher::new();
-    item.to_token_stream().to_string().hash(&mut hasher);
-    let own = format!("{}.{:016x}", item.ident, hasher.finish());
-    let sections = |separator| [".relib", ".relibp"].map(|section| format!("{section}{separator}{own}"));
+    let own = format!("{}.{}", item.ident, crate::unique_name());
+    let sections = |separator| [SECTION, IMPORT_SECTION].map(|section| format!("{section}{separator}{own}"));
     let [record_section, table_section] = sections(".");
     let [record_section_pe, table_section_pe] = sections("$");
     let wrappers = functions.iter().enumerate().map(|(index, function)| {
@@ -317,7 +309,6 @@ fn imports_handle(
         let types = function.parameters.iter().map(|(_, ty)| ty);
         let returns = &function.returns;
         let (_, static_returns) = static_types(function);
-        let path = format!("{name}::{ident}");
         let call = wire_call(function, quote!(__relib_entry.call), root);
         quote! {
             #(#attributes)*
@@ -327,7 +318,7 @@ fn imports_handle(
                 let __relib_entry = #slots.function(#index);
                 let __relib_outcome = #call;
                 // SAFETY: the outcome is that of the entry, whose return type is this.
-                unsafe { #root::call_import::<#static_returns>(#path, __relib_entry, __relib_outcome) }
+                unsafe { #root::call_import::<#static_returns>(#name, ::core::stringify!(#ident), __relib_entry, __relib_outcome) }
             }
         }
     });
