@@ -9,9 +9,10 @@ use crate::description::InterfaceProblem;
 
 /// Why a module was not loaded.
 ///
-/// Except for [`Linking`](Self::Linking), [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged
-/// entry table, no code of the file has run when one of these is returned. A failed load leaves nothing behind and does
-/// not get in the way of the next one.
+/// Except for [`Linking`](Self::Linking), [`EarlyMemory`](Self::EarlyMemory),
+/// [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry table, no code of the file has run
+/// when one of these is returned. A failed load does not get in the way of the next one, and leaves nothing behind but the
+/// memory that `EarlyMemory` is about.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -134,6 +135,12 @@ pub enum LoadError {
         /// The path.
         path: PathBuf,
     },
+    /// Code of the module ran before the module had its heap, and keeps more memory than relib has room for until then
+    /// (256 KiB). That happens only without a private copy, whose constructors run later.
+    EarlyMemory {
+        /// The path.
+        path: PathBuf,
+    },
     /// There is no memory for the module's heap.
     OutOfMemory,
 }
@@ -181,7 +188,8 @@ impl LoadError {
             | Self::PathInUse { path }
             | Self::Staging { path, .. }
             | Self::Linking { path, .. }
-            | Self::ForeignAllocator { path } => Some(path),
+            | Self::ForeignAllocator { path }
+            | Self::EarlyMemory { path } => Some(path),
             Self::OutOfMemory => None,
         }
     }
@@ -255,6 +263,11 @@ impl fmt::Display for LoadError {
                 "the module's global allocator takes its memory from somewhere else than relib, so that an unload \
                  could not reclaim it; compose it with relib_module::ModuleAlloc, or accept the leak by \
                  LoadOptions::allow_foreign_allocator"
+            ),
+            Self::EarlyMemory { .. } => write!(
+                f,
+                "a constructor of the module keeps more memory than there is room for before the module has its heap; \
+                 load a private copy, without LoadOptions::in_place and LoadOptions::permanent, or allocate later"
             ),
             Self::OutOfMemory => write!(f, "there is no memory for the module's heap"),
         }

@@ -154,6 +154,7 @@ impl<E: ExportsHandle> Verified<E> {
                 let path = parts.path.clone();
                 Module::new(parts, ()).discard();
                 Err(match detail {
+                    Disconnected::EarlyMemory => LoadError::EarlyMemory { path },
                     Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
                     Disconnected::Damaged(detail) => LoadError::Damaged {
                         path,
@@ -169,6 +170,7 @@ impl<E: ExportsHandle> Verified<E> {
 
 /// Why a mapped module could not be connected.
 enum Disconnected {
+    EarlyMemory,
     ForeignAllocator,
     Damaged(&'static str),
 }
@@ -470,7 +472,9 @@ unsafe fn connect<E: ExportsHandle>(
             let redirects = entry.redirects.as_slice().iter().filter(|redirect| wanted(redirect.group));
             parts.library.redirect(&parts.image, redirects);
         }
-        (entry.attach)(&*parts.context);
+        if !(entry.attach)(&*parts.context) {
+            return Err((parts, Disconnected::EarlyMemory));
+        }
         if parts.staged.is_some() {
             parts.library.run_constructors(&parts.image);
         }
