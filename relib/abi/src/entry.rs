@@ -217,8 +217,8 @@ pub struct ImportTable {
     pub len: usize,
 }
 
-// SAFETY: the table itself is constant; the slots behind it are written once, before any code of the module that reads
-// them runs, and that write happens before the module's first thread is started.
+// SAFETY: the table itself is constant; the slots behind it are written once, by the host, before it calls or attaches the
+// module.
 unsafe impl Sync for ImportTable {}
 
 /// What a module exports for each interface that it implements.

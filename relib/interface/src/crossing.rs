@@ -75,7 +75,7 @@ pub unsafe trait Argument: Sized {
 
 /// A type that a function of an interface may return.
 ///
-/// Implemented for every [`Transfer`] type, and for `&T`, `&str` and `&[T]`.
+/// Implemented for every [`Transfer`] type, and for `&T`, `&str`, `&Path` and `&[T]`.
 ///
 /// # Safety
 /// `TYPE` must describe the type truly; `receive` must make of the wire form what `send` made it of; `RELEASE` must be
@@ -83,7 +83,7 @@ pub unsafe trait Argument: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by an interface function",
     label = "may not cross between a host and a module",
-    note = "return types are `Transfer` types, `&T`, `&str` and `&[T]`",
+    note = "return types are `Transfer` types, `&T`, `&str`, `&Path` and `&[T]`",
     note = "for a struct or enum of your own, add `#[derive(relib_interface::Transfer)]`"
 )]
 pub unsafe trait Return: Sized {
