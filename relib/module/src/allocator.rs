@@ -172,14 +172,14 @@ pub(crate) fn allocate_zeroed(size: usize) -> *mut c_void {
     unsafe { (table.allocate_zeroed_aligned)(table.heap, size.max(1), HeapTable::NATURAL_ALIGNMENT) }
 }
 
-/// Resizes a block for C code; null if there is no memory.
+/// Resizes a block for C code; null if there is no memory. `align` is a power of two.
 ///
 /// # Safety
 /// The block must be the heap's; unless null is returned it is given up.
-pub(crate) unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
+pub(crate) unsafe fn reallocate(block: *mut c_void, size: usize, align: usize) -> *mut c_void {
     let table = heap();
     // SAFETY: the functions belong to `table.heap`, and so does the block, says the caller.
-    unsafe { (table.reallocate_aligned)(table.heap, block, size.max(1), HeapTable::NATURAL_ALIGNMENT) }
+    unsafe { (table.reallocate_aligned)(table.heap, block, size.max(1), align) }
 }
 
 /// Frees a block of C code.

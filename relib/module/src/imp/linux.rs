@@ -154,7 +154,7 @@ unsafe fn reallocated(
         None => std::ptr::null_mut(),
         Some(size) if block.is_null() => allocator::allocate(size, MALLOC_ALIGNMENT),
         // SAFETY: the host says that the block is the heap's; the module gives it up.
-        Some(size) => unsafe { allocator::reallocate(block, size) },
+        Some(size) => unsafe { allocator::reallocate(block, size, MALLOC_ALIGNMENT) },
     }
 }
 
