@@ -105,6 +105,12 @@ macro_rules! opening_shims {
     };
 }
 
+/// Passes on a descriptor that a call has made at the number `target`, unless one of the host's was there: then the new
+/// one is the host's as well, which the module may also have put back.
+fn opened_over(target: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    if tell_host!(descriptor_foreign(target)) { call() } else { opened(call()) }
+}
+
 /// Passes on the two descriptors that a successful call has stored.
 ///
 /// # Safety
@@ -182,8 +188,6 @@ opening_shims! {
     fn accept(listener: c_int, address: *mut c_void, len: *mut c_void);
     fn accept4(listener: c_int, address: *mut c_void, len: *mut c_void, flags: c_int);
     fn dup(descriptor: c_int);
-    fn dup2(descriptor: c_int, target: c_int);
-    fn dup3(descriptor: c_int, target: c_int, flags: c_int);
     fn eventfd(initial: c_uint, flags: c_int);
     fn epoll_create(size: c_int);
     fn epoll_create1(flags: c_int);
@@ -282,6 +286,16 @@ shims! {
             tell_host!(unmapped(address, len));
         }
         mapped(moved, new_len)
+    }
+
+    fn dup2(descriptor: c_int, target: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened_over(target, || unsafe { original(descriptor, target) })
+    }
+
+    fn dup3(descriptor: c_int, target: c_int, flags: c_int) -> c_int {
+        // SAFETY: passed on as the module called it.
+        opened_over(target, || unsafe { original(descriptor, target, flags) })
     }
 
     fn fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int {
