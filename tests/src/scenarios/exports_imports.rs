@@ -437,7 +437,8 @@ struct Twice;
 unsafe impl ExportsHandle for Twice {
     fn interfaces() -> Vec<&'static Interface> {
         const STRINGS: &Interface = ModuleStrings::__RELIB_INTERFACE;
-        vec![STRINGS, &Interface { name: STRINGS.name, functions: &[], payload: &[] }]
+        const OTHER: &Interface = &Interface { name: STRINGS.name, functions: &[], payload: &[] };
+        vec![STRINGS, OTHER]
     }
 
     fn bind(_binder: &mut dyn ExportBinder) -> Self {

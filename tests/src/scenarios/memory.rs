@@ -12,7 +12,7 @@ use relib::{LoadOptions, MemoryUse, Module, Unloaded};
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{SECONDS, TRACE, load, load_with, warm_up};
+use crate::support::{SECONDS, TRACE, load, load_error, load_with, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -166,8 +166,8 @@ fn memory_while_called(run: &mut Run) -> Result<(), Failure> {
 fn alloc_in_constructor(run: &mut Run) -> Result<(), Failure> {
     let in_place = LoadOptions::new().in_place(true);
     // Before the baseline: what the constructor keeps is lost with the refused load.
-    let refused = load_with::<()>(run, "alloc-early", &in_place).err();
-    run.observe("more than the arena has, in place", refused.or_fail("the early memory was not noticed")?);
+    let error = load_error::<()>(&run.fixture("alloc-early"), &in_place)?;
+    run.observe("more than the arena has, in place", error);
 
     warm_up::<ModuleConstructed>(run, "alloc-in-constructor")?;
     let module = load::<ModuleConstructed>(run, "alloc-in-constructor")?;
