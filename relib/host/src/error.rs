@@ -11,9 +11,9 @@ use crate::description::InterfaceProblem;
 ///
 /// No code of the file has run when one of these is returned, except, in a load [in place](crate::LoadOptions::in_place),
 /// for constructors before [`Linking`](Self::Linking), [`Redirecting`](Self::Redirecting),
-/// [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry table. A failed load leaves nothing
-/// behind, unless such constructors have started threads or the like that are in the way; it never gets in the way of the
-/// next one.
+/// [`EarlyMemory`](Self::EarlyMemory), [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry
+/// table. A failed load leaves nothing behind, unless such constructors have started threads or the like that are in the
+/// way, or keep the memory that `EarlyMemory` is about; it never gets in the way of the next one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -143,6 +143,12 @@ pub enum LoadError {
         /// The path.
         path: PathBuf,
     },
+    /// Code of the module ran before the module had its heap, and keeps more memory than relib has room for until then
+    /// (256 KiB). That happens only without a private copy, whose constructors run later.
+    EarlyMemory {
+        /// The path.
+        path: PathBuf,
+    },
     /// There is no memory for the module's heap.
     OutOfMemory,
 }
@@ -191,7 +197,8 @@ impl LoadError {
             | Self::Staging { path, .. }
             | Self::Linking { path, .. }
             | Self::Redirecting { path, .. }
-            | Self::ForeignAllocator { path } => Some(path),
+            | Self::ForeignAllocator { path }
+            | Self::EarlyMemory { path } => Some(path),
             Self::OutOfMemory => None,
         }
     }
@@ -270,6 +277,11 @@ impl fmt::Display for LoadError {
                 "the module's global allocator takes its memory from somewhere else than relib, so that an unload \
                  could not reclaim it; compose it with relib_module::ModuleAlloc, or accept the leak by \
                  LoadOptions::allow_foreign_allocator"
+            ),
+            Self::EarlyMemory { .. } => write!(
+                f,
+                "a constructor of the module keeps more memory than there is room for before the module has its heap; \
+                 load a private copy, without LoadOptions::in_place and LoadOptions::permanent, or allocate later"
             ),
             Self::OutOfMemory => write!(f, "there is no memory for the module's heap"),
         }

@@ -153,6 +153,7 @@ impl<E: ExportsHandle> Verified<E> {
                 let path = parts.path.clone();
                 Module::new(parts, ()).discard();
                 Err(match detail {
+                    Disconnected::EarlyMemory => LoadError::EarlyMemory { path },
                     Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
                     Disconnected::Redirecting(source) => LoadError::Redirecting { path, source },
                     Disconnected::Damaged(detail) => LoadError::Damaged {
@@ -169,6 +170,7 @@ impl<E: ExportsHandle> Verified<E> {
 
 /// Why a mapped module could not be connected.
 enum Disconnected {
+    EarlyMemory,
     ForeignAllocator,
     Redirecting(io::Error),
     Damaged(&'static str),
@@ -475,7 +477,9 @@ unsafe fn connect<E: ExportsHandle>(
         }
     }
     // SAFETY: the context stays where it is until the image is gone, and is handed over once.
-    unsafe { (entry.attach)(&*parts.context) };
+    if !unsafe { (entry.attach)(&*parts.context) } {
+        return Err((parts, Disconnected::EarlyMemory));
+    }
     // Before the constructors, so that nothing of the module has run if this refuses it.
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));

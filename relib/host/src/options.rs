@@ -54,6 +54,10 @@ impl LoadOptions {
 
     /// Loads the file itself instead of a private copy: faster, but the file must not be changed while it is loaded,
     /// and a library that asks not to be unloaded stays.
+    ///
+    /// Its constructors run before relib has connected it. They cannot call imports, nor may threads that they start and
+    /// leave running; what they start or register is not known to relib; and if they keep more than 256 KiB of memory,
+    /// the load fails by [`LoadError::EarlyMemory`](crate::LoadError::EarlyMemory).
     pub fn in_place(mut self, in_place: bool) -> Self {
         self.in_place = in_place;
         self

@@ -1,7 +1,8 @@
 //! Imports: functions of the host that a module calls.
 //!
 //! A trait marked `#[interface(imports)]` has one [`ImportSlots`] in each image. The module's is filled by the host
-//! before any code of the module runs; the host's stays empty. It reaches its own metadata, so that a module which
+//! when the image has been mapped; the host's stays empty. Constructors of an image that is loaded in place run before
+//! that: an import that they call panics, as in a program without a host. It reaches its own metadata, so that a module which
 //! never calls an import interface does not ask for it: the linker drops the functions, the slots and the metadata
 //! together.
 
@@ -23,7 +24,9 @@ pub struct ImportSlots<const N: usize> {
     name: &'static str,
 }
 
-// SAFETY: the slots are written once, by the host, before any code of the module runs that could read them.
+// SAFETY: the slots are written once, by the host, before it calls or attaches the module. Only a thread that a constructor
+// has started in an image that is loaded in place could read them meanwhile; that constructors start none that calls
+// imports is what the user of `LoadOptions::in_place` guarantees.
 unsafe impl<const N: usize> Sync for ImportSlots<N> {}
 
 impl<const N: usize> ImportSlots<N> {
@@ -45,7 +48,7 @@ impl<const N: usize> ImportSlots<N> {
     #[inline]
     pub fn function(&self, index: usize) -> FunctionEntry {
         assert!(index < N, "an import interface has no function {index}");
-        // SAFETY: the index is in range; the host writes the slots before any code that reads them runs. The read is
+        // SAFETY: the index is in range, and the host's write is over or has not begun, see `Sync` above. The read is
         // volatile because that write is invisible to the compiler.
         let entry = unsafe { self.as_ptr().add(index).read_volatile() };
         if entry.call.is_null() {

@@ -27,7 +27,8 @@ pub trait PanicObserver: Send + Sync {
 
 /// The functions of a module for one interface, in the host's order.
 ///
-/// Dropped, with the handle around it, before the module's image is unloaded.
+/// Out of reach, with the handle around it, before the module's image is unloaded, and dropped after it: what it holds
+/// itself is the host's.
 pub struct BoundExports {
     functions: Box<[FunctionEntry]>,
     observer: Arc<dyn PanicObserver>,
@@ -44,7 +45,7 @@ impl BoundExports {
     ///
     /// # Safety
     /// `functions[i]` must be the thunks of a loaded module for function `i` of the interface that the handle around
-    /// this was generated for, and the module must stay loaded for as long as this exists.
+    /// this was generated for, and the module must stay loaded for as long as anybody can call through this.
     pub unsafe fn new(functions: Box<[FunctionEntry]>, observer: Arc<dyn PanicObserver>) -> Self {
         Self { functions, observer }
     }
@@ -63,8 +64,8 @@ impl BoundExports {
     #[doc(hidden)]
     #[inline]
     pub unsafe fn finish<R: Return>(&self, index: usize, outcome: Outcome<R::Wire>) -> Option<R> {
-        // SAFETY: the caller guarantees that the outcome is that of the function, and `self` exists only while the
-        // module is loaded.
+        // SAFETY: the caller guarantees that the outcome is that of the function, and `self` is within reach only while
+        // the module is loaded.
         match unsafe { receive::<R>(outcome, self.functions[index].release) } {
             Ok(value) => Some(value),
             Err(report) => {

@@ -117,7 +117,7 @@ fn thunk(function: &Function, root: &TokenStream) -> TraitItem {
     let arguments: Vec<Ident> = (0..types.len()).map(|i| format_ident!("argument_{i}")).collect();
     parse_quote! {
         #[doc(hidden)]
-        #[allow(improper_ctypes_definitions, clippy::missing_safety_doc)]
+        #[allow(improper_ctypes_definitions, clippy::missing_safety_doc, clippy::let_unit_value)]
         unsafe extern "C" fn #thunk(
             #(#arguments: <#types as #root::Argument>::Wire),*
         ) -> #root::Outcome<<#returns as #root::Return>::Wire> {
@@ -129,8 +129,10 @@ fn thunk(function: &Function, root: &TokenStream) -> TraitItem {
                     // SAFETY: each argument is opened once, and outlives the call.
                     #(unsafe { <#types as #root::Argument>::open(&mut #arguments) }),*
                 );
+                // All of what goes back is ready before any of it is stored: a panic on the way changes nothing.
+                #(let #arguments = <#types as #root::Argument>::prepare(#arguments);)*
                 let result = <#returns as #root::Return>::send(result);
-                #(<#types as #root::Argument>::give_back(#arguments);)*
+                #(<#types as #root::Argument>::commit(#arguments);)*
                 result
             })
         }

@@ -14,6 +14,7 @@ void fixture_leak(size_t blocks, size_t bytes) {
         sink = malloc(bytes);
         sink = calloc(1, bytes);
         sink = realloc(malloc(1), bytes);
+        sink = reallocarray(malloc(1), 1, bytes);
         if (posix_memalign(&block, 64, bytes) == 0) sink = block;
         sink = aligned_alloc(64, (bytes + 63) / 64 * 64);
     }
@@ -25,6 +26,11 @@ uint32_t fixture_mix(void) {
     char *copy = strdup("allocated by the C library");
     copy = realloc(copy, 1000);
     surprises += strcmp(copy, "allocated by the C library") != 0;
+    copy = reallocarray(copy, 100, 20);
+    surprises += strcmp(copy, "allocated by the C library") != 0;
+    free(copy);
+    copy = reallocarray(strdup("another one"), 100, 20);
+    surprises += strcmp(copy, "another one") != 0;
     free(copy);
 
     char *path = realpath("/", NULL);
@@ -47,6 +53,9 @@ uint32_t fixture_mix(void) {
 
     size_t volatile half = SIZE_MAX / 2;
     surprises += calloc(half, 3) != NULL;
+    empty = reallocarray(NULL, 5, 10);
+    surprises += empty == NULL || reallocarray(empty, half, 3) != NULL;
+    free(empty);
 
     void *aligned = NULL;
     surprises += posix_memalign(&aligned, 4096, 10) != 0 || (uintptr_t)aligned % 4096 != 0;

@@ -13,10 +13,11 @@ use fixture_interface::exports_imports::{
     ModulePrimitives, ModuleRight, ModuleStrings, ModuleStructs, Nothing, Pair, Point, Summary, Tree, World,
 };
 use fixture_interface::mismatch::{
-    Imports, ModuleField, ModuleMissing, ModuleSignature, ModuleSuperset, Player,
+    Imports, ModuleField, ModuleLayout, ModuleMissing, ModuleSignature, ModuleSuperset, Player,
 };
 use relib::{Module, Transfer};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
+use relib_interface::interface::{ExportBinder, ExportsHandle, Interface};
 
 use crate::support::{load, load_error, warm_up};
 
@@ -424,11 +425,32 @@ fn interface_mismatch_missing(run: &mut Run) -> Result<(), Failure> {
     run.observe("error without any interface", error);
     let error = load_error::<()>(&run.fixture("interface-mismatch-import"), &Default::default())?;
     run.observe("error for an import", error);
+    let error = load_error::<Twice>(&run.fixture("calls-strings"), &Default::default())?;
+    run.observe("error for two interfaces of one name", error);
     Ok(())
 }
 
+/// Asks for two different interfaces of one name, as a host does in which two versions of a crate are linked.
+struct Twice;
+
+// SAFETY: nothing is bound.
+unsafe impl ExportsHandle for Twice {
+    fn interfaces() -> Vec<&'static Interface> {
+        const STRINGS: &Interface = ModuleStrings::__RELIB_INTERFACE;
+        const OTHER: &Interface = &Interface { name: STRINGS.name, functions: &[], payload: &[] };
+        vec![STRINGS, OTHER]
+    }
+
+    fn bind(_binder: &mut dyn ExportBinder) -> Self {
+        Self
+    }
+}
+
 fn interface_mismatch_field(run: &mut Run) -> Result<(), Failure> {
-    observe_mismatch::<ModuleField>(run)
+    observe_mismatch::<ModuleField>(run)?;
+    let error = load_error::<ModuleLayout>(&run.fixture("interface-mismatch"), &Default::default())?;
+    run.observe("error for a representation", error);
+    Ok(())
 }
 
 fn interface_superset(run: &mut Run) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use relib::{LoadOptions, MemoryUse, Module, Unloaded};
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{SECONDS, TRACE, load, load_with, warm_up};
+use crate::support::{SECONDS, TRACE, load, load_error, load_with, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -164,6 +164,11 @@ fn memory_while_called(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn alloc_in_constructor(run: &mut Run) -> Result<(), Failure> {
+    let in_place = LoadOptions::new().in_place(true);
+    // Before the baseline: what the constructor keeps is lost with the refused load.
+    let error = load_error::<()>(&run.fixture("alloc-early"), &in_place)?;
+    run.observe("more than the arena has, in place", error);
+
     warm_up::<ModuleConstructed>(run, "alloc-in-constructor")?;
     let module = load::<ModuleConstructed>(run, "alloc-in-constructor")?;
     let exports = module.exports();
@@ -174,12 +179,16 @@ fn alloc_in_constructor(run: &mut Run) -> Result<(), Failure> {
     run.check_eq("after clear", exports.lines(), Some(Vec::new()))?;
     module.unload()?;
 
-    // Freeing what the arena gave is no foreign deallocation.
-    let options = LoadOptions::new().validate_deallocations(true);
-    let module = load_with::<ModuleConstructed>(run, "alloc-in-constructor", &options)?;
-    module.exports().add("added").or_fail("add panicked")?;
-    module.exports().clear().or_fail("clear panicked")?;
-    module.unload()?;
+    // In place the constructor runs without a heap. Freeing what it got then is no foreign deallocation.
+    for options in [LoadOptions::new(), in_place] {
+        let options = options.validate_deallocations(true);
+        let module = load_with::<ModuleConstructed>(run, "alloc-in-constructor", &options)?;
+        run.check_eq("lines", module.exports().lines().map(|lines| lines.len()), Some(5))?;
+        module.exports().add("added").or_fail("add panicked")?;
+        module.exports().clear().or_fail("clear panicked")?;
+        module.unload()?;
+    }
+    load::<()>(run, "alloc-early")?.unload()?;
     Ok(())
 }
 
@@ -267,6 +276,8 @@ fn offend(
 fn c_library_leak(run: &mut Run) -> Result<(), Failure> {
     const BLOCKS: usize = 100;
     const BYTES: usize = 1024;
+    // The ways by which the fixture allocates.
+    const KINDS: usize = 6;
     let idle = warm_up::<ModuleCLibrary>(run, "c-library-leak")?.memory;
 
     let options = LoadOptions::new().reclaim_c_allocations(true);
@@ -276,7 +287,7 @@ fn c_library_leak(run: &mut Run) -> Result<(), Failure> {
     module.exports().leak(BLOCKS, BYTES).or_fail("leak panicked")?;
     run.check_eq("surprises", module.exports().mix(), Some(0))?;
     let report = module.unload()?;
-    run.observe("blocks leaked", BLOCKS * 5);
+    run.observe("blocks leaked", BLOCKS * KINDS);
     run.observe("blocks reclaimed when asked to", beyond(reclaiming_idle, &report).blocks);
 
     let before = heap_bytes()?;
@@ -286,7 +297,7 @@ fn c_library_leak(run: &mut Run) -> Result<(), Failure> {
     let report = module.unload()?;
     run.observe("blocks reclaimed by default", beyond(idle, &report).blocks);
     let leaked = heap_bytes()? - before;
-    let expected = (BLOCKS * BYTES * 5) as u64;
+    let expected = (BLOCKS * BYTES * KINDS) as u64;
     run.check(leaked >= expected, format!("only {leaked} bytes of {expected} stayed"))?;
     // That is the documented default, and no leak of relib's.
     let heap = &mut run.tolerance().heap;
