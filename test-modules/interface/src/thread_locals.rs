@@ -11,7 +11,7 @@ pub trait ThreadLocals {
     fn touch_allocating(name: &str);
     /// Makes an object whose destructor makes the object of [`touch`](Self::touch) before it reports.
     fn touch_nested(name: &str);
-    /// Makes an object whose destructor sleeps and allocates before it reports.
+    /// Makes an object whose destructor announces itself, sleeps and allocates before it reports.
     fn touch_slow(name: &str, millis: u64);
     /// Gives the calling thread a value under a POSIX key; the key's destructor reports `name`.
     fn set_key(name: &str);
@@ -30,6 +30,8 @@ pub trait ThreadLocals {
 /// What the objects report to.
 #[interface(imports)]
 pub trait Drops {
+    /// The destructor of an object of [`ThreadLocals::touch_slow`] has begun.
+    fn dropping(name: &str);
     /// A destructor ran.
     fn dropped(name: &str);
     /// The module has called back.

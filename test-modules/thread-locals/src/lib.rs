@@ -40,6 +40,7 @@ struct Slow(String, Duration);
 
 impl Drop for Slow {
     fn drop(&mut self) {
+        ModuleDrops::dropping(&self.0);
         thread::sleep(self.1);
         allocate_and_free();
         ModuleDrops::dropped(&self.0);

@@ -41,8 +41,34 @@ static DROPPED: Mutex<Vec<(String, usize)>> = Mutex::new(Vec::new());
 static MODULE: Mutex<Option<Loaded>> = Mutex::new(None);
 static IN_IMPORT: Mutex<Option<fn(&str)>> = Mutex::new(None);
 
+/// Where the next slow destructor stops.
+static GATE: Mutex<Option<Gate>> = Mutex::new(None);
+
+/// Says that a destructor has begun, and holds it until the other end of `release` is gone.
+struct Gate {
+    begun: mpsc::Sender<()>,
+    release: mpsc::Receiver<()>,
+}
+
+/// Has the next slow destructor stop. The first channel says that it has begun; dropping the other end lets it go on.
+fn gate() -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (begun, has_begun) = mpsc::channel();
+    let (releasing, release) = mpsc::channel();
+    *GATE.lock().unwrap() = Some(Gate { begun, release });
+    (has_begun, releasing)
+}
+
 #[relib::implement]
 impl Drops for ModuleDropsImpl {
+    fn dropping(_name: &str) {
+        let gate = GATE.lock().unwrap().take();
+        if let Some(gate) = gate {
+            gate.begun.send(()).unwrap();
+            // An error means that the sender is gone, which is the release.
+            let _ = gate.release.recv();
+        }
+    }
+
     fn dropped(name: &str) {
         DROPPED.lock().unwrap().push((name.to_owned(), this_thread()));
         in_import(name);
@@ -205,19 +231,25 @@ fn tls_host_thread_ending(run: &mut Run) -> Result<(), Failure> {
 
     // A plain unload gives a destructor that runs a second.
     let module = load(run)?;
+    let (has_begun, releasing) = gate();
+    drop(releasing);
     thread::scope(|scope| {
-        scope.spawn(|| module.exports().touch_slow("very slow", 200));
+        scope.spawn(|| module.exports().touch_slow("very slow", 100));
     });
+    has_begun.recv()?;
     module.unload()?;
     run.observe("dropped in the grace period", take_dropped().join(", "));
 
     // One that takes longer is named.
     let module = load(run)?;
     let caller = Caller::start("slow-caller");
-    let module = caller.call(module, |module| module.exports().touch_slow("too slow", 1500).unwrap());
+    let (has_begun, releasing) = gate();
+    let module = caller.call(module, |module| module.exports().touch_slow("too slow", 0).unwrap());
     let thread = caller.end();
+    has_begun.recv()?;
     let failed = module.unload().err().or_fail("unloaded while a destructor ran")?;
     run.observe("error", &failed);
+    drop(releasing);
     thread.join().unwrap();
     failed.into_module().unload()?;
     run.observe("dropped in the end", take_dropped().join(", "));
