@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fixtures::Fixtures;
-use crate::probe::{Leak, Probe, Tolerance};
+use crate::probe::{self, Leak, Probe, Tolerance};
 use crate::report::{Event, ReportWriter};
 
 /// A row of the support table.
@@ -547,7 +547,7 @@ impl Run {
     /// # Panics
     /// When no thread can be started or `/proc` cannot be read.
     pub fn baseline(&mut self) {
-        std::thread::spawn(|| ()).join().expect("an empty thread should end");
+        probe::run_a_thread().expect("an empty thread should start and end");
         self.baseline = Some(Probe::take().expect("the state of the process should be readable"));
     }
 
