@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use crate::fixtures::Fixtures;
 use crate::outcome::{Ending, Outcome};
 use crate::report::{Event, Report, ReportWriter};
-use crate::scenario::{Body, Directories, Failure, Profile, Run, Scenario, ScenarioInfo, chain};
+use crate::scenario::{Directories, Failure, Profile, Run, Scenario, ScenarioInfo, chain};
 
 /// The exit code for a command line that is not understood or cannot be followed.
 const EXIT_USAGE: u8 = 2;
@@ -91,18 +91,22 @@ fn run(scenario: &Scenario, options: &Options) -> Result<(), String> {
         let own =
             tempfile::tempdir().map_err(|error| format!("cannot create a temporary directory: {error}"))?;
         let report = own.path().join("report");
-        finish(scenario.run, fixtures, &report, options.scratch.as_deref().unwrap_or(own.path()))?;
+        finish(scenario, fixtures, &report, options.scratch.as_deref().unwrap_or(own.path()))?;
         let report = Report::read(&report).map_err(|error| format!("cannot read the report: {error}"))?;
         let ending = report.ending.ok_or("the report has no end")?;
         print!("{}", Outcome { ending, observations: report.observations }.render());
         return Ok(());
     };
     let beside = report.parent().unwrap_or(Path::new("."));
-    finish(scenario.run, fixtures, report, options.scratch.as_deref().unwrap_or(beside))
+    finish(scenario, fixtures, report, options.scratch.as_deref().unwrap_or(beside))
 }
 
+/// Why a body that has ended well is no success: nothing has looked for leaks.
+const NO_BASELINE: &str = "no baseline was taken; take one by Run::baseline after the warm-up, or say by \
+                           Scenario::leaves what is left behind, and why";
+
 /// Runs the body and reports how it ended.
-fn finish(body: Body, fixtures: Fixtures, report: &Path, scratch: &Path) -> Result<(), String> {
+fn finish(scenario: &Scenario, fixtures: Fixtures, report: &Path, scratch: &Path) -> Result<(), String> {
     let writer = ReportWriter::create(report)
         .map_err(|error| format!("cannot create the report {}: {error}", report.display()))?;
     let directories = Directories { temp: std::env::temp_dir(), scratch: scratch.to_owned() };
@@ -112,12 +116,14 @@ fn finish(body: Body, fixtures: Fixtures, report: &Path, scratch: &Path) -> Resu
         LAST_LOCATION.with(|last| *last.borrow_mut() = location(info));
         before(info);
     }));
-    let ended = panic::catch_unwind(AssertUnwindSafe(|| body(&mut run)));
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&mut run)));
     let ending = match ended {
         Ok(Ok(())) => match run.leaks() {
-            Ok(leaks) if leaks.is_empty() => Ending::Ok,
-            Ok(leaks) => Ending::Leak { what: leaks.iter().map(ToString::to_string).collect() },
-            Err(error) => {
+            None if scenario.leaves.is_some() => Ending::Ok,
+            None => Ending::Failed { message: NO_BASELINE.to_owned() },
+            Some(Ok(leaks)) if leaks.is_empty() => Ending::Ok,
+            Some(Ok(leaks)) => Ending::Leak { what: leaks.iter().map(ToString::to_string).collect() },
+            Some(Err(error)) => {
                 let failure = Failure::from(error).context("cannot look for leaks");
                 Ending::Failed { message: failure.message().to_owned() }
             }

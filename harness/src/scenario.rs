@@ -237,8 +237,8 @@ pub struct Scenario {
     pub limits: Limits,
     /// What it is expected to come to.
     pub expected: Expected,
-    /// What a reader of the table should know if it ever is not ok.
-    pub note: Option<&'static str>,
+    /// Why it leaves something behind on purpose, if it does.
+    pub leaves: Option<&'static str>,
     /// Why it cannot run under a sanitizer, if it cannot.
     pub unsanitizable: Option<&'static str>,
     /// The body.
@@ -255,7 +255,7 @@ impl Scenario {
             platforms: Platform::ALL,
             limits: Limits::DEFAULT,
             expected: Expected::Pass,
-            note: None,
+            leaves: None,
             unsanitizable: None,
             run,
         }
@@ -301,9 +301,10 @@ impl Scenario {
         self
     }
 
-    /// The footnote for the case that it ever is not ok.
-    pub const fn note(mut self, note: &'static str) -> Scenario {
-        self.note = Some(note);
+    /// It leaves something behind, for this reason, so that it takes no baseline. Every other scenario fails without
+    /// one, since nothing would look for leaks.
+    pub const fn leaves(mut self, reason: &'static str) -> Scenario {
+        self.leaves = Some(reason);
         self
     }
 
@@ -327,7 +328,7 @@ impl Scenario {
             limits: self.limits,
             limit_footnote,
             limit_platforms,
-            note: self.note.map(str::to_owned),
+            leaves: self.leaves.map(str::to_owned),
             unsanitizable: self.unsanitizable.map(str::to_owned),
         }
     }
@@ -350,8 +351,8 @@ pub struct ScenarioInfo {
     pub limit_footnote: Option<String>,
     /// The platforms of [`Expected::Limit`].
     pub limit_platforms: Vec<Platform>,
-    /// See [`Scenario::note`].
-    pub note: Option<String>,
+    /// See [`Scenario::leaves`].
+    pub leaves: Option<String>,
     /// See [`Scenario::unsanitizable`].
     #[serde(default)]
     pub unsanitizable: Option<String>,
@@ -363,10 +364,9 @@ impl ScenarioInfo {
         !self.limit_platforms.contains(&platform)
     }
 
-    /// The footnote for this scenario, if it has one for this platform.
+    /// The footnote of the limit that this scenario has on this platform.
     pub fn footnote(&self, platform: Platform) -> Option<&str> {
-        let limit = if self.passes_on(platform) { None } else { self.limit_footnote.as_deref() };
-        limit.or(self.note.as_deref())
+        if self.passes_on(platform) { None } else { self.limit_footnote.as_deref() }
     }
 }
 
@@ -556,12 +556,9 @@ impl Run {
         &mut self.tolerance
     }
 
-    /// What leaked since the baseline, if one was taken; waits for what is just about to go.
-    pub(crate) fn leaks(&self) -> std::io::Result<Vec<Leak>> {
-        match &self.baseline {
-            Some(baseline) => baseline.leaks_now(&self.tolerance),
-            None => Ok(Vec::new()),
-        }
+    /// What leaked since the baseline; nothing if none was taken. Waits for what is just about to go.
+    pub(crate) fn leaks(&self) -> Option<std::io::Result<Vec<Leak>>> {
+        self.baseline.as_ref().map(|baseline| baseline.leaks_now(&self.tolerance))
     }
 
     /// Ends the run and gives the report back.

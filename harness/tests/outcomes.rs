@@ -32,6 +32,8 @@ const CLASSES: &[(&str, &str)] = &[
     ("self-leaks-thread", "leak"),
     ("self-leaks-key", "leak"),
     ("self-leaves-file", "leak"),
+    ("self-without-baseline", "failed"),
+    ("self-leaves-on-purpose", "ok"),
     ("self-leaves-process", "leak"),
     ("self-leaves-scratch-file", "ok"),
     ("self-missing-fixture", "panicked"),
@@ -149,6 +151,13 @@ fn each_leak_is_named() {
     assert_eq!(rendered("self-leaks-thread"), "outcome: leak\nleak: threads: 1 more (left-alone)\n");
     assert_eq!(rendered("self-leaks-key"), "outcome: leak\nleak: pthread keys: 1 fewer free\n");
     assert_eq!(rendered("self-leaves-file"), "outcome: leak\nleak: file left behind: staged.so\n");
+}
+
+#[test]
+fn without_a_baseline_there_is_no_success() {
+    let text = rendered("self-without-baseline");
+    assert!(text.starts_with("outcome: failed\nmessage: no baseline was taken; take one by"), "{text}");
+    assert_eq!(rendered("self-leaves-on-purpose"), "outcome: ok\n");
 }
 
 #[test]

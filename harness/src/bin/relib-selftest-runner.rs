@@ -25,6 +25,8 @@ const SCENARIOS: &[Scenario] = &[
     scenario("self-leaks-thread", leaks_thread),
     scenario("self-leaks-key", leaks_key),
     scenario("self-leaves-file", leaves_file),
+    scenario("self-without-baseline", without_baseline),
+    scenario("self-leaves-on-purpose", without_baseline).leaves("nothing, in fact"),
     scenario("self-leaves-process", leaves_process),
     scenario("self-leaves-scratch-file", leaves_scratch_file),
     scenario("self-missing-fixture", missing_fixture),
@@ -75,6 +77,9 @@ fn panics(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn panics_elsewhere(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
+    // std keeps what it needs for the first panic.
+    run.tolerance().mappings += 16;
     let joined = thread::spawn(|| panic!("in the thread")).join();
     run.check(joined.is_err(), "the thread should have panicked")
 }
@@ -176,11 +181,17 @@ fn leaks_key(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn leaves_file(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
     std::fs::write(run.temp_dir().join("staged.so"), "x")?;
     Ok(())
 }
 
+fn without_baseline(_: &mut Run) -> Result<(), Failure> {
+    Ok(())
+}
+
 fn leaves_scratch_file(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
     std::fs::write(run.scratch_dir().join("input.so"), "x")?;
     run.check(
         std::path::Path::new("input.so").is_file(),
@@ -189,6 +200,7 @@ fn leaves_scratch_file(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn leaves_process(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
     let grandchild = Command::new("sleep").arg("1000").spawn()?;
     run.observe("process", format!("pid {}", grandchild.id()));
     // For the test, which looks whether it was killed; a message goes to standard error unredacted.
@@ -203,6 +215,7 @@ fn missing_fixture(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn prints_paths(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
     run.observe("temp", run.temp_dir().join("relib-17").join("libx.so").display().to_string());
     run.observe("scratch", run.scratch_dir().join("x").display().to_string());
     run.observe("address", format!("{:p}", &raw const *run));

@@ -36,7 +36,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-other-relib", Feature::Load, load_other_relib),
     Scenario::new("load-other-target", Feature::Load, load_other_target),
     Scenario::new("load-twice", Feature::Load, load_twice),
-    Scenario::new("load-permanent", Feature::Load, load_permanent),
+    Scenario::new("load-permanent", Feature::Load, load_permanent).leaves("the module, which is permanent"),
     Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
     Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
     Scenario::new("load-parallel", Feature::Load, load_parallel),

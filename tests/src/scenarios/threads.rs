@@ -21,7 +21,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("threads-c", Feature::Threads, threads_c).linux_only(),
     Scenario::new("threads-c-exit", Feature::Threads, threads_c_exit).linux_only(),
     Scenario::new("threads-c11", Feature::Threads, threads_c11).linux_only(),
-    Scenario::new("threads-rayon", Feature::Threads, threads_rayon),
+    Scenario::new("threads-rayon", Feature::Threads, threads_rayon)
+        .leaves("the module, whose global pool never ends"),
     Scenario::new("threads-rayon-dropped", Feature::Threads, threads_rayon_dropped),
     Scenario::new("threads-tokio", Feature::Threads, threads_tokio),
 ];
@@ -162,7 +163,6 @@ fn threads_c11(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_rayon(run: &mut Run) -> Result<(), Failure> {
-    // Without a baseline: the pool stays.
     let module = load::<ModulePool>(run, "threads-rayon")?;
     run.observe("sum", module.exports().sum_global(1000).or_fail("sum_global panicked")?);
     let failed = module.unload().err().or_fail("unloaded although a pool is there")?;

@@ -25,7 +25,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("unload-early-thread-local", Feature::Unload, unload_early_thread_local).linux_only(),
     Scenario::new("unload-failed-keeps-heap", Feature::Unload, unload_failed_keeps_heap),
     Scenario::new("unload-retry", Feature::Unload, unload_retry),
-    Scenario::new("unload-drop", Feature::Unload, unload_drop),
+    Scenario::new("unload-drop", Feature::Unload, unload_drop).leaves("the module, which was dropped"),
     Scenario::new("before-unload", Feature::Unload, before_unload),
 ];
 
