@@ -35,6 +35,7 @@ const CLASSES: &[(&str, &str)] = &[
     ("self-without-baseline", "failed"),
     ("self-leaves-on-purpose", "ok"),
     ("self-leaves-process", "leak"),
+    ("self-leaves-daemon", "leak"),
     ("self-leaves-scratch-file", "ok"),
     ("self-missing-fixture", "panicked"),
     ("self-prints-paths", "ok"),
@@ -167,7 +168,16 @@ fn scratch_files_are_nobodys_leak() {
 
 #[test]
 fn a_grandchild_does_not_survive_and_is_reported() {
-    let finished = run("self-leaves-process");
+    assert_process_ends("self-leaves-process");
+}
+
+#[test]
+fn a_grandchild_in_another_session_does_not_survive_either() {
+    assert_process_ends("self-leaves-daemon");
+}
+
+fn assert_process_ends(id: &str) {
+    let finished = run(id);
     assert_eq!(
         finished.outcome.render(),
         "outcome: leak\nleak: process left behind: sleep\nprocess: pid <pid>\n"

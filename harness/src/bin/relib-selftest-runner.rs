@@ -1,7 +1,8 @@
 //! A runner whose scenarios end in every way a scenario can end, on purpose: `harness/tests/outcomes.rs` runs each of
 //! them and expects exactly that class.
 
-use std::process::{Command, ExitCode};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario("self-without-baseline", without_baseline),
     scenario("self-leaves-on-purpose", without_baseline).leaves("nothing, in fact"),
     scenario("self-leaves-process", leaves_process),
+    scenario("self-leaves-daemon", leaves_daemon),
     scenario("self-leaves-scratch-file", leaves_scratch_file),
     scenario("self-missing-fixture", missing_fixture),
     scenario("self-prints-paths", prints_paths),
@@ -201,7 +203,19 @@ fn leaves_scratch_file(run: &mut Run) -> Result<(), Failure> {
 
 fn leaves_process(run: &mut Run) -> Result<(), Failure> {
     run.baseline();
-    let grandchild = Command::new("sleep").arg("1000").spawn()?;
+    report_process(run, Command::new("sleep").arg("1000").spawn()?)
+}
+
+/// As [`leaves_process`], with a process that has moved to a session of its own.
+fn leaves_daemon(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
+    let mut command = Command::new("sleep");
+    // SAFETY: between fork and exec the closure makes one system call.
+    unsafe { command.arg("1000").pre_exec(|| nix::unistd::setsid().map(drop).map_err(Into::into)) };
+    report_process(run, command.spawn()?)
+}
+
+fn report_process(run: &mut Run, grandchild: Child) -> Result<(), Failure> {
     run.observe("process", format!("pid {}", grandchild.id()));
     // For the test, which looks whether it was killed; a message goes to standard error unredacted.
     eprintln!("grandchild {}", grandchild.id());

@@ -71,7 +71,7 @@ enum Exit {
 #[derive(Debug)]
 struct End {
     exit: Exit,
-    /// The names of the processes of its group that were still there; they have been killed.
+    /// The names of the processes that it had started and that were still there; they have been killed.
     survivors: Vec<String>,
 }
 
