@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fixtures::Fixtures;
+use crate::outcome::Ending;
 use crate::probe::{self, Leak, Probe, Tolerance};
 use crate::report::{Event, ReportWriter};
 
@@ -197,6 +198,8 @@ pub enum Expected {
     Pass,
     /// A documented limit: on these platforms it ends as something else than `ok`, and the footnote says why.
     Limit {
+        /// What it ends as, by [`Ending::class`](crate::outcome::Ending::class).
+        class: &'static str,
         /// The text of the footnote in the support table.
         footnote: &'static str,
         /// The platforms that have the limit; it passes on the others.
@@ -290,14 +293,19 @@ impl Scenario {
         self
     }
 
-    /// A documented limit on every platform: it does not end as `ok`, and the footnote says why.
-    pub const fn limit(self, footnote: &'static str) -> Scenario {
-        self.limit_on(Platform::ALL, footnote)
+    /// A documented limit on every platform: it ends as this class, such as `abort`, and the footnote says why.
+    pub const fn limit(self, class: &'static str, footnote: &'static str) -> Scenario {
+        self.limit_on(Platform::ALL, class, footnote)
     }
 
     /// A documented limit on some platforms.
-    pub const fn limit_on(mut self, platforms: &'static [Platform], footnote: &'static str) -> Scenario {
-        self.expected = Expected::Limit { footnote, platforms };
+    pub const fn limit_on(
+        mut self,
+        platforms: &'static [Platform],
+        class: &'static str,
+        footnote: &'static str,
+    ) -> Scenario {
+        self.expected = Expected::Limit { class, footnote, platforms };
         self
     }
 
@@ -316,9 +324,13 @@ impl Scenario {
 
     /// Everything but the body, as plain data.
     pub fn info(&self) -> ScenarioInfo {
-        let (limit_footnote, limit_platforms) = match self.expected {
-            Expected::Pass => (None, Vec::new()),
-            Expected::Limit { footnote, platforms } => (Some(footnote.to_owned()), platforms.to_vec()),
+        let limit = match self.expected {
+            Expected::Pass => None,
+            Expected::Limit { class, footnote, platforms } => Some(Limit {
+                class: class.to_owned(),
+                footnote: footnote.to_owned(),
+                platforms: platforms.to_vec(),
+            }),
         };
         ScenarioInfo {
             id: self.id.to_owned(),
@@ -326,12 +338,22 @@ impl Scenario {
             profiles: self.profiles.to_vec(),
             platforms: self.platforms.to_vec(),
             limits: self.limits,
-            limit_footnote,
-            limit_platforms,
+            limit,
             leaves: self.leaves.map(str::to_owned),
             unsanitizable: self.unsanitizable.map(str::to_owned),
         }
     }
+}
+
+/// [`Expected::Limit`] as plain data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// What the scenario ends as.
+    pub class: String,
+    /// The text of the footnote.
+    pub footnote: String,
+    /// The platforms that have the limit.
+    pub platforms: Vec<Platform>,
 }
 
 /// What the `list` command of a runner prints of a [`Scenario`]; enough to run it and to judge its outcome.
@@ -347,10 +369,8 @@ pub struct ScenarioInfo {
     pub platforms: Vec<Platform>,
     /// See [`Scenario::limits`].
     pub limits: Limits,
-    /// The footnote of [`Expected::Limit`].
-    pub limit_footnote: Option<String>,
-    /// The platforms of [`Expected::Limit`].
-    pub limit_platforms: Vec<Platform>,
+    /// See [`Scenario::expected`].
+    pub limit: Option<Limit>,
     /// See [`Scenario::leaves`].
     pub leaves: Option<String>,
     /// See [`Scenario::unsanitizable`].
@@ -359,14 +379,18 @@ pub struct ScenarioInfo {
 }
 
 impl ScenarioInfo {
-    /// Whether the scenario is expected to end as `ok` there.
-    pub fn passes_on(&self, platform: Platform) -> bool {
-        !self.limit_platforms.contains(&platform)
+    fn limit_on(&self, platform: Platform) -> Option<&Limit> {
+        self.limit.as_ref().filter(|limit| limit.platforms.contains(&platform))
+    }
+
+    /// What the scenario is expected to end as there.
+    pub fn expected_class(&self, platform: Platform) -> &str {
+        self.limit_on(platform).map_or(Ending::Ok.class(), |limit| &limit.class)
     }
 
     /// The footnote of the limit that this scenario has on this platform.
     pub fn footnote(&self, platform: Platform) -> Option<&str> {
-        if self.passes_on(platform) { None } else { self.limit_footnote.as_deref() }
+        self.limit_on(platform).map(|limit| limit.footnote.as_str())
     }
 }
 
@@ -615,9 +639,10 @@ mod tests {
             Ok(())
         }
         let info = Scenario::new("x", Feature::SelfTest, body)
-            .limit_on(&[Platform::WindowsX86_64], "no signals there")
+            .limit_on(&[Platform::WindowsX86_64], "failed", "no signals there")
             .info();
-        assert!(info.passes_on(Platform::LinuxX86_64));
+        assert_eq!(info.expected_class(Platform::LinuxX86_64), "ok");
+        assert_eq!(info.expected_class(Platform::WindowsX86_64), "failed");
         assert_eq!(info.footnote(Platform::LinuxX86_64), None);
         assert_eq!(info.footnote(Platform::WindowsX86_64), Some("no signals there"));
     }

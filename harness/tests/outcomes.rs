@@ -40,6 +40,7 @@ const CLASSES: &[(&str, &str)] = &[
     ("self-missing-fixture", "panicked"),
     ("self-prints-paths", "ok"),
     ("self-limited", "failed"),
+    ("self-worse-than-declared", "abort"),
     ("self-debug-only", "ok"),
 ];
 
@@ -267,7 +268,8 @@ fn a_matrix_of_every_ending_completes_and_reports_each() {
         let declared = result.finished.outcome.is_ok() || result.scenario.id == "self-limited";
         assert_eq!(result.passed(), declared, "{}", result.scenario.id);
     }
-    // A failure that nobody explains is never accepted.
+    // A failure that nobody explains is never accepted, nor one of another kind than the explained one.
+    assert_eq!(snapshots.read(profile, "self-worse-than-declared").unwrap(), None);
     assert_eq!(snapshots.read(profile, "self-segfaults").unwrap(), None);
 }
 

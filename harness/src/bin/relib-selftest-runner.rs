@@ -33,7 +33,8 @@ const SCENARIOS: &[Scenario] = &[
     scenario("self-leaves-scratch-file", leaves_scratch_file),
     scenario("self-missing-fixture", missing_fixture),
     scenario("self-prints-paths", prints_paths),
-    scenario("self-limited", fails).limit("fails, and that is documented"),
+    scenario("self-limited", fails).limit("failed", "fails, and that is documented"),
+    scenario("self-worse-than-declared", aborts).limit("failed", "fails, and does worse"),
     scenario("self-debug-only", clean).profiles(&[Profile::Debug]),
 ];
 

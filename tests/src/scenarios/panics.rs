@@ -20,6 +20,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("panic-thread", Feature::Panics, panic_thread),
     Scenario::new("panic-nested", Feature::Panics, panic_nested),
     Scenario::new("panic-double", Feature::Panics, panic_double).limit(
+        "abort",
         "a panic in a destructor that runs because of another panic aborts the process, as in any Rust program",
     ),
     Scenario::new("panic-abort-module", Feature::Panics, panic_abort_module),
