@@ -482,6 +482,9 @@ pub struct Run {
     tolerance: Tolerance,
 }
 
+/// Tells the scenario that loads mutated files how many to try.
+pub const MUTATIONS_VARIABLE: &str = "RELIB_HARNESS_MUTATIONS";
+
 /// Tells the process of a scenario that a sanitizer watches it.
 pub const SANITIZED_VARIABLE: &str = "RELIB_HARNESS_SANITIZED";
 
