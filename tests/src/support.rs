@@ -1,13 +1,15 @@
 //! What many scenario bodies do: loading a fixture, one whole cycle as a warm-up, an unload that is refused, and what
 //! modules tell the host.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fixture_interface::unload::Events;
 use relib::{ExportsHandle, LoadError, LoadOptions, Module, ProvideImports, UnloadError, Unloaded};
-use relib_harness::{Failure, Run};
+use relib_harness::{Failure, OrFail, Run};
 
 /// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
 pub const TRACE: &str = "constructor-ran";
@@ -64,6 +66,21 @@ pub fn observe_refusal<E: ExportsHandle>(
 pub fn variant(error: &LoadError) -> String {
     let debug = format!("{error:?}");
     debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+}
+
+/// What comes after the path in an error about a module. The path differs between profiles and machines.
+///
+/// # Errors
+/// When the error is about nothing of that path.
+pub fn reason(error: &dyn std::error::Error, path: &Path) -> Result<String, Failure> {
+    let text = error.to_string();
+    let (_, reason) = text.split_once(&format!("{}: ", path.display())).or_fail("the error names no path")?;
+    Ok(reason.to_owned())
+}
+
+/// Whether a process has ended itself by `abort`.
+pub fn aborted(status: ExitStatus) -> bool {
+    status.signal() == Some(libc::SIGABRT)
 }
 
 /// Writes a copy of a fixture as `name` into the scratch directory, after `change` has had its way with the bytes.

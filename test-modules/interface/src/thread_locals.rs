@@ -19,8 +19,8 @@ pub trait ThreadLocals {
     fn clear_key();
     /// Counts in an object without destructor: the number of calls on this thread.
     fn count() -> u32;
-    /// Does what `touch` and `set_key` do on a thread of the module, and joins it.
-    fn touch_on_thread(name: &str);
+    /// Does what `touch_slow` and `set_key` do on a detached thread of the module.
+    fn touch_on_detached_thread(name: &str, millis: u64);
     /// Runs scoped threads that do what `touch_slow` does; a scope does not wait for destructors.
     fn touch_slow_in_scope(threads: usize, millis: u64);
     /// Calls the host back while this function runs.

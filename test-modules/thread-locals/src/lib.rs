@@ -116,13 +116,12 @@ impl ThreadLocals for ThreadLocalsImpl {
         COUNT.replace(COUNT.get() + 1) + 1
     }
 
-    fn touch_on_thread(name: &str) {
+    fn touch_on_detached_thread(name: &str, millis: u64) {
         let name = name.to_owned();
-        let work = move || {
-            touch_plain(name.clone());
+        thread::spawn(move || {
+            Self::touch_slow(&name, millis);
             Self::set_key(&name);
-        };
-        thread::spawn(work).join().unwrap();
+        });
     }
 
     fn touch_slow_in_scope(threads: usize, millis: u64) {

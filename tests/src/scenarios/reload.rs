@@ -6,13 +6,13 @@ use std::sync::{Mutex, PoisonError};
 
 use fixture_interface::backtraces::ModuleBacktraces;
 use fixture_interface::reload::{ModuleStateful, ModuleVersion, State, Store};
-use relib::{LoadError, LoadOptions, Module, load_module};
+use relib::{LoadError, LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::project::{Project, reason, replace};
+use crate::project::{Project, replace};
 use crate::scenarios::backtraces::HostImpl;
 use crate::soak;
-use crate::support::load_file;
+use crate::support::{load_error, load_file, reason};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -117,11 +117,9 @@ fn reload_broken_build(run: &mut Run) -> Result<(), Failure> {
     load(&path)?.unload()?;
     run.baseline();
     let refused = |path: &Path| -> Result<String, Failure> {
-        // SAFETY: the fixtures are this repository's own code.
-        match unsafe { load_module::<ModuleVersion>(path, ()) } {
-            Ok(_) => Err(Failure::new("a broken build was loaded")),
-            Err(error @ LoadError::ModuleAlreadyLoaded { .. }) => Err(error.into()),
-            Err(error) => reason(&error, path),
+        match load_error::<ModuleVersion>(path, &LoadOptions::new())? {
+            error @ LoadError::ModuleAlreadyLoaded { .. } => Err(error.into()),
+            error => reason(&error, path),
         }
     };
 

@@ -10,7 +10,8 @@ use relib::{LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::support::{
-    EventLog, file_name, load, load_file, load_with, mappings_of, refused, take_events, warm_up,
+    EventLog, file_name, load, load_error, load_file, load_with, mappings_of, reason, refused, take_events,
+    warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -209,8 +210,7 @@ fn unload_early_thread_local(run: &mut Run) -> Result<(), Failure> {
         let (send, loaded) = channel();
         // The constructor runs on this thread, which then lives on.
         let loader = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
-            // SAFETY: the fixture is this repository's own code.
-            let module = unsafe { options.load::<ModuleEarly>(path, ()) };
+            let module = load_file::<ModuleEarly>(&path, &options, ());
             send.send(module).expect("the scenario waits for the module");
             // An error means that the sender is gone, which ends the thread as well.
             let _ = ended.recv();
@@ -219,7 +219,7 @@ fn unload_early_thread_local(run: &mut Run) -> Result<(), Failure> {
         let argument = module.exports().first_argument().or_fail("first_argument panicked")?;
         run.check_eq("the first argument", argument, std::env::args().next())?;
         let (error, module) = refused(module)?;
-        run.observe(&format!("{mode}, while the thread lives"), without_ids(&error.to_string()));
+        run.observe(&format!("{mode}, while the thread lives"), error);
         drop(end);
         loader.join().map_err(|_| Failure::new("the loading thread panicked"))?;
         module.unload()?;
@@ -235,7 +235,7 @@ fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
     let module = load::<ModuleObstacles>(run, OBSTACLES)?;
     module.exports().start_thread(BLOCKS).or_fail("start_thread panicked")?;
     let (error, module) = refused(module)?;
-    run.observe("while the thread runs", without_ids(&error.to_string()));
+    run.observe("while the thread runs", error);
     let live = module.memory().blocks;
     run.check(live >= BLOCKS, format!("only {live} blocks are alive after the failed unload"))?;
     module.exports().release_thread().or_fail("release_thread panicked")?;
@@ -243,18 +243,6 @@ fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
     unload_patiently(module)?;
     run.observe("after the thread has ended", "unloaded");
     check_gone(run, OBSTACLES)
-}
-
-/// Takes the thread's number out of "thread `name` (number)".
-fn without_ids(message: &str) -> String {
-    let mut text = String::new();
-    for (index, part) in message.split("` (").enumerate() {
-        if index > 0 {
-            text.push_str("` (<tid>");
-        }
-        text.push_str(if index > 0 { part.trim_start_matches(|c: char| c.is_ascii_digit()) } else { part });
-    }
-    text
 }
 
 fn unload_retry(run: &mut Run) -> Result<(), Failure> {
@@ -270,7 +258,7 @@ fn unload_retry(run: &mut Run) -> Result<(), Failure> {
     for _ in 0..3 {
         let error;
         (error, module) = refused(module)?;
-        run.observe("with a thread and a handle", without_ids(&error.to_string()));
+        run.observe("with a thread and a handle", error);
     }
     exports(&module, false)?;
     wait_for_result(&module)?;
@@ -296,33 +284,27 @@ fn unload_drop(run: &mut Run) -> Result<(), Failure> {
     drop(module);
     run.check(!open_image(range.start).is_null(), "the image should stay")?;
     run.observe("after the drop", "the image is mapped, and its thread waits");
-    let again = relib_error(run)?;
-    run.observe("loading the file again", again);
+    let path = run.fixture(OBSTACLES);
+    let again = load_error::<ModuleObstacles>(&path, &LoadOptions::new())?;
+    run.observe("loading the file again", reason(&again, &path)?);
     Ok(())
 }
 
-/// What loading the fixture says while it is loaded.
-fn relib_error(run: &Run) -> Result<String, Failure> {
-    match load::<ModuleObstacles>(run, OBSTACLES) {
-        Ok(_) => Err(Failure::new("a file that is still mapped was loaded again")),
-        // The path is that of one profile.
-        Err(failure) => Ok(failure.message().split_once(".so: ").map_or("", |(_, reason)| reason).to_owned()),
-    }
-}
-
 fn before_unload(run: &mut Run) -> Result<(), Failure> {
-    for (how, fixture) in [("the attribute", "before-unload-attribute"), ("the macro", "before-unload-macro")]
-    {
-        let path = run.fixture(fixture);
-        let cycle = || -> Result<Vec<String>, Failure> {
-            let module = load_file::<ModuleStages>(&path, &LoadOptions::new(), EventLog)?;
-            module.exports().prepare().or_fail("prepare panicked")?;
-            module.unload()?;
-            Ok(take_events())
-        };
-        cycle()?;
-        run.baseline();
-        let events = cycle()?;
+    const FIXTURES: [(&str, &str); 2] =
+        [("the attribute", "before-unload-attribute"), ("the macro", "before-unload-macro")];
+    let cycle = |run: &Run, fixture: &str| -> Result<Vec<String>, Failure> {
+        let module = load_file::<ModuleStages>(&run.fixture(fixture), &LoadOptions::new(), EventLog)?;
+        module.exports().prepare().or_fail("prepare panicked")?;
+        module.unload()?;
+        Ok(take_events())
+    };
+    for (_, fixture) in FIXTURES {
+        cycle(run, fixture)?;
+    }
+    run.baseline();
+    for (how, fixture) in FIXTURES {
+        let events = cycle(run, fixture)?;
         run.observe(how, events.join(", "));
         run.check_eq("the first event", events[0].as_str(), "before_unload is called")?;
         let calls = events.iter().filter(|event| *event == "before_unload is called").count();
