@@ -7,7 +7,7 @@ use fixture_interface::panics::{Host, ModuleCaller, ModulePanics, ModuleUnwillin
 use relib::{ExportsHandle, LoadError, Module, PanicInfo, UnloadError};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{TRACE, load, load_error, scratch_copy, warm_up};
+use crate::support::{TRACE, load, load_error, load_file, scratch_copy, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -166,8 +166,7 @@ fn with_caller(
     body: impl Fn(&mut Run, &Module<ModuleCaller>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     for warm in [false, true] {
-        // SAFETY: the fixture is this repository's own code.
-        let module = unsafe { relib::load_module(run.fixture("panic-import"), HostImpl)? };
+        let module = load_file(&run.fixture("panic-import"), &Default::default(), HostImpl)?;
         *CALLER.write().expect("nobody panics while writing") = Some(module);
         if warm {
             let module = CALLER.read().expect("nobody panics while writing");
