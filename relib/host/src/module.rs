@@ -49,7 +49,7 @@ pub(crate) struct Parts {
     pub(crate) panics: Arc<PanicStore>,
     pub(crate) main: Option<Main>,
     pub(crate) before_unload: Option<FunctionEntry>,
-    #[expect(dead_code, reason = "held until the module is gone, so that its file is not loaded twice")]
+    /// Held until the module is gone, so that its file is not loaded twice.
     pub(crate) reservation: Reservation,
 }
 
@@ -63,6 +63,12 @@ pub(crate) struct Main {
 impl<E> fmt::Debug for Module<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Module").field("path", &self.parts.path).finish_non_exhaustive()
+    }
+}
+
+impl<E> Drop for Module<E> {
+    fn drop(&mut self) {
+        self.parts.reservation.note_drop();
     }
 }
 
