@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
+use syn::{Attribute, Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
 use crate::lifetimes;
 use crate::signature::Function;
@@ -204,6 +204,11 @@ fn wire_call(function: &Function, thunk: TokenStream, root: &TokenStream) -> Tok
     }}
 }
 
+/// The lints that the trait allows, which its handle is to allow as well.
+fn allowed(item: &ItemTrait) -> impl Iterator<Item = &Attribute> {
+    item.attrs.iter().filter(|attribute| attribute.path().is_ident("allow"))
+}
+
 fn exports_handle(
     item: &ItemTrait,
     handle: &Ident,
@@ -247,11 +252,13 @@ fn exports_handle(
             }
         }
     });
+    let allowed = allowed(item);
     quote! {
         #[doc = #documentation]
         #[derive(Debug)]
         #visibility struct #handle(#root::BoundExports);
 
+        #(#allowed)*
         impl #handle {
             #(#methods)*
         }
@@ -311,11 +318,13 @@ fn imports_handle(
             }
         }
     });
+    let allowed = allowed(item);
     quote! {
         #[doc = #documentation]
         #[derive(Debug)]
         #visibility struct #handle(());
 
+        #(#allowed)*
         impl #handle {
             #(#wrappers)*
         }
