@@ -80,12 +80,9 @@ struct OwnedReport {
 #[cold]
 fn report(payload: Box<dyn Any + Send>) -> *mut PanicReport {
     let message = message_of(&*payload);
+    // Before the payload goes, whose drop may panic somewhere else.
+    let place = take_place();
     drop_payload(payload);
-    let thread = thread_mark();
-    let place = {
-        let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
-        places.iter().position(|place| place.thread == thread).map(|index| places.remove(index))
-    };
     let (file, line, column) = match &place {
         Some(place) => (place.file.as_str(), place.line, place.column),
         None => ("", 0, 0),
@@ -102,6 +99,14 @@ fn report(payload: Box<dyn Any + Send>) -> *mut PanicReport {
     Box::into_raw(Box::new(OwnedReport { raw, message, place })).cast()
 }
 
+/// Where the calling thread has panicked last, if nobody has asked yet.
+fn take_place() -> Option<Place> {
+    let thread = thread_mark();
+    let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+    let index = places.iter().position(|place| place.thread == thread)?;
+    Some(places.remove(index))
+}
+
 fn message_of(payload: &(dyn Any + Send)) -> String {
     if let Some(message) = payload.downcast_ref::<&'static str>() {
         (*message).to_owned()
@@ -112,11 +117,21 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// Drops a payload; if its `Drop` panics too, that second payload is leaked, or this could go on for ever.
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
+/// How many payloads are dropped whose predecessor's `Drop` has panicked; the next one is leaked, or this could go on for
+/// ever.
+const MAX_PAYLOADS: usize = 8;
+
+/// Drops a payload, and what its `Drop` panics with, and so on.
+fn drop_payload(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..MAX_PAYLOADS {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
+        // Nobody asks where that was.
+        take_place();
     }
+    std::mem::forget(payload);
 }
 
 unsafe extern "C" fn write_backtrace(report: *const PanicReport, context: *mut (), sink: TextSink) {

@@ -108,13 +108,31 @@ fn panic_payload(run: &mut Run) -> Result<(), Failure> {
     warm_up_panics(run)?;
     let module = load::<ModulePanics>(run, "panics")?;
     let exports = module.exports();
-    run.check_eq("panic_with_number", exports.panic_with_number(), None)?;
+    panic_often(run, &module, || exports.panic_with_number())?;
     observe_panic(run, "a number", &last_panic(&module)?, "panic_with_number")?;
-    run.check_eq("panic_with_bomb", exports.panic_with_bomb(), None)?;
-    observe_panic(run, "a payload whose drop panics", &last_panic(&module)?, "panic_with_bomb")?;
+    panic_often(run, &module, || exports.panic_with_bomb())?;
+    let panic = last_panic(&module)?;
+    observe_panic(run, "a payload whose drop panics", &panic, "panic_with_bomb")?;
+    let of_the_drop = panic.backtrace.contains("as core::ops::drop::Drop");
+    run.check(!of_the_drop, format!("the report is of the payload's drop:\n{}", panic.backtrace))?;
     run.check_eq("echo", exports.echo(1), Some(1))?;
     module.unload()?;
     Ok(())
+}
+
+/// Has an export panic a thousand times, which must not fill the module's heap.
+fn panic_often<R: std::fmt::Debug + PartialEq>(
+    run: &Run,
+    module: &Module<ModulePanics>,
+    panics: impl Fn() -> Option<R>,
+) -> Result<(), Failure> {
+    run.check_eq("what a panicking export returns", panics(), None)?;
+    let after_first = module.memory().blocks;
+    for _ in 1..1000 {
+        run.check_eq("what a panicking export returns", panics(), None)?;
+    }
+    let grown = module.memory().blocks.saturating_sub(after_first);
+    run.check(grown < 50, format!("999 panics left {grown} blocks in the module's heap"))
 }
 
 fn panic_again(run: &mut Run) -> Result<(), Failure> {
