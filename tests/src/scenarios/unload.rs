@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use fixture_interface::unload::{ModuleCounter, ModuleEarly, ModuleObstacles, ModuleStages};
+use fixture_interface::load::ModuleCounter;
+use fixture_interface::unload::{ModuleEarly, ModuleKeeper, ModuleObstacles, ModuleStages};
 use relib::{LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
@@ -54,6 +55,15 @@ fn unload_patiently(module: Module<ModuleObstacles>) -> Result<Unloaded, Failure
 /// What the fixture's thread adds up for as many blocks.
 fn sum_of(blocks: usize) -> u64 {
     (0..blocks as u64).sum()
+}
+
+/// The blocks that modules keep while an unload leaves their images where they are.
+const KEPT: usize = 100_000;
+
+/// Fails unless a module still has what it was told to keep: a heap that is gone while its image is not would be found by
+/// the next call.
+fn check_kept(run: &Run, keeper: &ModuleKeeper) -> Result<(), Failure> {
+    run.check_eq("the sum of what the module keeps", keeper.sum_kept(), Some(sum_of(KEPT)))
 }
 
 /// Fails while anything of the fixture's file is mapped.
@@ -130,23 +140,27 @@ fn unload_ten_parallel(run: &mut Run) -> Result<(), Failure> {
 
 /// What a fixture that asks not to be unmapped does: in place it stays, and says why; from a private copy it goes.
 fn stays_in_place_only(run: &mut Run, fixture: &str) -> Result<(), Failure> {
-    let count = |module: &Module<ModuleCounter>| module.exports().count().or_fail("count panicked");
-    let module = load_with::<ModuleCounter>(run, fixture, &LoadOptions::new().in_place(true))?;
+    type Handles = (ModuleCounter, ModuleKeeper);
+    let count = |module: &Module<Handles>| module.exports().0.next().or_fail("next panicked");
+    let module = load_with::<Handles>(run, fixture, &LoadOptions::new().in_place(true))?;
     count(&module)?;
+    module.exports().1.keep(KEPT).or_fail("keep panicked")?;
     let (error, module) = refused(module)?;
     run.observe("in place", &error);
+    check_kept(run, &module.exports().1)?;
     run.check_eq("calls counted by the module that stayed", count(&module)?, 2)?;
     let (again, module) = refused(module)?;
     run.check_eq("the reason for the second time", again, error)?;
     run.check_eq("calls counted by the module that stayed", count(&module)?, 3)?;
+    check_kept(run, &module.exports().1)?;
     drop(module);
 
     let staged = LoadOptions::new().separate_instance(true);
-    load_with::<ModuleCounter>(run, fixture, &staged)?.unload()?;
+    load_with::<Handles>(run, fixture, &staged)?.unload()?;
     run.baseline();
     let mapped = mappings_of(&file_name(&run.fixture(fixture)))?;
     for _ in 0..10 {
-        let module = load_with::<ModuleCounter>(run, fixture, &staged)?;
+        let module = load_with::<Handles>(run, fixture, &staged)?;
         run.check_eq("calls counted by a new module", count(&module)?, 1)?;
         module.unload()?;
     }
@@ -164,11 +178,15 @@ fn unload_unique_symbol(run: &mut Run) -> Result<(), Failure> {
 
 fn unload_second_handle(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleObstacles>(run, OBSTACLES)?;
-    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
-    module.exports().open_itself().or_fail("open_itself panicked")?;
+    let module = load::<(ModuleObstacles, ModuleKeeper)>(run, OBSTACLES)?;
+    let (obstacles, keeper) = module.exports();
+    obstacles.open_itself().or_fail("open_itself panicked")?;
+    keeper.keep(KEPT).or_fail("keep panicked")?;
     let (error, module) = refused(module)?;
     run.observe("while the module holds itself", error);
-    module.exports().close_itself().or_fail("close_itself panicked")?;
+    let (obstacles, keeper) = module.exports();
+    check_kept(run, keeper)?;
+    obstacles.close_itself().or_fail("close_itself panicked")?;
     module.unload()?;
     run.observe("after it has closed its handle", "unloaded");
     check_gone(run, OBSTACLES)
@@ -176,11 +194,13 @@ fn unload_second_handle(run: &mut Run) -> Result<(), Failure> {
 
 fn unload_held_elsewhere(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleObstacles>(run, OBSTACLES)?;
-    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
+    let module = load::<ModuleKeeper>(run, OBSTACLES)?;
     let handle = open_image(module.address_range().start);
     run.check(!handle.is_null(), "the image should be open already")?;
+    module.exports().keep(KEPT).or_fail("keep panicked")?;
     let (error, module) = refused(module)?;
     run.observe("while the host holds a handle", error);
+    check_kept(run, module.exports())?;
     // SAFETY: the handle was opened above and is given up.
     unsafe { libc::dlclose(handle) };
     module.unload()?;
