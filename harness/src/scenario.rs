@@ -488,7 +488,8 @@ pub const MUTATIONS_VARIABLE: &str = "RELIB_HARNESS_MUTATIONS";
 /// Tells the process of a scenario that a sanitizer watches it.
 pub const SANITIZED_VARIABLE: &str = "RELIB_HARNESS_SANITIZED";
 
-fn is_sanitized() -> bool {
+/// Whether a sanitizer watches this process.
+pub fn is_sanitized() -> bool {
     std::env::var_os(SANITIZED_VARIABLE).is_some()
 }
 

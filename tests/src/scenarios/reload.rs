@@ -65,8 +65,7 @@ fn reload_thousand(run: &mut Run) -> Result<(), Failure> {
     run.baseline();
     let before = soak::probe(&path)?;
     (0..CYCLES).try_for_each(|n| soak::cycle(&path, n))?;
-    // What glibc keeps for a thread counts as in use, and can come to 7 blocks of each of 64 sizes: 231 KiB.
-    run.tolerance().heap = 256 << 10;
+    run.tolerance().heap = soak::HEAP_LIMIT;
     let mut after = soak::probe(&path)?;
     if run.is_sanitized() {
         // What was freed stays in the sanitizer's quarantine, in mappings of its own.
