@@ -213,7 +213,10 @@ impl fmt::Display for LoadError {
                  such as target/debug/libmodule.so"
             ),
             Self::Inaccessible { .. } => {
-                write!(f, "the file cannot be read; check the path, and that this process may read what it leads to")
+                write!(
+                    f,
+                    "the file cannot be read; check the path, and that this process may read what it leads to"
+                )
             }
             Self::NotAFile { .. } => {
                 write!(f, "this is not a regular file; give the path of the built library itself")
