@@ -105,6 +105,14 @@ pub fn warm_up<E: ExportsHandle>(run: &mut Run, fixture: &str) -> Result<Unloade
     Ok(report)
 }
 
+/// Allows for what the C library keeps of ended threads for the next ones: stacks and arenas, for as many as ran at once.
+/// Up to 32 mappings were measured, for eight threads.
+pub fn allow_for_threads(run: &mut Run) {
+    if !run.is_sanitized() {
+        run.tolerance().mappings = 64;
+    }
+}
+
 /// Unloads a module that is in use: the reason, and the module.
 pub fn refused<E: ExportsHandle>(module: Module<E>) -> Result<(UnloadError, Module<E>), Failure> {
     match module.unload() {

@@ -20,7 +20,8 @@ use relib_harness::scenario::MUTATIONS_VARIABLE;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::support::{
-    TRACE, load, load_error, load_file, load_with, observe_refusal, refused, scratch_copy, variant, warm_up,
+    TRACE, allow_for_threads, load, load_error, load_file, load_with, observe_refusal, refused, scratch_copy,
+    variant, warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -31,7 +32,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-empty", Feature::Load, load_empty),
     Scenario::new("load-c-library", Feature::Load, load_c_library),
     Scenario::new("load-other-machine", Feature::Load, load_other_machine),
-    Scenario::new("load-truncated", Feature::Load, load_truncated).time_limit_secs(300),
+    // Some thousand loads, each in a process of its own.
+    Scenario::new("load-truncated", Feature::Load, load_truncated).time_limit_secs(1200),
     // Each of the 20,000 mutations that `test-matrix --mutations` may ask for takes some milliseconds.
     Scenario::new("load-mutated", Feature::Load, load_mutated).linux_only().time_limit_secs(1200),
     Scenario::new("load-other-rustc", Feature::Load, load_other_rustc),
@@ -543,6 +545,7 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn load_parallel(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     const THREADS: usize = 300;
     const ROUNDS: usize = 5;
     let path = run.fixture(FIXTURE);

@@ -12,7 +12,7 @@ use relib::{LoadOptions, MemoryUse, Module, Unloaded};
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{SECONDS, aborted, load, load_error, load_with, reason, warm_up};
+use crate::support::{SECONDS, aborted, allow_for_threads, load, load_error, load_with, reason, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -122,6 +122,7 @@ fn leak_million(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn leak_threads(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleSharedBlocks>(run, "leak-threads")?;
     for _ in 0..10 {
         let module = load::<ModuleSharedBlocks>(run, "leak-threads")?;
@@ -157,6 +158,7 @@ fn leak_realloc_aligned(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn memory_while_called(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleSharedBlocks>(run, "leak-threads")?;
     let module = load::<ModuleSharedBlocks>(run, "leak-threads")?;
     let idle = module.memory();

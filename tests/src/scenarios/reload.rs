@@ -12,7 +12,7 @@ use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 use crate::project::{Project, replace};
 use crate::scenarios::backtraces::HostImpl;
 use crate::soak;
-use crate::support::{load_error, load_file, reason};
+use crate::support::{allow_for_threads, load_error, load_file, reason};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -59,6 +59,7 @@ fn reload_changed_code(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn reload_thousand(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     const CYCLES: u64 = 1000;
     let path = run.fixture(soak::FIXTURE);
     soak::warm_up(&path)?;

@@ -8,7 +8,7 @@ use fixture_interface::thread_locals::{Drops, ModuleThreadLocals};
 use relib::{LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{SECONDS, load_file};
+use crate::support::{SECONDS, allow_for_threads, load_file};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -218,6 +218,7 @@ fn tls_host_thread_nested(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn tls_host_thread_ending(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up(run)?;
     for _ in 0..20 {
         let module = load(run)?;
@@ -330,6 +331,7 @@ fn tls_host_thread_late(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn tls_host_thread_alive(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up(run)?;
     let releasing = Caller::start("releasing");
     let ending = Caller::start("ending");
@@ -447,6 +449,7 @@ fn tls_key(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn tls_scoped_slow_drop(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up(run)?;
     const THREADS: usize = 4;
     for _ in 0..20 {

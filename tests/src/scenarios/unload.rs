@@ -11,8 +11,8 @@ use relib::{LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::support::{
-    EventLog, file_name, load, load_error, load_file, load_with, mappings_of, reason, refused, take_events,
-    warm_up,
+    EventLog, allow_for_threads, file_name, load, load_error, load_file, load_with, mappings_of, reason,
+    refused, take_events, warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -102,6 +102,7 @@ fn unload_other_thread(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn unload_ten_parallel(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     const CYCLES: usize = 20;
     let cycles = |path: &std::path::Path, blocks: usize| -> Result<(), Failure> {
         for _ in 0..CYCLES {
@@ -220,6 +221,7 @@ fn open_image(address: usize) -> *mut c_void {
 }
 
 fn unload_early_thread_local(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     const EARLY: &str = "unload-early-thread-local";
     warm_up::<ModuleEarly>(run, EARLY)?;
     for (mode, options) in
