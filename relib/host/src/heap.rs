@@ -5,17 +5,18 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::c_void;
+use std::ffi::{c_long, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, Once};
 
 use libmimalloc_sys as mimalloc;
-use relib_abi::entry::HeapTable;
+use relib_abi::entry::{HeapTable, Scope};
 
 use crate::imp;
 use crate::runtime::lock;
-use crate::threads;
+use crate::{state, threads};
 
 /// Memory in use by a module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct MemoryUse {
 }
 
 /// A module's heap. Dropping it leaks it, because code that is still mapped may use it; see [`Heap::destroy`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heap(NonNull<mimalloc::mi_heap_t>);
 
 // SAFETY: mimalloc v3 allows every operation on a first-class heap from any thread.
@@ -38,6 +39,8 @@ unsafe impl Sync for Heap {}
 impl Heap {
     /// A new, empty heap; `None` if there is no memory for it.
     pub(crate) fn new() -> Option<Self> {
+        static ARENAS: Once = Once::new();
+        ARENAS.call_once(keep_arenas_small);
         // SAFETY: the function has no preconditions.
         NonNull::new(unsafe { mimalloc::mi_heap_new() }).map(Self)
     }
@@ -88,7 +91,7 @@ impl Heap {
         usage
     }
 
-    /// Frees all blocks at once and gives the memory back to the system.
+    /// Frees all blocks at once. The memory goes back to the system, but for [`KEPT`] bytes.
     ///
     /// # Safety
     /// Nothing may use a block of this heap, or the heap, any more: the module's image must be gone.
@@ -98,9 +101,117 @@ impl Heap {
         unsafe {
             let teardown = lock(&TEARDOWN);
             mimalloc::mi_heap_destroy(self.0.as_ptr());
-            drop(teardown);
-            mimalloc::mi_collect(true);
+            give_back_memory(teardown);
         }
+    }
+}
+
+/// Has mimalloc reserve address space in steps of [`ARENA_KIB`], unless the user's environment says otherwise.
+///
+/// A heap that takes its first page from an arena gets bitmaps for the whole arena, which are zeroed then: some 200 KiB
+/// for the gibibyte that mimalloc would reserve, and a tenth of that for these. Arenas grow with their number.
+fn keep_arenas_small() {
+    // SAFETY: mimalloc allows setting options at any time; this one is read when the next arena is made.
+    unsafe { mimalloc::mi_option_set_default(ARENA_RESERVE, ARENA_KIB) };
+}
+
+/// `mi_option_arena_reserve` of mimalloc 3, which `libmimalloc-sys` does not declare; its unit is KiB.
+const ARENA_RESERVE: mimalloc::mi_option_t = 23;
+
+const ARENA_KIB: c_long = 64 * 1024;
+
+/// How much memory of heaps that were destroyed may wait for the next heap instead of going back to the system.
+///
+/// Giving back the few pages of a small module, and getting them again for the next one, costs more than the rest of
+/// what a heap does in a load and an unload.
+const KEPT: u64 = 4 << 20;
+
+/// Gives the memory of heaps that were destroyed back to the system if it may be more than [`KEPT`].
+fn give_back_memory(_teardown: MutexGuard<'_, ()>) {
+    static GIVEN_BACK: AtomicU64 = AtomicU64::new(0);
+
+    let taken = stats::taken_by_destroyed_heaps();
+    if taken.is_none_or(|taken| taken - GIVEN_BACK.load(Ordering::Relaxed) > KEPT) {
+        // SAFETY: the function has no preconditions.
+        unsafe { mimalloc::mi_collect(true) };
+        // Asked again, because the collection adds what the main heap has taken.
+        GIVEN_BACK.store(stats::taken_by_destroyed_heaps().unwrap_or_default(), Ordering::Relaxed);
+    }
+}
+
+/// What mimalloc counts (`mimalloc-stats.h`, which `libmimalloc-sys` does not declare).
+mod stats {
+    use std::ffi::c_void;
+
+    use libmimalloc_sys::mi_heap_t;
+
+    /// `MI_STAT_VERSION`.
+    const VERSION: usize = 5;
+    /// `MI_BIN_HUGE`: the last bin, for blocks that have a page each.
+    const HUGE: usize = 73;
+    /// Blocks up to this size share pages of [`SMALL_PAGE`] bytes; larger ones, pages of up to [`LARGE_PAGE`].
+    const SMALL_BLOCK: usize = 8 << 10;
+    const SMALL_PAGE: u64 = 64 << 10;
+    const LARGE_PAGE: u64 = 4 << 20;
+
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Count {
+        total: i64,
+        peak: i64,
+        current: i64,
+    }
+
+    #[repr(C)]
+    struct Stats {
+        size: usize,
+        version: usize,
+        /// Statistics that are not by size.
+        others: [i64; 82],
+        malloc_bins: [Count; HUGE + 1],
+        page_bins: [Count; HUGE + 1],
+        chunk_bins: [Count; 6],
+    }
+
+    /// `mi_subproc_id_t`.
+    #[repr(C)]
+    struct Process(*mut c_void);
+
+    unsafe extern "C" {
+        fn mi_subproc_main() -> Process;
+        /// Moves what a heap has counted to the whole; null stands for the main heap.
+        fn mi_heap_stats_merge_to_subproc(heap: *mut mi_heap_t);
+        /// Copies the whole, or returns false if the size or the version is not that of mimalloc's own type.
+        fn mi_subproc_stats_get_exclusive(process: Process, stats: *mut Stats) -> bool;
+        fn mi_stats_get_bin_size(bin: usize) -> usize;
+    }
+
+    /// The size of all pages that heaps have ever taken that are destroyed by now: at least what they may have left to
+    /// be given back. `None` if mimalloc is not of the version that is known here.
+    ///
+    /// No heap may be destroyed meanwhile.
+    pub(super) fn taken_by_destroyed_heaps() -> Option<u64> {
+        let none = Count::default();
+        let mut stats = Stats {
+            size: size_of::<Stats>(),
+            version: VERSION,
+            others: [0; _],
+            malloc_bins: [none; _],
+            page_bins: [none; _],
+            chunk_bins: [none; _],
+        };
+        // SAFETY: a heap that is destroyed has added what it counted to the main heap, which always exists. mimalloc
+        // writes no more than the size that it was told.
+        let known = unsafe {
+            mi_heap_stats_merge_to_subproc(std::ptr::null_mut());
+            mi_subproc_stats_get_exclusive(mi_subproc_main(), &mut stats)
+        };
+        let page_size = |bin| {
+            // SAFETY: the function has no preconditions for a bin that there is.
+            if unsafe { mi_stats_get_bin_size(bin) } <= SMALL_BLOCK { SMALL_PAGE } else { LARGE_PAGE }
+        };
+        let pages = stats.page_bins.iter().map(|count| count.total.unsigned_abs());
+        known.then(|| pages.enumerate().map(|(bin, pages)| pages.saturating_mul(page_size(bin))).sum())
     }
 }
 
@@ -112,28 +223,87 @@ impl Heap {
 static TEARDOWN: Mutex<()> = Mutex::new(());
 
 thread_local! {
-    /// Whether the calling thread has allocated from a module's heap.
-    static ENTERED: Cell<bool> = const { Cell::new(false) };
+    /// What has to be known of the calling thread before it allocates: null if it has not allocated from a module's heap
+    /// yet, [`NO_SCOPE`] if it has, or the innermost scope that it is in. One value, so that the allocation path asks
+    /// once.
+    static SCOPE: Cell<*const Scope> = const { Cell::new(std::ptr::null()) };
 }
 
-/// To be called before a thread allocates.
+/// Stands for no scope on a thread that has allocated.
+const NO_SCOPE: *const Scope = std::ptr::without_provenance(align_of::<Scope>());
+
+/// Where an allocation from a module's heap goes; to be called before a thread allocates.
 #[inline]
-fn enter() {
-    if !ENTERED.get() {
+fn target(heap: *mut c_void) -> *mut mimalloc::mi_heap_t {
+    let scope = SCOPE.get();
+    if scope == NO_SCOPE { heap.cast() } else { target_in_scope(heap, scope) }
+}
+
+#[cold]
+fn target_in_scope(heap: *mut c_void, scope: *const Scope) -> *mut mimalloc::mi_heap_t {
+    if scope.is_null() {
         enter_first();
+        return heap.cast();
     }
+    innermost_scope(heap, scope).unwrap_or(heap).cast()
+}
+
+/// The state's heap that the module with `heap` allocates from in a scope, or in the next one around it that is for it.
+fn innermost_scope(heap: *mut c_void, mut scope: *const Scope) -> Option<*mut c_void> {
+    while !scope.is_null() && scope != NO_SCOPE {
+        // SAFETY: a scope stays in place until it is left, and was entered on this thread.
+        let Scope { outer, module_heap, state_heap } = unsafe { &*scope };
+        if *module_heap == heap {
+            return (!state_heap.is_null()).then_some(*state_heap);
+        }
+        scope = *outer;
+    }
+    None
 }
 
 #[cold]
 fn enter_first() {
-    ENTERED.set(true);
+    SCOPE.set(NO_SCOPE);
     // A thread that is too late for that leaves its heaps without the lock.
     threads::watch_end();
 }
 
+/// Enters a scope in which allocations from `module` go to `state`, or, without one, to the module's heap.
+///
+/// # Safety
+/// The scope must stay in place until it is left, by this thread and after all scopes that it enters since.
+pub(crate) unsafe fn enter_scope(scope: *mut Scope, module: Heap, state: Option<Heap>) {
+    if SCOPE.get().is_null() {
+        enter_first();
+    }
+    let state_heap = state.map_or(std::ptr::null_mut(), |state| state.0.as_ptr().cast());
+    let entered = Scope { outer: SCOPE.get(), module_heap: module.0.as_ptr().cast(), state_heap };
+    // SAFETY: the caller passes a place for a scope.
+    unsafe { scope.write(entered) };
+    SCOPE.set(scope);
+}
+
+/// Leaves a scope; returns the heap that allocations went to, if it was that of a state.
+///
+/// # Safety
+/// It must be the innermost one of this thread.
+pub(crate) unsafe fn leave_scope(scope: *const Scope) -> Option<Heap> {
+    // SAFETY: the scope is in place until now, as its enterer guarantees.
+    let scope = unsafe { &*scope };
+    SCOPE.set(scope.outer);
+    NonNull::new(scope.state_heap.cast()).map(Heap)
+}
+
+/// Whether the calling thread is in a scope in which allocations from `module` go elsewhere.
+pub(crate) fn is_in_scope(module: Heap) -> bool {
+    innermost_scope(module.0.as_ptr().cast(), SCOPE.get()).is_some()
+}
+
 /// Gives up the calling thread's part of all heaps. It may allocate again, and gets a new one.
 pub(crate) fn leave() {
-    if ENTERED.get() {
+    if !SCOPE.get().is_null() {
+        // A thread that ends in a scope never leaves it.
+        SCOPE.set(NO_SCOPE);
         let _teardown = lock(&TEARDOWN);
         // SAFETY: mimalloc allows this at any time on any thread but its main one, which never leaves: the blocks that
         // the thread has allocated stay alive.
@@ -183,7 +353,7 @@ static VALIDATED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
 /// Returns if `block` is of `heap`, or null; otherwise says what happened and stops the process.
 fn validate(heap: *mut c_void, block: *mut c_void, operation: &str) {
     // SAFETY: the heap is that of a loaded module; mimalloc accepts any address as a block.
-    if block.is_null() || unsafe { mi_heap_contains(heap.cast(), block) } {
+    if block.is_null() || unsafe { mi_heap_contains(heap.cast(), block) } || state::owns(block) {
         return;
     }
     let module = lock(&VALIDATED).get(&heap.addr()).cloned().unwrap_or_default();
@@ -233,10 +403,9 @@ unsafe extern "C" fn free(block: *mut c_void, _heap: *mut c_void) {
 macro_rules! forward {
     ($($name:ident => $target:ident($($argument:ident: $ty:ty),*);)*) => {$(
         unsafe extern "C" fn $name(heap: *mut c_void, $($argument: $ty),*) -> *mut c_void {
-            enter();
-            // SAFETY: the module passes the heap of its table, which is alive as long as its image, and arguments
-            // that meet the contract of `HeapTable`.
-            unsafe { mimalloc::$target(heap.cast(), $($argument),*) }
+            // SAFETY: the module passes the heap of its table, which is alive as long as its image, as is that of a
+            // state that it is in a scope of, and arguments that meet the contract of `HeapTable`.
+            unsafe { mimalloc::$target(target(heap), $($argument),*) }
         }
     )*};
 }

@@ -23,6 +23,7 @@ pub(crate) fn table() -> SystemTable {
         mapped,
         unmapped,
         descriptor_opened,
+        descriptor_foreign,
         descriptor_closing,
         signal_changed,
         library_opened,
@@ -79,6 +80,10 @@ called_by_modules! {
         function: ThreadStart,
         argument: *mut c_void,
     ) -> c_int {
+        if heap::is_in_scope(module.heap) {
+            // The thread's own allocations would not go to the state; what it shares with this one would.
+            return libc::EAGAIN;
+        }
         let Some(thread) = NewThread::announce(&module) else {
             return libc::EAGAIN;
         };
@@ -119,37 +124,36 @@ called_by_modules! {
         result
     }
 
-    mapped(module: runtime, address: *mut c_void, len: usize) {
-        module.ledger().mapped(address.addr(), len);
-    }
-
-    unmapped(module: runtime, address: *mut c_void, len: usize) {
-        module.ledger().unmapped(address.addr(), len);
-    }
-
-    descriptor_opened(module: runtime, descriptor: c_int) {
-        module.ledger().descriptor_opened(descriptor);
-    }
-
-    descriptor_closing(module: runtime, descriptor: c_int) {
-        module.ledger().descriptor_closing(descriptor);
-    }
-
-    signal_changed(module: runtime, signal: c_int) {
-        module.ledger().signal_changed(signal);
-    }
-
-    library_opened(module: runtime, handle: *mut c_void) {
-        module.ledger().library_opened(handle.addr());
-    }
-
-    library_closing(module: runtime, handle: *mut c_void) {
-        module.ledger().library_closing(handle.addr());
+    descriptor_foreign(module: runtime, descriptor: c_int) -> bool {
+        module.ledger_of_this_process().is_some_and(|ledger| ledger.is_foreign(descriptor))
     }
 
     heap_owns(module: runtime, block: *const c_void) -> bool {
-        module.heap.owns(block)
+        module.owns(block)
     }
+}
+
+/// Defines functions of the table that enter something into the ledger of the module that calls.
+macro_rules! entries {
+    ($($name:ident($($argument:ident: $ty:ty),*) => |$ledger:ident| $entry:expr;)*) => {
+        called_by_modules! {
+            $($name(module: runtime, $($argument: $ty),*) {
+                if let Some(mut $ledger) = module.ledger_of_this_process() {
+                    $entry;
+                }
+            })*
+        }
+    };
+}
+
+entries! {
+    mapped(address: *mut c_void, len: usize) => |ledger| ledger.mapped(address.addr(), len);
+    unmapped(address: *mut c_void, len: usize) => |ledger| ledger.unmapped(address.addr(), len);
+    descriptor_opened(descriptor: c_int) => |ledger| ledger.descriptor_opened(descriptor);
+    descriptor_closing(descriptor: c_int) => |ledger| ledger.descriptor_closing(descriptor);
+    signal_changed(signal: c_int) => |ledger| ledger.signal_changed(signal);
+    library_opened(handle: *mut c_void) => |ledger| ledger.library_opened(handle.addr());
+    library_closing(handle: *mut c_void) => |ledger| ledger.library_closing(handle.addr());
 }
 
 /// What a new thread needs to know.
