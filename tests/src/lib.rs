@@ -72,12 +72,13 @@ pub fn run_and_assert(runner: &str, id: &str) {
     // Shown by libtest if the assertions fail.
     eprintln!("{}", finished.stderr);
     Snapshots::new(root(), PLATFORM).assert(profile, id, &finished.outcome.render());
-    match (finished.outcome.is_ok(), scenario.passes_on(PLATFORM)) {
-        (false, true) => {
-            panic!("{id} is not ok; mend it, or declare the limit with its footnote by `.limit(...)`")
-        }
-        (true, false) => panic!("{id} is ok now; take its `.limit(...)` away"),
-        _ => {}
+    match (finished.outcome.ending.class(), scenario.expected_class(PLATFORM)) {
+        (ended, expected) if ended == expected => {}
+        ("ok", _) => panic!("{id} is ok now; take its `.limit(...)` away"),
+        (ended, expected) => panic!(
+            "{id} ended as {ended} instead of {expected}; mend it, or declare the limit with its footnote by \
+             `.limit(...)`"
+        ),
     }
 }
 

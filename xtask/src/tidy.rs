@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: rules of this repository that neither the compiler nor clippy knows.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -63,7 +64,34 @@ fn source_findings(path: &str, text: &str) -> Vec<String> {
             }
         }
     }
+    findings.extend(pasted_reasons(path, text));
     findings
+}
+
+/// How often one file may give the same reason for unsafe code. A fact that holds in more places belongs into one function
+/// or macro.
+const SAME_REASON: usize = 3;
+
+/// Comments on unsafe code that were pasted from place to place.
+fn pasted_reasons(path: &str, text: &str) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut lines = text.lines().map(str::trim).peekable();
+    while let Some(line) = lines.next() {
+        let Some(reason) = line.strip_prefix(concat!("// SAF", "ETY:")) else { continue };
+        let mut reason = reason.trim().to_owned();
+        while let Some(more) = lines.next_if(|line| line.starts_with("// ")) {
+            reason.push_str(&more[2..]);
+        }
+        *counts.entry(reason).or_default() += 1;
+    }
+    let pasted = counts.into_iter().filter(|(_, count)| *count > SAME_REASON);
+    pasted
+        .map(|(reason, count)| {
+            format!(
+                "{path}: {count} pieces of unsafe code have the same reason, `{reason}`; put them into one"
+            )
+        })
+        .collect()
 }
 
 /// Paths in the architecture map that do not exist.
@@ -92,5 +120,15 @@ mod tests {
         assert_eq!(source_findings("a.rs", "fn a() {}\n").len(), 1);
         let unfinished = format!("//! Not fine.\nfn a() {{ {}) }}\n", concat!("todo", "!("));
         assert_eq!(source_findings("a.rs", &unfinished).len(), 1);
+        let unsafely = concat!("// SAF", "ETY: it is\n// well.\nunsafe {}\n");
+        assert_eq!(
+            source_findings("a.rs", &format!("//! Fine.\n{}", unsafely.repeat(3))),
+            Vec::<String>::new()
+        );
+        let pasted = source_findings("a.rs", &format!("//! Not fine.\n{}", unsafely.repeat(4)));
+        assert!(
+            pasted[0].contains("4 pieces of unsafe code have the same reason, `it is well.`"),
+            "{pasted:?}"
+        );
     }
 }

@@ -23,6 +23,11 @@ pub fn threads() -> io::Result<BTreeMap<i32, String>> {
     Ok(threads)
 }
 
+/// The number of the calling thread, as in [`threads`].
+pub fn current_thread() -> i32 {
+    nix::unistd::gettid().as_raw()
+}
+
 /// The open descriptors, except for the one that this reads them through.
 pub fn descriptors() -> io::Result<Vec<Descriptor>> {
     let own = format!("/proc/{}/fd", std::process::id());

@@ -71,7 +71,7 @@ enum Exit {
 #[derive(Debug)]
 struct End {
     exit: Exit,
-    /// The names of the processes of its group that were still there; they have been killed.
+    /// The names of the processes that it had started and that were still there; they have been killed.
     survivors: Vec<String>,
 }
 
@@ -112,7 +112,8 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         .stderr(File::create(work.stderr())?);
 
     let end = imp::run(command, &scenario.limits)?;
-    let stderr = tail(&work.stderr())?;
+    let written = last_bytes(&work.stderr())?;
+    let stderr = last_lines(written.lines());
     let report = Report::read(&work.report())?;
     let left = names(&work.temp())?;
     let redactor = runner
@@ -124,7 +125,7 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         .path(&work.temp(), "<temp>")
         .path(&work.scratch(), "<scratch>")
         .path(work.path(), "<work>");
-    let outcome = classify(end, report, &stderr, &left);
+    let outcome = classify(end, report, &last_lines(without_frames(written.lines())), &left);
     Ok((outcome.redacted(&redactor), stderr))
 }
 
@@ -188,16 +189,34 @@ impl WorkDir {
     }
 }
 
-/// The last lines of a file that may be huge.
-fn tail(path: &Path) -> io::Result<String> {
+/// The end of a file that may be huge, as text.
+fn last_bytes(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(STDERR_BYTES)))?;
     let mut bytes = Vec::new();
     file.take(STDERR_BYTES).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    Ok(lines[lines.len().saturating_sub(STDERR_LINES)..].join("\n"))
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+fn last_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let lines: Vec<&str> = lines.collect();
+    lines[lines.len().saturating_sub(STDERR_LINES)..].join("\n")
+}
+
+/// The lines without the frames of backtraces, which differ between compilers. A second panic during the unwinding of the
+/// first prints one that nobody has asked for.
+fn without_frames<'a>(lines: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    let is_frame = |line: &str| {
+        let text = line.trim_start();
+        let number = text.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        text.len() < line.len() && (number || text.starts_with("at "))
+    };
+    let mut in_backtrace = false;
+    lines.filter(move |line| {
+        in_backtrace = *line == "stack backtrace:" || (in_backtrace && is_frame(line));
+        !(in_backtrace && is_frame(line))
+    })
 }
 
 fn names(directory: &Path) -> io::Result<Vec<String>> {
@@ -240,8 +259,14 @@ mod tests {
         let path = dir.path().join("stderr");
         let text: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
         fs::write(&path, text).unwrap();
-        let tail = tail(&path).unwrap();
+        let tail = last_lines(last_bytes(&path).unwrap().lines());
         assert_eq!(tail.lines().count(), STDERR_LINES);
         assert!(tail.ends_with("line 19999"));
+    }
+
+    #[test]
+    fn frames_of_backtraces_are_left_out() {
+        let text = "  1: one\nstack backtrace:\n   0:     0x55 - a::b\n             at /a.rs:1\n  12: c\nnote: x\n  2: two";
+        assert_eq!(last_lines(without_frames(text.lines())), "  1: one\nstack backtrace:\nnote: x\n  2: two");
     }
 }

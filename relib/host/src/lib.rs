@@ -68,7 +68,7 @@ mod unload;
 use std::path::Path;
 
 pub use description::InterfaceProblem;
-pub use error::{BuildPart, CallMainError, LoadError};
+pub use error::{BuildPart, CallMainError, Holder, LoadError};
 pub use heap::MemoryUse;
 pub use ledger::{Descriptor, DescriptorKind, Mapping};
 pub use module::{Module, ReleaseError};

@@ -1,6 +1,6 @@
 //! Loading: verify, stage, map, connect. Nothing of the module runs before the first two are done.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::hash_map::{Entry, HashMap};
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use relib_interface::imports::ProvidedImports;
 use relib_interface::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
 
 use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, ModuleDescription};
-use crate::error::{BuildPart, LoadError};
+use crate::error::{BuildPart, Holder, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, FileReader, ImageError, ImageFile};
 use crate::imp::{self, FileId, Library};
@@ -57,7 +57,8 @@ impl Copied {
     /// Copies a file that [`open`] has opened.
     pub(crate) fn of(options: &LoadOptions, path: PathBuf, file: File) -> Result<Self, LoadError> {
         let separate = options.separate_instance && !options.in_place && !options.permanent;
-        let reservation = Reservation::of(&file, separate, &path)?;
+        let holder = if options.permanent { Holder::Permanent } else { Holder::Module };
+        let reservation = if separate { Reservation(None) } else { Reservation::of(&file, &path, holder)? };
         let staged = if options.in_place || options.permanent {
             None
         } else {
@@ -194,7 +195,7 @@ pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
 }
 
 /// The files that are loaded, or being loaded, in a way that excludes a second time.
-static LOADED: LazyLock<Mutex<HashSet<FileId>>> = LazyLock::new(Mutex::default);
+static LOADED: LazyLock<Mutex<HashMap<FileId, Holder>>> = LazyLock::new(Mutex::default);
 
 /// Keeps a file from being loaded a second time; dropped when the load fails or the module is gone.
 #[derive(Debug)]
@@ -209,17 +210,26 @@ struct Reserved {
 }
 
 impl Reservation {
-    fn of(file: &File, separate: bool, path: &Path) -> Result<Self, LoadError> {
-        if separate {
-            return Ok(Self(None));
-        }
+    fn of(file: &File, path: &Path, holder: Holder) -> Result<Self, LoadError> {
         let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
         let id = FileId::of(file).map_err(inaccessible)?;
         let file = file.try_clone().map_err(inaccessible)?;
-        if !lock(&LOADED).insert(id) {
-            return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned() });
-        }
+        match lock(&LOADED).entry(id) {
+            Entry::Occupied(entry) => {
+                return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned(), holder: *entry.get() });
+            }
+            Entry::Vacant(entry) => entry.insert(holder),
+        };
         Ok(Self(Some(Reserved { id, _file: file })))
+    }
+
+    /// Notes that the module was dropped, so that an error can say why the file cannot be unloaded.
+    pub(crate) fn note_drop(&self) {
+        if let Some(reserved) = &self.0
+            && let Some(holder @ Holder::Module) = lock(&LOADED).get_mut(&reserved.id)
+        {
+            *holder = Holder::Dropped;
+        }
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Parts {
     pub(crate) main: Option<NamedFunction>,
     pub(crate) before_unload: Option<FunctionEntry>,
     pub(crate) saving: Saving,
-    #[expect(dead_code, reason = "held until the module is gone, so that its file is not loaded twice")]
+    /// Held until the module is gone, so that its file is not loaded twice.
     pub(crate) reservation: Reservation,
 }
 
@@ -66,6 +66,12 @@ pub(crate) struct NamedFunction {
 impl<E> fmt::Debug for Module<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Module").field("path", &self.parts.path).finish_non_exhaustive()
+    }
+}
+
+impl<E> Drop for Module<E> {
+    fn drop(&mut self) {
+        self.parts.reservation.note_drop();
     }
 }
 

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
+use syn::{Attribute, Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
 use crate::lifetimes;
 use crate::signature::Function;
@@ -221,6 +221,11 @@ fn wire_call(function: &Function, thunk: TokenStream, root: &TokenStream) -> Tok
     }}
 }
 
+/// The lints that the trait allows, which its handle is to allow as well.
+fn allowed(item: &ItemTrait) -> impl Iterator<Item = &Attribute> {
+    item.attrs.iter().filter(|attribute| attribute.path().is_ident("allow"))
+}
+
 fn exports_handle(
     item: &ItemTrait,
     handle: &Ident,
@@ -264,11 +269,13 @@ fn exports_handle(
             }
         }
     });
+    let allowed = allowed(item);
     quote! {
         #[doc = #documentation]
         #[derive(Debug)]
         #visibility struct #handle(#root::BoundExports);
 
+        #(#allowed)*
         impl #handle {
             #(#methods)*
         }
@@ -324,11 +331,13 @@ fn imports_handle(
             }
         }
     });
+    let allowed = allowed(item);
     quote! {
         #[doc = #documentation]
         #[derive(Debug)]
         #visibility struct #handle(());
 
+        #(#allowed)*
         impl #handle {
             #(#wrappers)*
         }

@@ -40,6 +40,7 @@ struct Slow(String, Duration);
 
 impl Drop for Slow {
     fn drop(&mut self) {
+        ModuleDrops::dropping(&self.0);
         thread::sleep(self.1);
         allocate_and_free();
         ModuleDrops::dropped(&self.0);
@@ -70,6 +71,7 @@ unsafe extern "C" {
 }
 
 unsafe extern "C" fn drop_name(name: *mut c_void) {
+    // SAFETY: `set_key` leaked the box for the key, which gives each value to one destructor.
     let name = unsafe { Box::from_raw(name.cast::<String>()) };
     ModuleDrops::dropped(&format!("{name} (key)"));
 }
@@ -78,6 +80,7 @@ fn key() -> c_uint {
     static KEY: OnceLock<c_uint> = OnceLock::new();
     *KEY.get_or_init(|| {
         let mut key = 0;
+        // SAFETY: `key` is a live local; the destructor is called by the host while this image is loaded.
         assert_eq!(unsafe { pthread_key_create(&mut key, Some(drop_name)) }, 0);
         key
     })
@@ -103,11 +106,14 @@ impl ThreadLocals for ThreadLocalsImpl {
 
     fn set_key(name: &str) {
         let name = Box::into_raw(Box::new(name.to_owned()));
+        // SAFETY: the key is this image's own, and its destructor expects such a box.
         assert_eq!(unsafe { pthread_setspecific(key(), name.cast()) }, 0);
     }
 
     fn clear_key() {
+        // SAFETY: the scenario has called `set_key` on this thread, whose box nobody has taken.
         drop(unsafe { Box::from_raw(pthread_getspecific(key()).cast::<String>()) });
+        // SAFETY: the key is this image's own, and no value is no work for its destructor.
         assert_eq!(unsafe { pthread_setspecific(key(), std::ptr::null()) }, 0);
     }
 
@@ -115,13 +121,12 @@ impl ThreadLocals for ThreadLocalsImpl {
         COUNT.replace(COUNT.get() + 1) + 1
     }
 
-    fn touch_on_thread(name: &str) {
+    fn touch_on_detached_thread(name: &str, millis: u64) {
         let name = name.to_owned();
-        let work = move || {
-            touch_plain(name.clone());
+        thread::spawn(move || {
+            Self::touch_slow(&name, millis);
             Self::set_key(&name);
-        };
-        thread::spawn(work).join().unwrap();
+        });
     }
 
     fn touch_slow_in_scope(threads: usize, millis: u64) {

@@ -15,11 +15,11 @@ use fixture_interface::exports_imports::{
 use fixture_interface::mismatch::{
     Imports, ModuleField, ModuleLayout, ModuleMissing, ModuleSignature, ModuleSuperset, Player,
 };
-use relib::{Module, Transfer};
+use relib::{LoadOptions, Module, Transfer};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 use relib_interface::interface::{ExportBinder, ExportsHandle, Interface};
 
-use crate::support::{load, load_error, warm_up};
+use crate::support::{load, load_error, load_file, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -281,8 +281,7 @@ impl Host for HostImpl {
 
 fn calls_callback(run: &mut Run) -> Result<(), Failure> {
     let cycle = |run: &Run, number: u32| -> Result<String, Failure> {
-        // SAFETY: the fixture is this repository's own code.
-        let module = unsafe { relib::load_module(run.fixture("calls-callback"), HostImpl)? };
+        let module = load_file(&run.fixture("calls-callback"), &LoadOptions::new(), HostImpl)?;
         *COUNTDOWN.write().expect("nobody panics while writing") = Some(module);
         let text = HostImpl::continue_from(number);
         let module = COUNTDOWN.write().expect("nobody panics while writing").take();
@@ -411,9 +410,9 @@ fn interface_mismatch_signature(run: &mut Run) -> Result<(), Failure> {
     }
 
     observe_mismatch::<ModuleSignature>(run)?;
-    // SAFETY: the fixture is this repository's own code.
-    let loaded = unsafe { relib::load_module::<()>(run.fixture("interface-mismatch-import"), ImportsImpl) };
-    run.observe("error for an import", loaded.err().or_fail("the import was accepted")?);
+    let path = run.fixture("interface-mismatch-import");
+    let loaded = load_file::<()>(&path, &LoadOptions::new(), ImportsImpl);
+    run.observe("error for an import", loaded.err().or_fail("the import was accepted")?.message());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use fixture_interface::ledger::{ModuleAtExit, ModuleDescriptors, ModuleKeys, ModuleMappings, ModuleSignals};
-use relib::{Descriptor, DescriptorPolicy, LoadOptions, Module};
+use relib::{Descriptor, DescriptorPolicy, LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::support::{EventLog, load, load_file, load_with, refused, take_events, warm_up};
@@ -34,6 +34,13 @@ fn shown(descriptors: &[Descriptor]) -> String {
     items.join(", ")
 }
 
+/// The numbers of the descriptors that a module has left, in their order.
+fn reported(report: &Unloaded) -> Vec<i32> {
+    let mut numbers: Vec<i32> = report.descriptors.iter().map(|descriptor| descriptor.number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 fn is_open(descriptor: i32) -> bool {
     // SAFETY: the call accepts any number and changes nothing.
     unsafe { libc::fcntl(descriptor, libc::F_GETFD) != -1 }
@@ -58,6 +65,7 @@ fn fd_leak(run: &mut Run) -> Result<(), Failure> {
     let module = load::<ModuleDescriptors>(run, FIXTURE)?;
     let numbers = leak(&module)?;
     let report = module.unload()?;
+    run.check_eq("numbers in the report", reported(&report), numbers.clone())?;
     run.observe("reported", shown(&report.descriptors));
     run.check(!report.descriptors_closed, "the default is to close nothing")?;
     run.check(numbers.iter().all(|number| is_open(*number)), "a descriptor was closed, by default")?;
@@ -70,6 +78,7 @@ fn fd_leak(run: &mut Run) -> Result<(), Failure> {
     let module = load_with::<ModuleDescriptors>(run, FIXTURE, &close)?;
     let numbers = leak(&module)?;
     let report = module.unload()?;
+    run.check_eq("numbers in the report", reported(&report), numbers.clone())?;
     run.observe("closed", shown(&report.descriptors));
     run.check(report.descriptors_closed, "the report should say that they are closed")?;
     run.check(!numbers.iter().any(|number| is_open(*number)), "a descriptor is still open")?;

@@ -1,5 +1,6 @@
 //! Scenarios of the feature "Load checks".
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -15,10 +16,12 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, alarm, fork};
 use object::{Object, ObjectSection};
 use relib::{LoadError, LoadOptions, Module};
+use relib_harness::scenario::MUTATIONS_VARIABLE;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::support::{
-    TRACE, load, load_error, load_with, observe_refusal, refused, scratch_copy, variant, warm_up,
+    TRACE, allow_for_threads, load, load_error, load_file, load_with, observe_refusal, refused, scratch_copy,
+    variant, warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -29,14 +32,15 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-empty", Feature::Load, load_empty),
     Scenario::new("load-c-library", Feature::Load, load_c_library),
     Scenario::new("load-other-machine", Feature::Load, load_other_machine),
-    Scenario::new("load-truncated", Feature::Load, load_truncated).time_limit_secs(300),
-    // Each of the 20,000 mutations that the environment can ask for takes some milliseconds.
+    // Some thousand loads, each in a process of its own.
+    Scenario::new("load-truncated", Feature::Load, load_truncated).time_limit_secs(1200),
+    // Each of the 20,000 mutations that `test-matrix --mutations` may ask for takes some milliseconds.
     Scenario::new("load-mutated", Feature::Load, load_mutated).linux_only().time_limit_secs(1200),
     Scenario::new("load-other-rustc", Feature::Load, load_other_rustc),
     Scenario::new("load-other-relib", Feature::Load, load_other_relib),
     Scenario::new("load-other-target", Feature::Load, load_other_target),
     Scenario::new("load-twice", Feature::Load, load_twice),
-    Scenario::new("load-permanent", Feature::Load, load_permanent),
+    Scenario::new("load-permanent", Feature::Load, load_permanent).leaves("the module, which is permanent"),
     Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
     Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
     Scenario::new("load-parallel", Feature::Load, load_parallel),
@@ -115,32 +119,88 @@ fn load_other_machine(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn load_truncated(run: &mut Run) -> Result<(), Failure> {
-    const STEP: usize = 4 << 10;
+    const PAGE: usize = 4 << 10;
+    const STEP: usize = 64 << 10;
     warm_up::<ModuleCounter>(run, FIXTURE)?;
-    let len = std::fs::metadata(run.fixture(FIXTURE))?.len() as usize;
     let path = scratch_copy(run, FIXTURE, "libtruncated.so", |_| ())?;
+    let whole = std::fs::read(&path)?;
     let file = std::fs::File::options().write(true).open(&path)?;
+    let both_ways = [defaults(), defaults().in_place(true)];
+
     // From the end, so that each cut only takes something away.
-    let cuts = (0..len).step_by(STEP).chain([1, 63, 64, len - 1]).collect::<std::collections::BTreeSet<_>>();
+    let cuts: BTreeSet<_> = (0..whole.len()).step_by(PAGE).chain([1, 63, 64, whole.len() - 1]).collect();
     for cut in cuts.into_iter().rev() {
         file.set_len(cut as u64)?;
-        for options in [defaults(), defaults().in_place(true)] {
-            let error = load_error::<ModuleCounter>(&path, &options)?;
-            let expected = matches!(
-                error,
-                LoadError::Truncated { .. } | LoadError::Empty { .. } | LoadError::NotALibrary { .. }
-            );
-            run.check(expected, format!("cut at {cut} of {len} bytes: {error:?}"))?;
-            run.check(cut < 64 || matches!(error, LoadError::Truncated { .. }), format!("{cut}: {error:?}"))?;
+        for options in &both_ways {
+            let is_expected = |error: &LoadError| {
+                let too_short_for_a_header =
+                    matches!(error, LoadError::Empty { .. } | LoadError::NotALibrary { .. });
+                matches!(error, LoadError::Truncated { .. }) || (cut < 64 && too_short_for_a_header)
+            };
+            let verdict = load_in_child(&path, options, is_expected)?;
+            run.check_eq(&format!("cut at {cut} of {} bytes", whole.len()), verdict, Verdict::Refused)?;
         }
     }
-    let path = scratch_copy(run, FIXTURE, "libtruncated.so", |bytes| bytes.truncate(STEP))?;
+
+    // A file whose end has not been written yet has its full length, and zeros there. Without its section headers it is
+    // refused; with them behind what is left, other checks have to notice. What only lacks debug information may load.
+    let headers = section_headers(&whole);
+    let (mut refused, mut loaded) = (0, 0);
+    for start in (STEP..whole.len()).step_by(STEP).rev() {
+        let mut zeros = whole.clone();
+        zeros[start..].fill(0);
+        let mut zeros_and_headers = whole.clone();
+        zeros_and_headers[start..headers.start.max(start)].fill(0);
+        let mut cut_and_headers = whole[..start].to_vec();
+        cut_and_headers.extend_from_slice(&whole[headers.clone()]);
+        cut_and_headers[E_SHOFF].copy_from_slice(&(start as u64).to_le_bytes());
+        let kinds = [
+            ("zeros", zeros, false),
+            ("zeros before the section headers", zeros_and_headers, start < headers.start),
+            ("a cut before the section headers", cut_and_headers, true),
+        ];
+        for (kind, bytes, may_load) in kinds {
+            std::fs::write(&path, bytes)?;
+            for options in &both_ways {
+                let verdict = load_in_child(&path, options, |_| true)?;
+                run.check(
+                    verdict == Verdict::Refused || (may_load && verdict == Verdict::Loaded),
+                    format!("{kind} from {start} of {} bytes: {verdict:?}", whole.len()),
+                )?;
+                *if verdict == Verdict::Loaded { &mut loaded } else { &mut refused } += 1;
+            }
+        }
+    }
+    eprintln!("files with a part missing: {refused} refused, {loaded} loaded");
+    std::fs::write(&path, &whole)?;
+    for options in &both_ways {
+        run.check_eq("the whole file", load_in_child(&path, options, |_| true)?, Verdict::Loaded)?;
+    }
+    run.observe("cut at each page", "refused");
+    run.observe("zeros to the end", "refused");
+    run.observe(
+        "zeros or nothing before the section headers",
+        "refused, or loaded and called with right results",
+    );
+
+    std::fs::write(&path, &whole[..PAGE])?;
     let error = load_error::<ModuleCounter>(&path, &defaults())?.to_string();
     // Where the missing part ends depends on the size of the fixture.
     let stable = error.rsplit_once(" at byte ").zip(error.split_once(": it is"));
     let ((before, _), (_, after)) = stable.or_fail("the error does not say what is missing")?;
     run.observe("after one page", format!("{before} at byte <number>: it is{after}"));
     Ok(())
+}
+
+/// The place in the ELF header of the place of the section headers.
+const E_SHOFF: Range<usize> = 40..48;
+
+/// The section headers of an ELF file, by their place in it.
+fn section_headers(bytes: &[u8]) -> Range<usize> {
+    let number = |place: usize| usize::from(u16::from_le_bytes([bytes[place], bytes[place + 1]]));
+    let (size, count) = (number(58), number(60));
+    let start = u64::from_le_bytes(bytes[E_SHOFF].try_into().expect("the range has eight bytes")) as usize;
+    start..start + size * count
 }
 
 /// The parts of a file that decide what a loader does with it, by their places in the file.
@@ -193,46 +253,80 @@ fn mutate(random: &mut Random, before: &[u8]) -> Vec<u8> {
 }
 
 /// How the child of [`load_in_child`] ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    Loaded = 0,
-    Refused = 1,
+    Loaded,
+    Refused,
+    /// Refused for another reason than the expected one, which is on standard error.
+    RefusedOtherwise,
     /// Calls gave wrong results, or the unload failed.
-    Wrong = 2,
-    Panicked = 3,
+    Wrong,
+    Panicked,
+    /// A signal, or an exit code that is none of these.
+    Crashed(WaitStatus),
+}
+
+impl Verdict {
+    /// What the child can say by its exit code.
+    const CODES: [Verdict; 5] =
+        [Verdict::Loaded, Verdict::Refused, Verdict::RefusedOtherwise, Verdict::Wrong, Verdict::Panicked];
+
+    fn code(self) -> i32 {
+        Self::CODES.iter().position(|it| *it == self).map_or(-1, |code| code as i32)
+    }
+
+    fn of(status: WaitStatus) -> Verdict {
+        let code = match status {
+            WaitStatus::Exited(_, code) => usize::try_from(code).ok(),
+            _ => None,
+        };
+        code.and_then(|code| Self::CODES.get(code).copied()).unwrap_or(Verdict::Crashed(status))
+    }
 }
 
 /// Loads, calls and unloads a file in a forked process.
 ///
 /// A fork and not a spawned process, because it takes a tenth of the time; this process has one thread.
-fn load_in_child(path: &Path) -> Result<WaitStatus, Failure> {
+fn load_in_child(
+    path: &Path,
+    options: &LoadOptions,
+    is_expected: impl Fn(&LoadError) -> bool,
+) -> Result<Verdict, Failure> {
     const SECONDS: u32 = 20;
+    let attempt = || {
+        // SAFETY: not sound for a file that lies about itself, which is why a process of its own does it.
+        let module = match unsafe { options.load::<ModuleCounter>(path, ()) } {
+            Ok(module) => module,
+            Err(error) if is_expected(&error) => return Verdict::Refused,
+            Err(error) => {
+                eprintln!("{error:?}");
+                return Verdict::RefusedOtherwise;
+            }
+        };
+        let numbers = [module.exports().next(), module.exports().next()];
+        let unloaded = module.unload().is_ok();
+        if numbers == [Some(1), Some(2)] && unloaded { Verdict::Loaded } else { Verdict::Wrong }
+    };
     // SAFETY: this process has one thread, so that the child may do whatever the parent may.
     match unsafe { fork()? } {
-        ForkResult::Parent { child } => Ok(waitpid(child, None)?),
+        ForkResult::Parent { child } => Ok(Verdict::of(waitpid(child, None)?)),
         ForkResult::Child => {
             alarm::set(SECONDS);
-            let verdict = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                // SAFETY: not sound for a file that lies about itself, which is why a process of its own does it.
-                let Ok(module) = (unsafe { relib::load_module::<ModuleCounter>(path, ()) }) else {
-                    return Verdict::Refused;
-                };
-                let numbers = [module.exports().next(), module.exports().next()];
-                let unloaded = module.unload().is_ok();
-                if numbers == [Some(1), Some(2)] && unloaded { Verdict::Loaded } else { Verdict::Wrong }
-            }));
+            let verdict = std::panic::catch_unwind(AssertUnwindSafe(attempt)).unwrap_or(Verdict::Panicked);
             // SAFETY: ends the process at once: what its end would clean up is the parent's.
-            unsafe { libc::_exit(verdict.unwrap_or(Verdict::Panicked) as i32) }
+            unsafe { libc::_exit(verdict.code()) }
         }
     }
 }
 
 fn load_mutated(run: &mut Run) -> Result<(), Failure> {
     const SEED: u64 = 20_261_122;
-    let count = match std::env::var("RELIB_MUTATIONS") {
+    const FEWEST: usize = 2000;
+    let count = match std::env::var(MUTATIONS_VARIABLE) {
         Ok(count) => count.parse()?,
-        Err(_) => 2000,
+        Err(_) => FEWEST,
     };
+    run.check(count >= FEWEST, format!("{count} mutations are too few, and {FEWEST} the fewest"))?;
     warm_up::<ModuleCounter>(run, FIXTURE)?;
     let path = scratch_copy(run, FIXTURE, "libmutated.so", |_| ())?;
     let original = std::fs::read(&path)?;
@@ -246,9 +340,9 @@ fn load_mutated(run: &mut Run) -> Result<(), Failure> {
         let before = &original[start..part.end.min(start + 8)];
         let bytes = mutate(&mut random, before);
         file.write_all_at(&bytes, start as u64)?;
-        match load_in_child(&path)? {
-            WaitStatus::Exited(_, code) if code == Verdict::Loaded as i32 => loaded += 1,
-            WaitStatus::Exited(_, code) if code == Verdict::Refused as i32 => refused += 1,
+        match load_in_child(&path, &defaults(), |_| true)? {
+            Verdict::Loaded => loaded += 1,
+            Verdict::Refused => refused += 1,
             other => faults.push(format!("mutation {number}: {bytes:02x?} at {start:#x}: {other:?}")),
         }
         file.write_all_at(before, start as u64)?;
@@ -256,10 +350,9 @@ fn load_mutated(run: &mut Run) -> Result<(), Failure> {
     eprintln!("{loaded} mutations loaded, {refused} refused");
     run.check(faults.is_empty(), faults.join("\n"))?;
     run.check(refused > count / 2, format!("only {refused} of {count} mutations were refused"))?;
-    let unchanged = load_in_child(&path)?;
-    let loads = matches!(unchanged, WaitStatus::Exited(_, code) if code == Verdict::Loaded as i32);
-    run.check(loads, format!("the file without mutations ended as {unchanged:?}"))?;
-    run.observe("signals, panics and wrong results", faults.len());
+    let unchanged = load_in_child(&path, &defaults(), |_| true)?;
+    run.check_eq("the file without mutations", unchanged, Verdict::Loaded)?;
+    run.observe("refused, or loaded and called with right results", format!("at least {FEWEST} mutations"));
     Ok(())
 }
 
@@ -323,8 +416,7 @@ fn load_twice(run: &mut Run) -> Result<(), Failure> {
     let copy = scratch_copy(run, FIXTURE, "libcopy.so", |_| ())?;
     let hard = run.scratch_dir().join("libhard.so");
     std::fs::hard_link(&copy, &hard)?;
-    // SAFETY: the file is a copy of a fixture.
-    let of_copy = unsafe { relib::load_module::<ModuleCounter>(&copy, ())? };
+    let of_copy = load_file::<ModuleCounter>(&copy, &defaults(), ())?;
     observe_refusal::<ModuleCounter>(run, "by a hard link", &hard, &defaults())?;
     run.check_eq("a copy", next(&of_copy)?, 1)?;
     of_copy.unload()?;
@@ -347,7 +439,6 @@ fn load_twice(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The dynamic loader knows libraries by their names too: a second file of that name would get the image of the first.
 fn load_permanent(run: &mut Run) -> Result<(), Failure> {
     let module = load_with::<ModuleCounter>(run, FIXTURE, &defaults().permanent())?;
     run.check_eq("first", next(&module)?, 1)?;
@@ -359,25 +450,23 @@ fn load_permanent(run: &mut Run) -> Result<(), Failure> {
     observe_refusal::<ModuleCounter>(run, "loading it again", run.fixture(FIXTURE), &defaults())
 }
 
+/// The dynamic loader knows libraries by their names too: a second file of that name would get the image of the first.
 fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleCounter>(run, FIXTURE)?;
     let path = scratch_copy(run, FIXTURE, "libmodule.so", |_| ())?;
     let in_place = defaults().in_place(true);
-    // SAFETY: the file is a copy of a fixture.
-    let counter = unsafe { in_place.load::<ModuleCounter>(&path, ())? };
+    let counter = load_file::<ModuleCounter>(&path, &in_place, ())?;
     run.check_eq("first", next(&counter)?, 1)?;
     let other = scratch_copy(run, "calls-strings", "libother.so", |_| ())?;
     std::fs::rename(other, &path)?;
     observe_refusal::<ModuleStrings>(run, "while the former file is loaded", &path, &in_place)?;
     // A private copy has a name of its own.
-    // SAFETY: the file is a copy of a fixture.
-    let strings = unsafe { relib::load_module::<ModuleStrings>(&path, ())? };
+    let strings = load_file::<ModuleStrings>(&path, &defaults(), ())?;
     run.check_eq("own", strings.exports().own("x").as_deref(), Some("x"))?;
     strings.unload()?;
     run.check_eq("second", next(&counter)?, 2)?;
     counter.unload()?;
-    // SAFETY: the file is a copy of a fixture.
-    let strings = unsafe { in_place.load::<ModuleStrings>(&path, ())? };
+    let strings = load_file::<ModuleStrings>(&path, &in_place, ())?;
     run.check_eq("own in place", strings.exports().own("x").as_deref(), Some("x"))?;
     strings.unload()?;
     Ok(())
@@ -456,6 +545,7 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn load_parallel(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     const THREADS: usize = 300;
     const ROUNDS: usize = 5;
     let path = run.fixture(FIXTURE);
@@ -494,8 +584,7 @@ fn load_parallel(run: &mut Run) -> Result<(), Failure> {
 
 /// Loads a copy of the fixture by a path, calls and unloads it; returns the path that it shows.
 fn cycle(path: impl AsRef<Path>) -> Result<PathBuf, Failure> {
-    // SAFETY: the file is a copy of a fixture.
-    let module = unsafe { relib::load_module::<ModuleCounter>(path, ())? };
+    let module = load_file::<ModuleCounter>(path.as_ref(), &defaults(), ())?;
     if next(&module)? != 1 {
         return Err(Failure::new("the module is not new"));
     }
@@ -529,8 +618,7 @@ fn load_relative(run: &mut Run) -> Result<(), Failure> {
         run.observe(path, cycle(path)?.display());
     }
     // The path is looked up when the module is loaded, whatever directory the host is in later.
-    // SAFETY: the file is a copy of a fixture.
-    let module = unsafe { relib::load_module::<ModuleCounter>("./librelative.so", ())? };
+    let module = load_file::<ModuleCounter>(Path::new("./librelative.so"), &defaults(), ())?;
     std::env::set_current_dir("inside")?;
     run.check_eq("next", next(&module)?, 1)?;
     module.unload()?;
@@ -546,9 +634,7 @@ fn load_unicode_path(run: &mut Run) -> Result<(), Failure> {
     for name in ["libnaïve ☃ 𝄞.so", "lib with spaces\nand lines:.so", "no-extension"] {
         let path = scratch_copy(run, FIXTURE, name, |_| ())?;
         run.check_eq("path", cycle(&path)?, path.canonicalize()?)?;
-        // SAFETY: the file is a copy of a fixture.
-        let module = unsafe { defaults().in_place(true).load::<ModuleCounter>(&path, ())? };
-        module.unload()?;
+        load_file::<ModuleCounter>(&path, &defaults().in_place(true), ())?.unload()?;
         run.observe("loaded", format!("{name:?}"));
     }
     let not_utf_8 = run.scratch_dir().join(std::ffi::OsString::from_vec(b"lib\xff\xfe.so".to_vec()));

@@ -17,9 +17,9 @@ use relib::{
 };
 use relib_harness::{Failure, OrFail, Run};
 
-use crate::project::{Project, reason, replace};
+use crate::project::{Project, replace};
 use crate::scenarios::reload::StoreImpl;
-use crate::support::another_build;
+use crate::support::{another_build, reason};
 
 /// Longer than a busy machine takes to notice a change.
 const PATIENCE: Duration = Duration::from_secs(60);
