@@ -48,7 +48,9 @@ impl Worlds for WorldsImpl {
     }
 
     fn keep(mut world: StateMut<'_, World>) {
-        world.change((), |_, ()| kept(|kept| kept.extend((0..100).map(|n| format!("kept by the module: {n}")))));
+        world.change((), |_, ()| {
+            kept(|kept| kept.extend((0..100).map(|n| format!("kept by the module: {n}"))))
+        });
     }
 
     fn give_own(mut world: StateMut<'_, World>, name: &str) {
