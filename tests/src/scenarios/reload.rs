@@ -32,6 +32,7 @@ pub const SCENARIOS: &[Scenario] = &[
         .time_limit_secs(300)
         .address_space(None),
     Scenario::new("reloader-files", Feature::Reload, reloader::files),
+    Scenario::new("reloader-links", Feature::Reload, reloader::links),
     Scenario::new("reloader-on-request", Feature::Reload, reloader::on_request),
     Scenario::new("reloader-several", Feature::Reload, reloader::several),
     Scenario::new("reloader-refuse", Feature::Reload, reloader::refuse),
