@@ -18,6 +18,10 @@ pub const SECTION: &str = ".relib";
 /// loaded image knows, and so stand apart from the records. Divided by interfaces like [`SECTION`].
 pub const IMPORT_SECTION: &str = ".relibp";
 
+/// Name of the section in which a *host's* file says what it asks of modules and offers to them. Divided like [`SECTION`],
+/// so that the linker keeps what the host uses; loading does not read it, tools do.
+pub const HOST_SECTION: &str = ".relibh";
+
 /// First bytes of each record.
 pub const MAGIC: [u8; 4] = *b"RLB1";
 
@@ -28,7 +32,7 @@ pub const HEADER_LEN: usize = 12;
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKind {
-    /// Compiler, target and relib that built the module. Payload: ABI version, relib version, compiler, target, panic
+    /// Compiler, target and relib that built the image. Payload: ABI version, relib version, compiler, target, panic
     /// strategy.
     Build = 1,
     /// An interface that the module implements. Payload: symbol of its table, interface.
@@ -39,6 +43,10 @@ pub enum RecordKind {
     Main = 4,
     /// The module's `before_unload`. Payload: an interface of that one function.
     BeforeUnload = 5,
+    /// An interface that a host asks modules for; only in [`HOST_SECTION`]. Payload: interface.
+    Wanted = 16,
+    /// An interface that a host implements; only in [`HOST_SECTION`]. Payload: interface.
+    Provided = 17,
 }
 
 impl RecordKind {
@@ -50,6 +58,8 @@ impl RecordKind {
             3 => Self::Import,
             4 => Self::Main,
             5 => Self::BeforeUnload,
+            16 => Self::Wanted,
+            17 => Self::Provided,
             _ => return None,
         })
     }

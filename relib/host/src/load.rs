@@ -26,6 +26,15 @@ use crate::runtime::{Runtime, lock};
 use crate::staging::StagedFile;
 use crate::symbols;
 
+/// What a host has for the imports of a module.
+pub(crate) enum Imports {
+    /// Functions for all of them.
+    Provided(Vec<ProvidedImports>),
+    /// Nothing: an import that is called panics. No value crosses between host and module, so that the two compilers may
+    /// differ.
+    LeftOut,
+}
+
 /// Loads the module at `path`.
 ///
 /// # Safety
@@ -33,7 +42,7 @@ use crate::symbols;
 pub(crate) unsafe fn load<E: ExportsHandle>(
     options: &LoadOptions,
     path: &Path,
-    provided: Vec<ProvidedImports>,
+    imports: Imports,
 ) -> Result<Module<E>, LoadError> {
     let (path, file) = open(path)?;
     let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
@@ -48,7 +57,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
     };
     // A private copy is what was read; without one the file itself has to be.
     let verified_file = staged.as_ref().map_or(&file, StagedFile::file);
-    let (image, plan) = verify::<E>(verified_file, &path, &provided)?;
+    let (image, plan) = verify::<E>(verified_file, &path, &imports)?;
     if let Some(staged) = &staged {
         adapt_copy(staged.file(), &image).map_err(inaccessible)?;
     }
@@ -88,6 +97,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
         staged,
         panics: Arc::new(PanicStore::default()),
         main: None,
+        run_main: None,
         before_unload: None,
         reservation,
     });
@@ -115,7 +125,7 @@ enum Disconnected {
 }
 
 /// Opens a file by the path that leads to it without links; never by a search in library paths.
-fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
+pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
     let failed = |source: io::Error| {
         let path = path.to_owned();
         match source.kind() {
@@ -175,6 +185,7 @@ struct Plan {
     exports: Vec<PlannedExport>,
     imports: Vec<PlannedImport>,
     main: Option<(u64, InterfaceDescription)>,
+    run_main: Option<u64>,
     before_unload: Option<u64>,
 }
 
@@ -198,22 +209,21 @@ struct PlannedImport {
 fn verify<E: ExportsHandle>(
     file: &File,
     path: &Path,
-    provided: &[ProvidedImports],
+    provided: &Imports,
 ) -> Result<(ImageFile, Plan), LoadError> {
     let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
     let len = file.metadata().map_err(inaccessible)?.len();
     let file = file.try_clone().map_err(inaccessible)?;
     let image = image::inspect(&ReadCache::new(file), len, symbol::PREFIX)
         .map_err(|error| image_error(path.to_owned(), error))?;
-    let damaged = |detail: &str| LoadError::Damaged {
-        path: path.to_owned(),
-        detail: format!("the module's metadata is damaged: {detail}; build it again"),
-    };
+    let damaged = |detail: &str| damaged_metadata(path, detail);
     let Some(metadata) = &image.metadata else {
         return Err(LoadError::NotAModule { path: path.to_owned() });
     };
     let module = ModuleDescription::parse(&metadata.bytes).map_err(|error| damaged(error.0))?;
-    check_build(module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?, path)?;
+    let build = module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?;
+    let values_cross = matches!(provided, Imports::Provided(_));
+    check_build(&Build::own(), build, values_cross, path)?;
 
     let symbol_address = |name: &str, size: usize| {
         image
@@ -222,23 +232,11 @@ fn verify<E: ExportsHandle>(
             .map(|export| export.vaddr)
             .ok_or_else(|| damaged(&format!("symbol {name} is missing")))
     };
-    let mismatch = |interface: &str, problem: Box<InterfaceProblem>| LoadError::InterfaceMismatch {
-        path: path.to_owned(),
-        interface: interface.to_owned(),
-        problem,
-    };
+    let mismatch = |interface: &str, problem| mismatch(path, interface, problem);
     let mut exports = Vec::new();
     for interface in E::interfaces() {
-        let Some(export) = module.exports.iter().find(|export| export.interface.name == interface.name)
-        else {
-            let has = module.exports.iter().map(|export| format!("`{}`", export.interface.name)).collect();
-            return Err(mismatch(
-                interface.name,
-                Box::new(InterfaceProblem::MissingInterface { implementor: "the module", has }),
-            ));
-        };
-        let functions = description::match_exports(interface, &export.interface)
-            .map_err(|problem| mismatch(interface.name, problem))?;
+        let (export, functions) =
+            module.find_export(interface).map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
         exports.push(PlannedExport {
             name: interface.name,
@@ -248,17 +246,16 @@ fn verify<E: ExportsHandle>(
         });
     }
     let mut imports = Vec::new();
-    for import in module.imports {
+    let (asked, provided) = match provided {
+        Imports::Provided(provided) => (module.imports, provided.as_slice()),
+        Imports::LeftOut => (Vec::new(), &[][..]),
+    };
+    for import in asked {
         let name = &import.interface.name;
-        let Some(offer) = provided.iter().find(|offer| offer.interface.name == name) else {
-            let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
-            return Err(mismatch(
-                name,
-                Box::new(InterfaceProblem::MissingInterface { implementor: "the host", has }),
-            ));
-        };
-        let functions = description::match_imports(offer.interface, &import.interface)
-            .map_err(|problem| mismatch(name, problem))?;
+        let (index, functions) =
+            description::find_import(&import.interface, provided.iter().map(|offer| offer.interface))
+                .map_err(|problem| mismatch(name, problem))?;
+        let offer = &provided[index];
         let functions = functions.into_iter().map(|index| offer.functions[index]).collect();
         imports.push(PlannedImport { id: import.id, functions });
     }
@@ -269,12 +266,13 @@ fn verify<E: ExportsHandle>(
         exports,
         imports,
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
+        run_main: function(symbol::RUN_MAIN, module.main.is_some())?,
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
     };
     Ok((image, plan))
 }
 
-fn image_error(path: PathBuf, error: ImageError) -> LoadError {
+pub(crate) fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     let detail = error.to_string();
     match error {
         ImageError::Empty => LoadError::Empty { path },
@@ -290,32 +288,40 @@ fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     }
 }
 
-fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
-    let describe = |version: &str, abi: u32| format!("relib {version} (contract {abi})");
-    let relib = (
-        BuildPart::Relib,
-        describe(relib_abi::RELIB_VERSION, relib_abi::ABI_VERSION),
-        describe(&build.relib_version, build.abi_version),
-        relib_abi::ABI_VERSION == build.abi_version,
-    );
+pub(crate) fn damaged_metadata(path: &Path, detail: &str) -> LoadError {
+    LoadError::Damaged {
+        path: path.to_owned(),
+        detail: format!("the module's metadata is damaged: {detail}; build it again"),
+    }
+}
+
+pub(crate) fn mismatch(path: &Path, interface: &str, problem: Box<InterfaceProblem>) -> LoadError {
+    LoadError::InterfaceMismatch { path: path.to_owned(), interface: interface.to_owned(), problem }
+}
+
+/// Whether a host loads a module by what built the two; the compilers must be the same if values cross.
+pub(crate) fn check_build(
+    host: &Build,
+    module: &Build,
+    values_cross: bool,
+    path: &Path,
+) -> Result<(), LoadError> {
+    let describe = |build: &Build| format!("relib {} (contract {})", build.relib_version, build.abi_version);
+    let relib = (BuildPart::Relib, describe(host), describe(module), host.abi_version == module.abi_version);
     let rustc = (
         BuildPart::Rustc,
-        relib_abi::RUSTC_VERSION.to_owned(),
-        build.rustc.clone(),
-        relib_abi::RUSTC_VERSION == build.rustc,
+        host.rustc.clone(),
+        module.rustc.clone(),
+        !values_cross || host.rustc == module.rustc,
     );
-    let target = (
-        BuildPart::Target,
-        relib_abi::TARGET.to_owned(),
-        build.target.clone(),
-        relib_abi::TARGET == build.target,
-    );
+    let target =
+        (BuildPart::Target, host.target.clone(), module.target.clone(), host.target == module.target);
     for (part, host, module, equal) in [relib, rustc, target] {
         if !equal {
             return Err(LoadError::BuildMismatch { path: path.to_owned(), part, host, module });
         }
     }
-    if build.panic_strategy != "unwind" {
+    if module.panic_strategy != "unwind" {
         return Err(LoadError::PanicAbort { path: path.to_owned() });
     }
     Ok(())
@@ -398,6 +404,7 @@ unsafe fn connect<E: ExportsHandle>(
     parts.main = plan
         .main
         .map(|(vaddr, description)| Main { entry: function_entry(&parts.library, vaddr), description });
+    parts.run_main = plan.run_main.map(|vaddr| function_entry(&parts.library, vaddr));
     parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
     let exports = E::bind(&mut Binder { tables, panics: &parts.panics });
     Ok(Module::new(parts, exports))

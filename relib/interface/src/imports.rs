@@ -20,7 +20,6 @@ pub struct ImportSlots<const N: usize> {
     /// The record in the module's metadata that makes the host fill the slots.
     record: &'static [u8],
     table: &'static ImportTable,
-    name: &'static str,
 }
 
 // SAFETY: the slots are written once, by the host, before any code of the module runs that could read them.
@@ -28,8 +27,8 @@ unsafe impl<const N: usize> Sync for ImportSlots<N> {}
 
 impl<const N: usize> ImportSlots<N> {
     /// Empty slots. `record` and `table` are the statics that the host finds them by.
-    pub const fn new(name: &'static str, record: &'static [u8], table: &'static ImportTable) -> Self {
-        Self { functions: UnsafeCell::new([FunctionEntry::EMPTY; N]), record, table, name }
+    pub const fn new(record: &'static [u8], table: &'static ImportTable) -> Self {
+        Self { functions: UnsafeCell::new([FunctionEntry::EMPTY; N]), record, table }
     }
 
     /// Where the host writes the functions.
@@ -37,19 +36,19 @@ impl<const N: usize> ImportSlots<N> {
         self.functions.get().cast()
     }
 
-    /// Function `index`, which must be below `N`.
+    /// Function `index`, which must be below `N`; `path` names it.
     ///
     /// # Panics
-    /// If the image was not loaded by a relib host.
+    /// If the image was not loaded by a relib host, or by one that has left the imports out.
     #[track_caller]
     #[inline]
-    pub fn function(&self, index: usize) -> FunctionEntry {
+    pub fn function(&self, index: usize, path: &str) -> FunctionEntry {
         assert!(index < N, "an import interface has no function {index}");
         // SAFETY: the index is in range; the host writes the slots before any code that reads them runs. The read is
         // volatile because that write is invisible to the compiler.
         let entry = unsafe { self.as_ptr().add(index).read_volatile() };
         if entry.call.is_null() {
-            self.not_connected();
+            self.not_connected(path);
         }
         entry
     }
@@ -57,12 +56,12 @@ impl<const N: usize> ImportSlots<N> {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn not_connected(&self) -> ! {
+    fn not_connected(&self, path: &str) -> ! {
+        // The two are what a host finds the slots by; read here, they stay in the image with the functions.
+        let (functions, bytes) = (self.table.len, self.record.len());
         panic!(
-            "import interface `{}` ({} functions, {} bytes of metadata) is not connected: the module was not loaded by a relib host",
-            self.name,
-            self.table.len,
-            self.record.len(),
+            "import `{path}` is not connected: the module was loaded without a host that provides it \
+             (an interface of {functions} functions, {bytes} bytes of metadata)"
         )
     }
 }

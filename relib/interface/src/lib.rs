@@ -52,7 +52,7 @@ pub mod __private {
     pub use crate::cross_by_copy;
     pub use crate::crossing::{Argument, Return};
     pub use crate::imports::{ImportSlots, ProvideImports, ProvidedImports, call_import};
-    pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
+    pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface, keep_record};
     pub use crate::panics::catch;
     pub use crate::transfer::{MustNotImplementDrop, Transfer, require_transfer};
     pub use relib_abi::call::{FunctionEntry, Outcome, RawSlice};

@@ -50,6 +50,23 @@ fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream>
     let kind = if name == "main" { quote!(Main) } else { quote!(BeforeUnload) };
     let check = (name == "before_unload").then(|| quote!(let () = #name();));
     let call = if name == "before_unload" { quote!(()) } else { quote!(#name()) };
+    // What `main` returns is for the host that knows its type; a tool that does not can still run it.
+    let run = (name == "main").then(|| {
+        quote! {
+            unsafe extern "C" fn run() -> #root::Outcome<()> {
+                #root::catch(|| {
+                    #[allow(unused_must_use)]
+                    {
+                        #name();
+                    }
+                })
+            }
+
+            #[unsafe(export_name = "__relib_run_main")]
+            pub static RUN: #root::FunctionEntry =
+                #root::FunctionEntry { call: run as *const (), release: ::core::ptr::null() };
+        }
+    });
     Ok(quote! {
         #function
 
@@ -67,6 +84,8 @@ fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream>
                 call: thunk as *const (),
                 release: <#returns as #root::Return>::RELEASE,
             };
+
+            #run
 
             const FUNCTIONS: &[#root::Function] = &[#root::Function {
                 name: #text,

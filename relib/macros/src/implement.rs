@@ -1,9 +1,11 @@
 //! `#[implement]`: what a host offers to its modules. Also reads `impl Interface for Type` for `#[export]`.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemImpl, Path, Result, Type, parse2};
+
+use crate::section::{host_record, link_section, text_hash};
 
 /// The parts of `impl Interface for Type` where `Type` is a name to be declared.
 pub struct Implementation<'a> {
@@ -46,6 +48,12 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
     }
     let item: ItemImpl = parse2(item)?;
     let Implementation { interface, implementor, name } = Implementation::of(&item)?;
+    let record = host_record(
+        &format_ident!("Provided"),
+        &quote!(<#implementor as #interface>::__RELIB_INTERFACE),
+        &link_section(".relibh", name, text_hash(&item.to_token_stream())),
+        root,
+    );
     Ok(quote! {
         #[doc = "Provides imports to modules."]
         #[derive(Debug)]
@@ -56,6 +64,7 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
         // SAFETY: the functions are the thunks that the interface's macro made for this implementation, in its order.
         unsafe impl #root::ProvideImports for #name {
             fn provided(&self) -> ::std::vec::Vec<#root::ProvidedImports> {
+                #record
                 ::std::vec![#root::ProvidedImports {
                     interface: <#implementor as #interface>::__RELIB_INTERFACE,
                     functions: <#implementor as #interface>::__RELIB_FUNCTIONS,

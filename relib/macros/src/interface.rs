@@ -1,13 +1,12 @@
 //! `#[interface]`: the trait with its thunks, and the handle for the calling side.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
 use crate::lifetimes;
+use crate::section::{host_record, link_section, text_hash};
 use crate::signature::Function;
 
 /// Which side implements the interface.
@@ -211,6 +210,12 @@ fn exports_handle(
     root: &TokenStream,
 ) -> TokenStream {
     let visibility = &item.vis;
+    let record = host_record(
+        &format_ident!("Wanted"),
+        &quote!(#handle::__RELIB_INTERFACE),
+        &link_section(".relibh", &item.ident, text_hash(&item.to_token_stream())),
+        root,
+    );
     let documentation = format!(
         "Calls a module that implements [`{}`]; each function returns `None` if the module panicked.",
         item.ident
@@ -259,6 +264,7 @@ fn exports_handle(
         // SAFETY: the handle binds its own interface and calls the functions of that interface only.
         unsafe impl #root::ExportsHandle for #handle {
             fn interfaces() -> ::std::vec::Vec<&'static #root::Interface> {
+                #record
                 ::std::vec![Self::__RELIB_INTERFACE]
             }
 
@@ -280,15 +286,10 @@ fn imports_handle(
     let documentation = format!("Calls the host's implementation of [`{}`] from a module.", item.ident);
     let count = functions.len();
     let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
-    // Sections of their own, since linkers drop whole sections: otherwise a module that uses one interface of a crate
-    // would import all of them. PE linkers join what stands before the `$`.
-    // Two interfaces of one crate may have the same name in different modules; their functions tell them apart.
-    let mut hasher = DefaultHasher::new();
-    item.to_token_stream().to_string().hash(&mut hasher);
-    let own = format!("{}.{:016x}", item.ident, hasher.finish());
-    let sections = |separator| [".relib", ".relibp"].map(|section| format!("{section}{separator}{own}"));
-    let [record_section, table_section] = sections(".");
-    let [record_section_pe, table_section_pe] = sections("$");
+    // A module that uses one interface of a crate would otherwise import all of them.
+    let hash = text_hash(&item.to_token_stream());
+    let record_section = link_section(".relib", &item.ident, hash);
+    let table_section = link_section(".relibp", &item.ident, hash);
     let wrappers = functions.iter().enumerate().map(|(index, function)| {
         let attributes = &function.attributes;
         let ident = &function.name;
@@ -304,7 +305,7 @@ fn imports_handle(
             #[allow(unused_mut)]
             #[track_caller]
             #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
-                let entry = #slots.function(#index);
+                let entry = #slots.function(#index, #path);
                 let outcome = #call;
                 // SAFETY: the outcome is that of the entry, whose return type is this.
                 unsafe { #root::call_import::<#static_returns>(#path, entry, outcome) }
@@ -325,18 +326,16 @@ fn imports_handle(
         static #slots: #root::ImportSlots<#count> = {
             const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
             const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
-            #[cfg_attr(not(windows), unsafe(link_section = #record_section))]
-            #[cfg_attr(windows, unsafe(link_section = #record_section_pe))]
+            #record_section
             static RECORD: [u8; LEN] =
                 #root::metadata::record::<LEN>(#root::metadata::RecordKind::Import, &[PAYLOAD]);
-            #[cfg_attr(not(windows), unsafe(link_section = #table_section))]
-            #[cfg_attr(windows, unsafe(link_section = #table_section_pe))]
+            #table_section
             static TABLE: #root::ImportTable = #root::ImportTable {
                 interface: #root::metadata::interface_id(PAYLOAD),
                 slots: #slots.as_ptr(),
                 len: #count,
             };
-            #root::ImportSlots::new(#name, &RECORD, &TABLE)
+            #root::ImportSlots::new(&RECORD, &TABLE)
         };
     }
 }

@@ -8,6 +8,7 @@ mod export;
 mod implement;
 mod interface;
 mod lifetimes;
+mod section;
 mod signature;
 mod transfer;
 
