@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fixture_interface::reload::ModuleMixed;
 use relib::LoadOptions;
-use relib_harness::probe::Probe;
+use relib_harness::probe::{self, Probe};
 use relib_harness::{Failure, OrFail};
 
 use crate::support::load_file;
@@ -17,20 +17,6 @@ pub const WARM_UP: u64 = 100;
 
 /// How much the resident set may grow after the warm-up.
 pub const RESIDENT_LIMIT: u64 = 1 << 20;
-
-/// Has the resident set and the mappings show what is in use, and not what the system rounds it up to.
-///
-/// With transparent huge pages one touched byte can be 2 MiB of the resident set, and which bytes share such a page
-/// differs from cycle to cycle: the resident set then needs some hundred cycles to come to its level (measured: 3.3 MiB
-/// higher, and flat from there). How many arenas the C library makes, each with mappings of its own, depends on which of
-/// the threads happen to allocate at the same time.
-fn settle_memory() {
-    // SAFETY: the calls set two numbers of the process, before anything depends on them.
-    unsafe {
-        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
-}
 
 /// Loads the fixture, has it work on this thread and on another, sometimes panic, and unloads it.
 ///
@@ -68,25 +54,16 @@ pub fn cycle(path: &Path, seed: u64) -> Result<(), Failure> {
 /// # Errors
 /// As [`cycle`].
 pub fn warm_up(path: &Path) -> Result<(), Failure> {
-    settle_memory();
+    probe::settle_memory();
     (0..WARM_UP).try_for_each(|n| cycle(path, n * 8))
 }
 
-/// What the process holds at its lowest within some more cycles. How much of the allocators' caches is resident at one
-/// moment differs by some MiB; what has leaked is there at each.
+/// What the process holds at its lowest within some more cycles.
 ///
 /// # Errors
 /// As [`cycle`], and when the system does not tell.
 pub fn probe(path: &Path) -> Result<Probe, Failure> {
-    let mut lowest: Option<Probe> = None;
-    for seed in 1..=SAMPLES {
-        cycle(path, seed)?;
-        let probe = Probe::take()?;
-        if lowest.as_ref().is_none_or(|lowest| probe.resident < lowest.resident) {
-            lowest = Some(probe);
-        }
-    }
-    lowest.or_fail("there should be a sample")
+    Probe::lowest(SAMPLES, |round| cycle(path, round + 1))
 }
 
 /// How many cycles [`probe`] takes.

@@ -201,6 +201,27 @@ impl Probe {
         })
     }
 
+    /// What the process holds at its lowest after each of some rounds of the same work. How much of the allocators'
+    /// caches is resident at one moment differs by some MiB; what has leaked is there at each.
+    ///
+    /// # Errors
+    /// As the work, and when the system does not tell.
+    pub fn lowest<E: From<io::Error>>(
+        rounds: u64,
+        mut work: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Probe, E> {
+        work(0)?;
+        let mut lowest = Probe::take()?;
+        for round in 1..rounds {
+            work(round)?;
+            let probe = Probe::take()?;
+            if probe.resident < lowest.resident {
+                lowest = probe;
+            }
+        }
+        Ok(lowest)
+    }
+
     /// What `after` holds more than this.
     pub fn leaks_since(&self, after: &Probe, tolerance: &Tolerance) -> Vec<Leak> {
         let mut leaks = Vec::new();
@@ -280,6 +301,12 @@ impl Probe {
         }
         leaks
     }
+}
+
+/// Has the resident set and the mappings of this process show what is in use, and not what the system rounds it up to. To
+/// be called before they are measured over many cycles of the same work.
+pub fn settle_memory() {
+    imp::settle_memory();
 }
 
 /// The names in a directory; a directory that is not there has none.

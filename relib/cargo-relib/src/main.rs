@@ -1,2 +1,72 @@
-//! x
-fn main() {}
+//! `cargo relib`: makes projects of reloadable modules, runs them while they are edited, and says of a module's file what
+//! it is and whether it can be reloaded safely.
+//!
+//! One file or folder per subcommand; this one only parses the command line. What the subcommands have in common, exit
+//! codes and the way things are printed, stands in `exit.rs` and `console.rs`. How modules are loaded is `relib`'s
+//! business, how processes are contained and measured `relib_harness`'s.
+
+mod check;
+mod completions;
+mod console;
+mod exit;
+mod inspect;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::builder::Styles;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo relib",
+    bin_name = "cargo relib",
+    version,
+    about = "Make, run, inspect and check reloadable modules",
+    styles = STYLES
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const STYLES: Styles = Styles::styled()
+    .header(console::GOOD)
+    .usage(console::GOOD)
+    .literal(console::NAME)
+    .placeholder(console::FAINT);
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print what the file of a module says of itself, without loading it
+    Inspect(inspect::Arguments),
+    /// Find out whether a module can be reloaded safely, by doing it in contained processes
+    Check(check::Arguments),
+    /// Print the completions for a shell
+    Completions(completions::Arguments),
+    /// Do one part of a check, in this process
+    #[command(name = check::WORKER, hide = true)]
+    CheckWorker(check::WorkerArguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse_from(arguments()).command {
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::CheckWorker(arguments) => check::work(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        console::error(&error);
+        ExitCode::from(exit::ERROR)
+    })
+}
+
+/// The command line without the name of the subcommand, which cargo passes on: `cargo-relib relib new game`.
+fn arguments() -> impl Iterator<Item = OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|argument| argument == "relib") {
+        arguments.remove(1);
+    }
+    arguments.into_iter()
+}

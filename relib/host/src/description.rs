@@ -48,7 +48,7 @@ static OWN_BUILD: [u8; OWN_BUILD_LEN] = record(RecordKind::Build, &[BUILD_PAYLOA
 
 impl Build {
     /// What built this program.
-    pub(crate) fn own() -> Self {
+    pub fn of_this_program() -> Self {
         keep_record(&OWN_BUILD);
         Reader(BUILD_PAYLOAD).build().expect("the payload was written by the same version of relib_abi")
     }

@@ -223,7 +223,7 @@ fn verify<E: ExportsHandle>(
     let module = ModuleDescription::parse(&metadata.bytes).map_err(|error| damaged(error.0))?;
     let build = module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?;
     let values_cross = matches!(provided, Imports::Provided(_));
-    check_build(&Build::own(), build, values_cross, path)?;
+    check_build(&Build::of_this_program(), build, values_cross, path)?;
 
     let symbol_address = |name: &str, size: usize| {
         image
