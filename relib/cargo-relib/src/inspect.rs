@@ -121,13 +121,12 @@ fn describe_fit(module: &Inspection, host: &HostInspection, fit: &Fit) -> String
 }
 
 fn module_json(module: &Inspection) -> Value {
+    let verified = is_of_this_platform(module);
+    let problem = module.structure.as_ref().err().filter(|_| verified).map(ToString::to_string);
     json!({
         "file": module.path,
         "format": module.format.to_string(),
-        "structure": {
-            "verified": is_of_this_platform(module),
-            "problem": module.structure.as_ref().err().map(ToString::to_string),
-        },
+        "structure": { "verified": verified, "problem": problem },
         "build": build_json(&module.build),
         "main": module.main,
         "before_unload": module.before_unload,

@@ -429,13 +429,13 @@ impl InterfaceDescription {
             .filter_map(|(fingerprint, ty)| {
                 let name = self.type_name(*fingerprint);
                 let definition = match &ty.shape {
-                    ShapeDescription::Struct(fields) => format!("struct {name} {}", self.fields(fields)),
+                    ShapeDescription::Struct(fields) => format!("struct {name}{}", self.fields(fields)),
                     ShapeDescription::Enum(variants) => {
                         let variants: Vec<String> = variants
                             .iter()
                             .map(|variant| match variant.fields.as_slice() {
                                 [] => variant.name.clone(),
-                                fields => format!("{} {}", variant.name, self.fields(fields)),
+                                fields => format!("{}{}", variant.name, self.fields(fields)),
                             })
                             .collect();
                         format!("enum {name} {{ {} }}", variants.join(", "))
@@ -450,9 +450,16 @@ impl InterfaceDescription {
     }
 
     fn fields(&self, fields: &[FieldDescription]) -> String {
-        let fields: Vec<String> =
-            fields.iter().map(|field| format!("{}: {}", field.name, self.type_name(field.ty))).collect();
-        if fields.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", fields.join(", ")) }
+        let is_tuple = fields.iter().all(|field| field.name.parse::<usize>().is_ok());
+        let types = fields.iter().map(|field| self.type_name(field.ty));
+        if fields.is_empty() {
+            String::new()
+        } else if is_tuple {
+            format!("({})", types.collect::<Vec<_>>().join(", "))
+        } else {
+            let fields = fields.iter().zip(types).map(|(field, ty)| format!("{}: {ty}", field.name));
+            format!(" {{ {} }}", fields.collect::<Vec<_>>().join(", "))
+        }
     }
 }
 

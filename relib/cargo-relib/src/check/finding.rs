@@ -108,11 +108,7 @@ pub fn all(records: &[Record], ended: &Contained) -> Result<Vec<Finding>> {
                 findings.push(refusal(*kind, error));
             }
             Record::MainPanicked { text } => {
-                let finding = main_panicked(text);
-                // A panic in each cycle is one thing to know.
-                if !findings.iter().any(|other: &Finding| other.kind == finding.kind) {
-                    findings.push(finding);
-                }
+                findings.push(main_panicked(text));
             }
             Record::Unloaded(reclaimed) => descriptors = &reclaimed.descriptors,
             Record::Grown { cycles, leaks } => {

@@ -12,9 +12,7 @@ use crate::console::{BAD, FAINT, GOOD, NAME, WARNING, styled};
 /// Said first, so that it is there if the rest takes long.
 pub fn heading(module: &Inspection) {
     anstream::println!("{} {}", styled(NAME, "checking"), module.path.display());
-    if module.main.is_none() {
-        anstream::println!("  {}", styled(FAINT, "the module has no `main`: it is loaded and unloaded only"));
-    }
+    anstream::println!("  {}", styled(FAINT, "each line is a process of its own"));
 }
 
 /// What one process came to.
@@ -22,11 +20,7 @@ pub fn line(run: &Run) {
     let bad = run.findings.iter().filter(|finding| finding.is_unsafe()).count();
     let result = if bad == 0 { styled(GOOD, "ok") } else { styled(BAD, "not ok") };
     let cycles = if run.cycles == 1 { "cycle " } else { "cycles" };
-    anstream::println!(
-        "  {:>5} {cycles} in a process of their own: {}: {result}",
-        run.cycles,
-        run.story.title()
-    );
+    anstream::println!("  {:>5} {cycles}: {}: {result}", run.cycles, run.story.title());
 }
 
 /// Everything that the check has found out.
@@ -35,6 +29,7 @@ pub struct Verdict {
     runs: Vec<Run>,
     /// Each once, though several processes may have come to it.
     findings: Vec<Finding>,
+    has_main: bool,
 }
 
 impl Verdict {
@@ -60,11 +55,24 @@ impl Verdict {
                 );
             }
         }
-        Verdict { file: module.path.display().to_string(), runs, findings }
+        let has_main = module.main.is_some();
+        Verdict { file: module.path.display().to_string(), runs, findings, has_main }
     }
 
     pub fn is_safe(&self) -> bool {
         !self.findings.iter().any(Finding::is_unsafe)
+    }
+
+    /// What the verdict is not about.
+    fn restriction(&self) -> &'static str {
+        let has_stopped = |finding: &Finding| matches!(finding.kind, Kind::MainPanicked | Kind::ImportCalled);
+        if !self.has_main {
+            ", as far as loading and unloading go: the module has no `main`, and a check calls nothing else"
+        } else if self.findings.iter().any(has_stopped) {
+            ", as far as `main` went"
+        } else {
+            ""
+        }
     }
 
     fn reclaimed(&self) -> Option<&Reclaimed> {
@@ -87,7 +95,7 @@ impl Verdict {
             }
         }
         match self.findings.iter().find(|finding| finding.is_unsafe()) {
-            None => anstream::println!("{}", styled(GOOD, "safe to reload")),
+            None => anstream::println!("{}{}", styled(GOOD, "safe to reload"), self.restriction()),
             Some(reason) => anstream::println!("{}: {}", styled(BAD, "not safe to reload"), reason.message),
         }
     }
@@ -110,6 +118,7 @@ impl Verdict {
         json!({
             "file": self.file,
             "safe": self.is_safe(),
+            "main_called": self.has_main,
             "reason": reason.map(|finding| &finding.message),
             "findings": self.findings,
             "processes": runs,

@@ -84,6 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         writer: Writer::create(&arguments.records).context("cannot write the records")?,
         cycle: 0,
         previous: None,
+        has_panicked: false,
     };
     let finished = worker.all_cycles();
     let last = match finished {
@@ -117,6 +118,7 @@ struct Worker<'a> {
     cycle: u64,
     /// The instance that is unloaded after the next is loaded.
     previous: Option<Module<()>>,
+    has_panicked: bool,
 }
 
 impl Worker<'_> {
@@ -200,7 +202,9 @@ impl Worker<'_> {
                 .map_err(|_| anyhow::anyhow!("the thread that called main panicked"))?,
             _ => module.run_main(),
         };
-        if result == Err(CallMainError::Panicked) {
+        // Looking up the symbols of the backtrace takes the module long, and one panic is enough to know.
+        if result == Err(CallMainError::Panicked) && !self.has_panicked {
+            self.has_panicked = true;
             let panic = module.last_panic().map_or_else(|| "panicked".to_owned(), |panic| panic.to_string());
             self.writer.write(&Record::MainPanicked { text: panic })?;
         }
