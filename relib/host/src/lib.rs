@@ -56,6 +56,8 @@ mod load;
 mod module;
 mod options;
 mod panics;
+#[cfg(feature = "reload")]
+mod reload;
 mod runtime;
 mod staging;
 mod symbols;
@@ -80,6 +82,10 @@ pub use relib_interface::imports::ProvideImports;
 pub use relib_interface::interface::ExportsHandle;
 pub use relib_interface::transfer::Transfer;
 pub use relib_macros::{TransferInHost as Transfer, implement};
+#[cfg(feature = "reload")]
+pub use reload::{
+    Events, InUsePolicy, OldModule, ReloadError, ReloadEvent, ReloadOptions, Reloaded, Reloader,
+};
 pub use threads::ThreadInfo;
 pub use unload::{FailedUnload, StayReason, UnloadError, Unloaded};
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -27,9 +28,10 @@ use crate::staging::StagedFile;
 use crate::symbols;
 
 /// What a host has for the imports of a module.
-pub(crate) enum Imports {
+#[derive(Clone, Copy)]
+pub(crate) enum Imports<'a> {
     /// Functions for all of them.
-    Provided(Vec<ProvidedImports>),
+    Provided(&'a [ProvidedImports]),
     /// Nothing: an import that is called panics. No value crosses between host and module, so that the two compilers may
     /// differ.
     LeftOut,
@@ -42,78 +44,137 @@ pub(crate) enum Imports {
 pub(crate) unsafe fn load<E: ExportsHandle>(
     options: &LoadOptions,
     path: &Path,
-    imports: Imports,
+    imports: Imports<'_>,
 ) -> Result<Module<E>, LoadError> {
     let (path, file) = open(path)?;
-    let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
-    let separate = options.separate_instance && !options.in_place && !options.permanent;
-    let reservation = Reservation::of(&file, separate, &path)?;
+    let verified = Copied::of(options, path, file)?.verify_for::<E>(imports)?;
+    // SAFETY: as the caller guarantees.
+    unsafe { verified.map() }
+}
 
-    let staged = if options.in_place || options.permanent {
-        None
-    } else {
-        let staging = |source| LoadError::Staging { path: path.clone(), source };
-        Some(StagedFile::copy(&file, &path, options.staging_directory.as_deref()).map_err(staging)?)
-    };
-    // A private copy is what was read; without one the file itself has to be.
-    let verified_file = staged.as_ref().map_or(&file, StagedFile::file);
-    let (image, plan) = verify::<E>(verified_file, &path, &imports)?;
-    if let Some(staged) = &staged {
-        adapt_copy(staged.file(), &image).map_err(inaccessible)?;
+/// A module's file as it will be loaded: a private copy, unless the options say otherwise. Nothing is known of it yet.
+pub(crate) struct Copied {
+    path: PathBuf,
+    options: LoadOptions,
+    /// The file itself, if there is no copy.
+    file: File,
+    reservation: Reservation,
+    staged: Option<StagedFile>,
+}
+
+impl Copied {
+    /// Copies a file that [`open`] has opened.
+    pub(crate) fn of(options: &LoadOptions, path: PathBuf, file: File) -> Result<Self, LoadError> {
+        let separate = options.separate_instance && !options.in_place && !options.permanent;
+        let reservation = Reservation::of(&file, separate, &path)?;
+        let staged = if options.in_place || options.permanent {
+            None
+        } else {
+            let staging = |source| LoadError::Staging { path: path.clone(), source };
+            Some(StagedFile::copy(&file, &path, options.staging_directory.as_deref()).map_err(staging)?)
+        };
+        Ok(Self { path, options: options.clone(), file, reservation, staged })
     }
 
-    let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
-    let runtime = Arc::new(Runtime::new(heap));
-    let context = Box::new(HostContext {
-        module: Arc::as_ptr(&runtime).cast(),
-        heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
-        system: imp::system_table(),
-    });
-    if !options.permanent {
-        symbols::settle();
+    /// What is verified and mapped: a private copy is what was read; without one the file itself has to be.
+    pub(crate) fn file(&self) -> &File {
+        self.staged.as_ref().map_or(&self.file, StagedFile::file)
     }
-    let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
-    if staged.is_none() && imp::is_open(loaded_path) {
-        // SAFETY: the image was not loaded, so nothing has used the heap.
-        unsafe { heap.destroy() };
-        return Err(LoadError::PathInUse { path });
+
+    /// Verifies the file for a host that calls `E` and provides `provided`, and makes a private copy ready to be mapped.
+    pub(crate) fn verify<E: ExportsHandle>(
+        self,
+        provided: &[ProvidedImports],
+    ) -> Result<Verified<E>, LoadError> {
+        self.verify_for(Imports::Provided(provided))
     }
-    // SAFETY: the file has been verified; running it is sound, says the caller.
-    let library = match unsafe { Library::open(loaded_path, options.permanent) } {
-        Ok(library) => library,
-        Err(source) => {
+
+    /// As [`verify`](Self::verify), whatever the host has for the imports.
+    fn verify_for<E: ExportsHandle>(self, imports: Imports<'_>) -> Result<Verified<E>, LoadError> {
+        let (image, plan) = verify::<E>(self.file(), &self.path, imports)?;
+        if let Some(staged) = &self.staged {
+            let inaccessible = |source| LoadError::Inaccessible { path: self.path.clone(), source };
+            adapt_copy(staged.file(), &image).map_err(inaccessible)?;
+        }
+        let Self { path, options, reservation, staged, .. } = self;
+        Ok(Verified { path, options, reservation, staged, image, plan, exports: PhantomData })
+    }
+}
+
+/// A module's file that has been verified for a host that calls `E`. Nothing of it has run.
+pub(crate) struct Verified<E> {
+    path: PathBuf,
+    options: LoadOptions,
+    reservation: Reservation,
+    staged: Option<StagedFile>,
+    image: ImageFile,
+    plan: Plan,
+    exports: PhantomData<fn() -> E>,
+}
+
+impl<E: ExportsHandle> Verified<E> {
+    /// Maps the image and connects it.
+    ///
+    /// # Safety
+    /// As for [`load_module`](crate::load_module).
+    pub(crate) unsafe fn map(self) -> Result<Module<E>, LoadError> {
+        let Self { path, options, reservation, staged, image, plan, .. } = self;
+        let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
+        let runtime = Arc::new(Runtime::new(heap));
+        let context = Box::new(HostContext {
+            module: Arc::as_ptr(&runtime).cast(),
+            heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
+            system: imp::system_table(),
+        });
+        if !options.permanent {
+            symbols::settle();
+        }
+        let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
+        if staged.is_none() && imp::is_open(loaded_path) {
             // SAFETY: the image was not loaded, so nothing has used the heap.
             unsafe { heap.destroy() };
-            return Err(LoadError::Linking { path, source });
+            return Err(LoadError::PathInUse { path });
         }
-    };
-    let parts = Box::new(Parts {
-        path,
-        options: options.clone(),
-        runtime,
-        context,
-        library,
-        image,
-        staged,
-        panics: Arc::new(PanicStore::default()),
-        main: None,
-        run_main: None,
-        before_unload: None,
-        reservation,
-    });
-    // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module yet.
-    match unsafe { connect::<E>(parts, plan) } {
-        Ok(module) => Ok(module),
-        Err((parts, detail)) => {
-            let path = parts.path.clone();
-            Module::new(parts, ()).discard();
-            Err(match detail {
-                Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
-                Disconnected::Damaged(detail) => LoadError::Damaged {
-                    path,
-                    detail: format!("the module's tables do not fit its metadata: {detail}; build it again"),
-                },
-            })
+        // SAFETY: the file has been verified; running it is sound, says the caller.
+        let library = match unsafe { Library::open(loaded_path, options.permanent) } {
+            Ok(library) => library,
+            Err(source) => {
+                // SAFETY: the image was not loaded, so nothing has used the heap.
+                unsafe { heap.destroy() };
+                return Err(LoadError::Linking { path, source });
+            }
+        };
+        let parts = Box::new(Parts {
+            path,
+            options,
+            runtime,
+            context,
+            library,
+            image,
+            staged,
+            panics: Arc::new(PanicStore::default()),
+            main: None,
+            run_main: None,
+            before_unload: None,
+            reservation,
+        });
+        // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module
+        // yet.
+        match unsafe { connect::<E>(parts, plan) } {
+            Ok(module) => Ok(module),
+            Err((parts, detail)) => {
+                let path = parts.path.clone();
+                Module::new(parts, ()).discard();
+                Err(match detail {
+                    Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
+                    Disconnected::Damaged(detail) => LoadError::Damaged {
+                        path,
+                        detail: format!(
+                            "the module's tables do not fit its metadata: {detail}; build it again"
+                        ),
+                    },
+                })
+            }
         }
     }
 }
@@ -209,7 +270,7 @@ struct PlannedImport {
 fn verify<E: ExportsHandle>(
     file: &File,
     path: &Path,
-    provided: &Imports,
+    imports: Imports<'_>,
 ) -> Result<(ImageFile, Plan), LoadError> {
     let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
     let len = file.metadata().map_err(inaccessible)?.len();
@@ -222,7 +283,7 @@ fn verify<E: ExportsHandle>(
     };
     let module = ModuleDescription::parse(&metadata.bytes).map_err(|error| damaged(error.0))?;
     let build = module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?;
-    let values_cross = matches!(provided, Imports::Provided(_));
+    let values_cross = matches!(imports, Imports::Provided(_));
     check_build(&Build::of_this_program(), build, values_cross, path)?;
 
     let symbol_address = |name: &str, size: usize| {
@@ -245,9 +306,9 @@ fn verify<E: ExportsHandle>(
             functions,
         });
     }
-    let mut imports = Vec::new();
-    let (asked, provided) = match provided {
-        Imports::Provided(provided) => (module.imports, provided.as_slice()),
+    let mut filled = Vec::new();
+    let (asked, provided) = match imports {
+        Imports::Provided(provided) => (module.imports, provided),
         Imports::LeftOut => (Vec::new(), &[][..]),
     };
     for import in asked {
@@ -257,14 +318,14 @@ fn verify<E: ExportsHandle>(
                 .map_err(|problem| mismatch(name, problem))?;
         let offer = &provided[index];
         let functions = functions.into_iter().map(|index| offer.functions[index]).collect();
-        imports.push(PlannedImport { id: import.id, functions });
+        filled.push(PlannedImport { id: import.id, functions });
     }
     let function =
         |name, present: bool| present.then(|| symbol_address(name, size_of::<FunctionEntry>())).transpose();
     let plan = Plan {
         entry: symbol_address(symbol::ENTRY, size_of::<ModuleEntry>())?,
         exports,
-        imports,
+        imports: filled,
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
         run_main: function(symbol::RUN_MAIN, module.main.is_some())?,
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),

@@ -122,7 +122,7 @@ impl LoadOptions {
         imports: impl ProvideImports,
     ) -> Result<Module<E>, LoadError> {
         // SAFETY: as the caller guarantees.
-        unsafe { load::load(self, path.as_ref(), Imports::Provided(imports.provided())) }
+        unsafe { load::load(self, path.as_ref(), Imports::Provided(&imports.provided())) }
     }
 
     /// Loads a module of which nothing is known: without its imports, and with nothing asked of its exports.
