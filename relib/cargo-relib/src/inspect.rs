@@ -112,6 +112,13 @@ fn describe_fit(module: &Inspection, host: &HostInspection, fit: &Fit) -> String
             styled(WARNING, "note:")
         );
     }
+    for name in &fit.perhaps_missing {
+        let _ = writeln!(
+            text,
+            "    {} the host does not provide `{name}`; whether the module calls it does not stand in a DLL",
+            styled(WARNING, "note:")
+        );
+    }
     let _ = if would_load(module, fit) {
         writeln!(text, "    {}", styled(GOOD, "would load"))
     } else {
@@ -162,6 +169,7 @@ fn fit_json(module: &Inspection, host: &HostInspection, fit: &Fit) -> Value {
         "provides": interfaces_json(&host.provided),
         "problems": fit.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "not_implemented": fit.not_implemented,
+        "perhaps_missing": fit.perhaps_missing,
         "would_load": would_load(module, fit),
     })
 }

@@ -8,8 +8,10 @@
 mod check;
 mod completions;
 mod console;
+mod dev;
 mod exit;
 mod inspect;
+mod new;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -38,6 +40,10 @@ const STYLES: Styles = Styles::styled()
 
 #[derive(Subcommand)]
 enum Command {
+    /// Make a project with a host and a module that can be reloaded
+    New(new::Arguments),
+    /// Build host and module, run the host, and build again when a source changes
+    Dev(dev::Arguments),
     /// Print what the file of a module says of itself, without loading it
     Inspect(inspect::Arguments),
     /// Find out whether a module can be reloaded safely, by doing it in contained processes
@@ -51,6 +57,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse_from(arguments()).command {
+        Command::New(arguments) => new::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -146,6 +146,9 @@ pub struct Fit {
     /// Interfaces that the host asks modules for and that this one does not implement. Which of its modules a host asks
     /// for which interfaces does not stand in its file.
     pub not_implemented: Vec<String>,
+    /// Interfaces of which the module has metadata and that the host does not provide, in a PE file: its linker keeps
+    /// also those that the module never calls.
+    pub perhaps_missing: Vec<String>,
 }
 
 impl Inspection {
@@ -161,13 +164,17 @@ impl Inspection {
                 problems.push(load::mismatch(&self.path, &wanted.name, problem));
             }
         }
+        let mut perhaps_missing = Vec::new();
         for import in &self.description.imports {
             let offers = host.description.provided.iter();
-            if let Err(problem) = crate::description::find_import(&import.interface, offers) {
-                problems.push(load::mismatch(&self.path, &import.interface.name, problem));
+            let name = &import.interface.name;
+            if self.format == FileFormat::Pe && !offers.clone().any(|offer| offer.name == *name) {
+                perhaps_missing.push(name.clone());
+            } else if let Err(problem) = crate::description::find_import(&import.interface, offers) {
+                problems.push(load::mismatch(&self.path, name, problem));
             }
         }
-        Fit { problems, not_implemented }
+        Fit { problems, not_implemented, perhaps_missing }
     }
 }
 

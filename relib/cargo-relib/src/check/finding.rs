@@ -42,6 +42,32 @@ pub enum Kind {
     ImportCalled,
 }
 
+impl Kind {
+    /// What it means for the module, in few words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Kind::NotLoaded => "it cannot be loaded",
+            Kind::ThreadsRunning => "its threads go on running",
+            Kind::ThreadLocalsAlive => "its thread-local objects stay alive",
+            Kind::SignalHandlers => "it leaves signal handlers",
+            Kind::BeforeUnloadPanicked => "its before_unload panics",
+            Kind::ImageStayed => "its image does not leave the process",
+            Kind::NotUnloaded => "it cannot be unloaded",
+            Kind::Crash => "it crashes the process",
+            Kind::ProcessEnded => "it ends the process",
+            Kind::TimeLimit => "it does not come to an end",
+            Kind::LeakedMemory => "it leaks memory that relib cannot reclaim",
+            Kind::LeakedDescriptors => "it leaves descriptors open",
+            Kind::LeakedThreads => "it leaves threads of other libraries",
+            Kind::Leaked => "it leaves something in the process",
+            Kind::ProcessesLeft => "it leaves processes",
+            Kind::FilesLeft => "it leaves files",
+            Kind::MainPanicked => "its `main` panics",
+            Kind::ImportCalled => "its `main` calls imports",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
@@ -144,7 +170,8 @@ pub fn all(records: &[Record], ended: &Contained) -> Result<Vec<Finding>> {
             .advise("wait for it, or end it in before_unload"),
         );
     }
-    if !ended.left.is_empty() {
+    // What a process had no chance to remove was not left by the module.
+    if !ended.left.is_empty() && records.last() == Some(&Record::Finished) {
         findings.push(Finding::new(
             Kind::FilesLeft,
             format!("it leaves temporary files: {}", ended.left.join(", ")),

@@ -35,15 +35,10 @@ pub struct Verdict {
 impl Verdict {
     pub fn of(module: &Inspection, runs: Vec<Run>) -> Verdict {
         let mut findings: Vec<Finding> = Vec::new();
-        for finding in
-            runs.iter().filter(|run| run.story != Story::CAllocations).flat_map(|run| &run.findings)
-        {
-            let is_known = |other: &Finding| {
-                other.kind == finding.kind && (other.message == finding.message || finding.is_growth())
-            };
-            if !findings.iter().any(is_known) {
-                findings.push(finding.clone());
-            }
+        for run in runs.iter().filter(|run| run.story != Story::CAllocations) {
+            // Another process that came to the same says nothing new.
+            let known: Vec<Kind> = findings.iter().map(|finding| finding.kind).collect();
+            findings.extend(run.findings.iter().filter(|finding| !known.contains(&finding.kind)).cloned());
         }
         let with_c_allocations = runs.iter().find(|run| run.story == Story::CAllocations);
         if with_c_allocations.is_some_and(|run| run.findings.is_empty()) {
@@ -96,7 +91,9 @@ impl Verdict {
         }
         match self.findings.iter().find(|finding| finding.is_unsafe()) {
             None => anstream::println!("{}{}", styled(GOOD, "safe to reload"), self.restriction()),
-            Some(reason) => anstream::println!("{}: {}", styled(BAD, "not safe to reload"), reason.message),
+            Some(finding) => {
+                anstream::println!("{}: {}", styled(BAD, "not safe to reload"), finding.kind.reason());
+            }
         }
     }
 
@@ -119,7 +116,7 @@ impl Verdict {
             "file": self.file,
             "safe": self.is_safe(),
             "main_called": self.has_main,
-            "reason": reason.map(|finding| &finding.message),
+            "reason": reason.map(|finding| finding.kind.reason()),
             "findings": self.findings,
             "processes": runs,
         })
