@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use relib_harness::process::{Contained, Exit};
 use serde::Serialize;
 
-use super::record::{GrowthKind, Record, Refusal, Step};
+use super::record::{Growth, GrowthKind, Record, Refusal, Step};
 
 /// Something that people should know about a module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -139,14 +139,18 @@ pub fn all(records: &[Record], ended: &Contained) -> Result<Vec<Finding>> {
             Record::Unloaded(reclaimed) => descriptors = &reclaimed.descriptors,
             Record::Grown { cycles, leaks } => {
                 // The ledger knows more about descriptors than the process as seen from outside.
-                let leaks = leaks
+                let leaks: Vec<&Growth> = leaks
                     .iter()
-                    .filter(|leak| descriptors.is_empty() || leak.kind != GrowthKind::Descriptors);
-                findings.extend(leaks.map(|leak| {
-                    let times =
-                        if leak.count > 1 { format!(", {} times", leak.count) } else { String::new() };
-                    growth(leak.kind, format!("{}{times}, after {cycles} cycles", leak.text))
-                }));
+                    .filter(|leak| descriptors.is_empty() || leak.kind != GrowthKind::Descriptors)
+                    .collect();
+                for of_a_kind in leaks.chunk_by(|a, b| a.kind == b.kind) {
+                    let texts: Vec<String> =
+                        of_a_kind.iter().map(|leak| repeated(&leak.text, leak.count)).collect();
+                    findings.push(growth(
+                        of_a_kind[0].kind,
+                        format!("{}, after {cycles} cycles", texts.join(", ")),
+                    ));
+                }
             }
             Record::Step { .. } | Record::Finished => {}
         }
@@ -161,23 +165,29 @@ pub fn all(records: &[Record], ended: &Contained) -> Result<Vec<Finding>> {
     if !refused {
         findings.extend(end_of_process(records, ended));
     }
-    for name in &ended.survivors {
+    if !ended.survivors.is_empty() {
+        let names: Vec<String> =
+            ended.survivors.chunk_by(|a, b| a == b).map(|same| repeated(&same[0], same.len())).collect();
         findings.push(
             Finding::new(
                 Kind::ProcessesLeft,
-                format!("a process that the module started outlives it: {name}"),
+                format!("processes that the module started outlive it: {}", names.join(", ")),
             )
-            .advise("wait for it, or end it in before_unload"),
+            .advise("wait for them, or end them in before_unload"),
         );
     }
     // What a process had no chance to remove was not left by the module.
-    if !ended.left.is_empty() && records.last() == Some(&Record::Finished) {
+    if !ended.left.is_empty() && !refused && ended.exit == Exit::Code(0) {
         findings.push(Finding::new(
             Kind::FilesLeft,
             format!("it leaves temporary files: {}", ended.left.join(", ")),
         ));
     }
     Ok(findings)
+}
+
+fn repeated(text: &str, count: usize) -> String {
+    if count > 1 { format!("{text} ({count} times)") } else { text.to_owned() }
 }
 
 fn refusal(kind: Refusal, error: &str) -> Finding {

@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         // Says whether it is memory of C code that grows, and what mends it.
         runs.push(contained(&module.path, Story::CAllocations, arguments, &limits)?);
     }
-    let verdict = report::Verdict::of(&module, runs);
+    let verdict = report::Verdict::of(&module, !arguments.no_main, runs);
     match arguments.message_format {
         MessageFormat::Human => verdict.print(),
         MessageFormat::Json => println!("{:#}", verdict.json()),

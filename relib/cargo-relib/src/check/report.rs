@@ -29,11 +29,11 @@ pub struct Verdict {
     runs: Vec<Run>,
     /// Each once, though several processes may have come to it.
     findings: Vec<Finding>,
-    has_main: bool,
+    main_called: bool,
 }
 
 impl Verdict {
-    pub fn of(module: &Inspection, runs: Vec<Run>) -> Verdict {
+    pub fn of(module: &Inspection, calls_main: bool, runs: Vec<Run>) -> Verdict {
         let mut findings: Vec<Finding> = Vec::new();
         for run in runs.iter().filter(|run| run.story != Story::CAllocations) {
             // Another process that came to the same says nothing new.
@@ -50,8 +50,8 @@ impl Verdict {
                 );
             }
         }
-        let has_main = module.main.is_some();
-        Verdict { file: module.path.display().to_string(), runs, findings, has_main }
+        let main_called = calls_main && module.main.is_some();
+        Verdict { file: module.path.display().to_string(), runs, findings, main_called }
     }
 
     pub fn is_safe(&self) -> bool {
@@ -61,8 +61,8 @@ impl Verdict {
     /// What the verdict is not about.
     fn restriction(&self) -> &'static str {
         let has_stopped = |finding: &Finding| matches!(finding.kind, Kind::MainPanicked | Kind::ImportCalled);
-        if !self.has_main {
-            ", as far as loading and unloading go: the module has no `main`, and a check calls nothing else"
+        if !self.main_called {
+            ", as far as loading and unloading go: nothing of the module was called"
         } else if self.findings.iter().any(has_stopped) {
             ", as far as `main` went"
         } else {
@@ -115,7 +115,7 @@ impl Verdict {
         json!({
             "file": self.file,
             "safe": self.is_safe(),
-            "main_called": self.has_main,
+            "main_called": self.main_called,
             "reason": reason.map(|finding| finding.kind.reason()),
             "findings": self.findings,
             "processes": runs,
