@@ -26,8 +26,7 @@ impl Dev {
             .args(["relib", "dev"])
             .args(arguments)
             .current_dir(project.root())
-            .env("CARGO_TARGET_DIR", target_directory())
-            .env("CARGO_NET_OFFLINE", "true");
+            .env("CARGO_TARGET_DIR", target_directory());
         let mut terminal = Session::spawn(command).unwrap();
         terminal.set_expect_timeout(Some(LIMIT));
         Dev { terminal }

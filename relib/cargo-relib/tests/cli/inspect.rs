@@ -57,7 +57,7 @@ fn broken_files_are_named_errors() {
 #[test]
 fn says_whether_a_host_would_load_a_module() {
     let project = Project::new("fits", "minimal");
-    project.cargo(&["build", "--offline"]).assert().success();
+    project.cargo(&["build"]).assert().success();
     let old_module = project.root().join("old.so");
     fs::copy(project.module(), &old_module).unwrap();
     let compare = |module: &std::path::Path| {
@@ -80,7 +80,7 @@ fn says_whether_a_host_would_load_a_module() {
     project.edit("shared/src/lib.rs", "fn greet(tick: u64)", "fn greet(tick: u32)");
     project.edit("module/src/lib.rs", "fn greet(tick: u64)", "fn greet(tick: u32)");
     project.edit("host/src/main.rs", "for tick in 1.. {", "for tick in 1u32.. {");
-    project.cargo(&["build", "--offline"]).assert().success();
+    project.cargo(&["build"]).assert().success();
     compare(&project.module()).assert().success();
     let output = compare(&old_module).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -15,7 +15,7 @@ fn assert_in_order(project: &Project) {
     assert!(project.root().join(".gitignore").exists());
     project.cargo(&["fmt", "--all", "--check"]).assert().success();
     project
-        .cargo(&["clippy", "--offline", "--workspace", "--quiet", "--", "-D", "warnings"])
+        .cargo(&["clippy", "--workspace", "--quiet", "--", "-D", "warnings"])
         .assert()
         .success();
 }

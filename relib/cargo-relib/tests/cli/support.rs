@@ -64,8 +64,8 @@ impl Project {
             .arg(root())
             .assert()
             .success();
-        // The versions that everything else here is built with, so that nothing has to be fetched.
-        fs::copy(root().join("Cargo.lock"), project.root().join("Cargo.lock")).unwrap();
+        // The versions that everything else here is built with, so that little has to be fetched.
+        fs::copy(root().join("test-modules/Cargo.lock"), project.root().join("Cargo.lock")).unwrap();
         project
     }
 

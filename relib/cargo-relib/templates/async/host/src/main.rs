@@ -1,37 +1,40 @@
-//! The host: runs on while the module is built again and replaced.
+//! The host: takes what the module's tasks make, and runs on while the module is built again and replaced.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use my_app_shared::{Imports, ModuleExports};
-use relib::Reloader;
+use my_app_shared::ModuleExports;
+use relib::{ReloadEvent, Reloader};
 
-/// How often the module is called.
+/// How often the host looks what the tasks have made.
 const TICK: Duration = Duration::from_secs(1);
-
-#[relib::implement]
-impl Imports for ModuleImportsImpl {
-    fn log(line: &str) {
-        println!("the module says: {line}");
-    }
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // SAFETY: the module is our own code, and so will be each build of it.
-    let mut reloader = unsafe { Reloader::<ModuleExports>::start(module_path()?, ModuleImportsImpl)? };
-    for tick in 1.. {
-        // Here nothing of the module is in use, so that a new build can take its place.
-        for event in reloader.poll() {
-            println!("{event}");
-        }
-        match reloader.exports().greet(tick) {
-            Some(greeting) => println!("{greeting}"),
-            None => println!("the module {}", reloader.module().last_panic().expect("it panicked")),
-        }
+    let mut reloader = unsafe { Reloader::<ModuleExports>::start(module_path()?, ())? };
+    report_panic(&reloader, reloader.exports().start());
+    loop {
         // Ends early when there is a new build.
         reloader.wait(TICK);
+        for event in reloader.poll() {
+            println!("{event}");
+            // The tasks have ended with the module that they belonged to.
+            if matches!(event, ReloadEvent::Reloaded(_)) {
+                report_panic(&reloader, reloader.exports().start());
+            }
+        }
+        let messages = reloader.exports().take();
+        for message in report_panic(&reloader, messages).unwrap_or_default() {
+            println!("{message}");
+        }
     }
-    Ok(())
+}
+
+fn report_panic<T>(reloader: &Reloader<ModuleExports>, result: Option<T>) -> Option<T> {
+    if result.is_none() {
+        println!("the module {}", reloader.module().last_panic().expect("it panicked"));
+    }
+    result
 }
 
 /// The module lies beside this program, where cargo has built both.

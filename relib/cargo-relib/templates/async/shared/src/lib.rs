@@ -5,11 +5,8 @@ use relib_interface::interface;
 /// What the module implements and the host calls.
 #[interface]
 pub trait Exports {
-    fn greet(tick: u64) -> String;
-}
-
-/// What the host implements and the module calls.
-#[interface(imports)]
-pub trait Imports {
-    fn log(line: &str);
+    /// Starts the module's tasks.
+    fn start();
+    /// Takes what the tasks have made since the last call.
+    fn take() -> Vec<String>;
 }

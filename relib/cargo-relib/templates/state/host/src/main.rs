@@ -1,37 +1,34 @@
-//! The host: runs on while the module is built again and replaced.
+//! The host: owns the state, and runs on while the module is built again and replaced.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use my_app_shared::{Imports, ModuleExports};
-use relib::Reloader;
+use my_app_shared::{ModuleExports, World};
+use relib::{Reloader, State};
 
 /// How often the module is called.
 const TICK: Duration = Duration::from_secs(1);
 
-#[relib::implement]
-impl Imports for ModuleImportsImpl {
-    fn log(line: &str) {
-        println!("the module says: {line}");
-    }
-}
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Lies in a heap of its own, so that it is there when the module that made it is gone.
+    let mut world: State<World> = State::new();
     // SAFETY: the module is our own code, and so will be each build of it.
-    let mut reloader = unsafe { Reloader::<ModuleExports>::start(module_path()?, ModuleImportsImpl)? };
-    for tick in 1.. {
+    let mut reloader = unsafe { Reloader::<ModuleExports>::start(module_path()?, ())? };
+    loop {
         // Here nothing of the module is in use, so that a new build can take its place.
         for event in reloader.poll() {
             println!("{event}");
         }
-        match reloader.exports().greet(tick) {
-            Some(greeting) => println!("{greeting}"),
+        let exports = reloader.exports();
+        let done = exports.step(world.lend());
+        let description = world.get().and_then(|world| exports.describe(world));
+        match done.and(description) {
+            Some(description) => println!("{description}"),
             None => println!("the module {}", reloader.module().last_panic().expect("it panicked")),
         }
         // Ends early when there is a new build.
         reloader.wait(TICK);
     }
-    Ok(())
 }
 
 /// The module lies beside this program, where cargo has built both.

@@ -1,13 +1,23 @@
-//! The module: change it while the host runs.
+//! The module: change it while the host runs. The world stays.
 
-use my_app_shared::{Exports, ModuleImports};
+use my_app_shared::{Exports, World};
+use relib_interface::StateMut;
+use relib_module::ChangeState;
 
 #[relib_module::export]
 impl Exports for ModuleExportsImpl {
-    fn greet(tick: u64) -> String {
-        if tick.is_multiple_of(10) {
-            ModuleImports::log("ten more ticks");
-        }
-        format!("hello for the {tick}. time")
+    fn step(mut world: StateMut<'_, World>) {
+        world.init((), |()| World { ticks: 0, history: Vec::new() });
+        // In here the module's allocations go to the state, which outlives the module.
+        world.change((), |world, ()| {
+            world.ticks += 1;
+            if world.ticks.is_multiple_of(10) {
+                world.history.push(format!("tick {}", world.ticks));
+            }
+        });
+    }
+
+    fn describe(world: &World) -> String {
+        format!("{} ticks, of which {} are history", world.ticks, world.history.len())
     }
 }
