@@ -75,6 +75,7 @@ fn describe_module(module: &Inspection) -> String {
         ("panic", panic_strategy.clone()),
         ("relib", format!("{relib_version}, contract {abi_version}")),
         ("main", module.main.clone().unwrap_or_else(|| styled(FAINT, "none"))),
+        ("saves", module.saved_state.clone().unwrap_or_else(|| styled(FAINT, "nothing"))),
         ("before_unload", if module.before_unload { "yes".to_owned() } else { styled(FAINT, "none") }),
     ];
     let mut text = String::new();
@@ -137,6 +138,7 @@ fn module_json(module: &Inspection) -> Value {
         "build": build_json(&module.build),
         "main": module.main,
         "before_unload": module.before_unload,
+        "saves": module.saved_state,
         "exports": interfaces_json(&module.exports),
         "imports": interfaces_json(&module.imports),
     })

@@ -38,6 +38,8 @@ pub struct Inspection {
     pub main: Option<String>,
     /// Whether it has a `before_unload`.
     pub before_unload: bool,
+    /// The state that it saves when it is reloaded, if it does.
+    pub saved_state: Option<String>,
     /// Whether relib would load the file on *this* platform, by the file's structure alone.
     pub structure: Result<(), LoadError>,
     description: ModuleDescription,
@@ -131,6 +133,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, LoadError> {
         imports: interfaces(&mut description.imports.iter().map(|import| &import.interface)),
         main: description.main.as_ref().map(|main| main.signature(&main.functions[0])),
         before_unload: description.before_unload,
+        saved_state: description.save_state.as_ref().map(InterfaceDescription::returned_in_words),
         structure,
         description,
         path,

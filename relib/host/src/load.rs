@@ -20,11 +20,13 @@ use crate::error::{BuildPart, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
 use crate::imp::{self, FileId, Library};
-use crate::module::{Main, Module, Parts};
+use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
 use crate::runtime::{Runtime, lock};
+use crate::saved::Saving;
 use crate::staging::StagedFile;
+use crate::state;
 use crate::symbols;
 
 /// What a host has for the imports of a module.
@@ -124,6 +126,7 @@ impl<E: ExportsHandle> Verified<E> {
         let context = Box::new(HostContext {
             module: Arc::as_ptr(&runtime).cast(),
             heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
+            scopes: state::scope_table(),
             system: imp::system_table(),
         });
         if !options.permanent {
@@ -156,6 +159,7 @@ impl<E: ExportsHandle> Verified<E> {
             main: None,
             run_main: None,
             before_unload: None,
+            saving: Saving::default(),
             reservation,
         });
         // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module
@@ -248,6 +252,9 @@ struct Plan {
     main: Option<(u64, InterfaceDescription)>,
     run_main: Option<u64>,
     before_unload: Option<u64>,
+    save_state: Option<(u64, InterfaceDescription)>,
+    restore_state: Option<(u64, InterfaceDescription)>,
+    migrate_state: Option<(u64, InterfaceDescription)>,
 }
 
 struct PlannedExport {
@@ -329,6 +336,11 @@ fn verify<E: ExportsHandle>(
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
         run_main: function(symbol::RUN_MAIN, module.main.is_some())?,
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
+        save_state: function(symbol::SAVE_STATE, module.save_state.is_some())?.zip(module.save_state),
+        restore_state: function(symbol::RESTORE_STATE, module.restore_state.is_some())?
+            .zip(module.restore_state),
+        migrate_state: function(symbol::MIGRATE_STATE, module.migrate_state.is_some())?
+            .zip(module.migrate_state),
     };
     Ok((image, plan))
 }
@@ -462,9 +474,19 @@ unsafe fn connect<E: ExportsHandle>(
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));
     }
-    parts.main = plan
-        .main
-        .map(|(vaddr, description)| Main { entry: function_entry(&parts.library, vaddr), description });
+    let named = |planned: Option<(u64, InterfaceDescription)>| {
+        planned.map(|(vaddr, description)| NamedFunction {
+            entry: function_entry(&parts.library, vaddr),
+            description: Arc::new(description),
+        })
+    };
+    let main = named(plan.main);
+    let saving = Saving {
+        save: named(plan.save_state),
+        restore: named(plan.restore_state),
+        migrate: named(plan.migrate_state),
+    };
+    (parts.main, parts.saving) = (main, saving);
     parts.run_main = plan.run_main.map(|vaddr| function_entry(&parts.library, vaddr));
     parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
     let exports = E::bind(&mut Binder { tables, panics: &parts.panics });

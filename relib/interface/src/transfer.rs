@@ -47,6 +47,8 @@ use relib_abi::schema::{Shape, Type};
 /// - [`deep_copy`](Self::deep_copy) must return a value whose heap memory is all from the allocator of the image that
 ///   it is compiled into.
 /// - If [`OWNS_MEMORY`](Self::OWNS_MEMORY) is false, copying the bytes must be a deep copy and dropping must do nothing.
+/// - If [`REACHES_IMAGE`](Self::REACHES_IMAGE) is false, a value must stay good when the image that made it is gone, as
+///   long as its memory does.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` may not cross between a host and a module",
     label = "not `Transfer`",
@@ -59,6 +61,10 @@ pub unsafe trait Transfer: Sized + 'static {
 
     /// Whether a value can own heap memory.
     const OWNS_MEMORY: bool;
+
+    /// Whether a value can refer to something in the image that made it, such as a constant. A copy made by another
+    /// image does not.
+    const REACHES_IMAGE: bool;
 
     /// Copies the value into the allocator of the image that calls this.
     fn deep_copy(&self) -> Self;
@@ -86,6 +92,7 @@ macro_rules! plain {
         unsafe impl Transfer for $ty {
             const TYPE: &'static Type = &Type::opaque::<$ty>($path, &[]);
             const OWNS_MEMORY: bool = false;
+            const REACHES_IMAGE: bool = false;
 
             fn deep_copy(&self) -> Self {
                 *self
@@ -112,11 +119,17 @@ plain! {
 macro_rules! container {
     ([$($param:ident $(: $bound:ident $(+ $more:ident)*)?),*] $ty:ty = $path:literal,
      owns: $owns:expr, copy: |$value:ident| $copy:expr) => {
+        container!([$($param $(: $bound $(+ $more)*)?),*] $ty = $path,
+            owns: $owns, reaches_image: false, copy: |$value| $copy);
+    };
+    ([$($param:ident $(: $bound:ident $(+ $more:ident)*)?),*] $ty:ty = $path:literal,
+     owns: $owns:expr, reaches_image: $reaches:expr, copy: |$value:ident| $copy:expr) => {
         // SAFETY: the standard library's type reaches only values of its parameters, which are `Transfer`, in memory
         // that it owns itself; the copy is built with this image's allocator; the description carries the parameters.
         unsafe impl<$($param: Transfer $($(+ $more)* + $bound)?),*> Transfer for $ty {
             const TYPE: &'static Type = &Type::opaque::<$ty>($path, const { &[$($param::TYPE),*] });
             const OWNS_MEMORY: bool = $owns;
+            const REACHES_IMAGE: bool = $reaches $(|| $param::REACHES_IMAGE)*;
 
             fn deep_copy(&self) -> Self {
                 let $value = self;
@@ -134,11 +147,13 @@ container!([T] Vec<T> = "Vec", owns: true, copy: |value| copy_slice(value));
 container!([T] Box<[T]> = "Box<[_]>", owns: true, copy: |value| copy_slice(value).into_boxed_slice());
 container!([T] VecDeque<T> = "VecDeque", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
 container!([T] Box<T> = "Box", owns: true, copy: |value| Box::new(T::deep_copy(value)));
-container!([K: Eq + Hash, V] HashMap<K, V> = "HashMap", owns: true,
+// A hash table without entries may be one that lies in the image as a constant.
+container!([K: Eq + Hash, V] HashMap<K, V> = "HashMap", owns: true, reaches_image: true,
     copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect());
 container!([K: Ord, V] BTreeMap<K, V> = "BTreeMap", owns: true,
     copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect());
-container!([T: Eq + Hash] HashSet<T> = "HashSet", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
+container!([T: Eq + Hash] HashSet<T> = "HashSet", owns: true, reaches_image: true,
+    copy: |value| value.iter().map(T::deep_copy).collect());
 container!([T: Ord] BTreeSet<T> = "BTreeSet", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
 container!([T] Option<T> = "Option", owns: T::OWNS_MEMORY, copy: |value| value.as_ref().map(T::deep_copy));
 container!([T, E] Result<T, E> = "Result", owns: T::OWNS_MEMORY || E::OWNS_MEMORY,
@@ -178,6 +193,7 @@ unsafe impl<T: Transfer, const N: usize> Transfer for [T; N] {
         Shape::Array,
     );
     const OWNS_MEMORY: bool = T::OWNS_MEMORY;
+    const REACHES_IMAGE: bool = T::REACHES_IMAGE;
 
     fn deep_copy(&self) -> Self {
         std::array::from_fn(|i| self[i].deep_copy())
@@ -198,6 +214,7 @@ macro_rules! tuples {
             const TYPE: &'static Type =
                 &Type::new("tuple", size_of::<Self>(), align_of::<Self>(), const { &[$($name::TYPE),*] }, Shape::Tuple);
             const OWNS_MEMORY: bool = false $(|| $name::OWNS_MEMORY)*;
+            const REACHES_IMAGE: bool = false $(|| $name::REACHES_IMAGE)*;
 
             #[allow(non_snake_case, clippy::unused_unit, reason = "the parts are named after their types")]
             fn deep_copy(&self) -> Self {

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
+use syn::visit_mut::{self, VisitMut};
 use syn::{
     Data, DeriveInput, Error, Field, Fields, GenericParam, Ident, Index, Member, Result, Type, parse_quote,
     parse2,
@@ -29,6 +30,9 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
         }
     };
     let Parts { shape, types, copy } = parts;
+    let reaches = fields_of(&input.data)
+        .map(|field| reaches_image(field, name, root))
+        .collect::<Result<Vec<TokenStream>>>()?;
 
     let mut generics = input.generics.clone();
     for parameter in &mut generics.params {
@@ -69,6 +73,7 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
         unsafe impl #impl_generics #root::Transfer for #name #type_generics #where_clause {
             const TYPE: &'static #root::Type = const { &#description };
             const OWNS_MEMORY: bool = false #(|| <#types as #root::Transfer>::OWNS_MEMORY)*;
+            const REACHES_IMAGE: bool = false #(|| #reaches)*;
 
             fn deep_copy(&self) -> Self {
                 #copy
@@ -188,6 +193,46 @@ fn field_description(
         quote!(<#ty as #root::Transfer>::TYPE)
     };
     Ok(quote!(#root::Field { name: #text, offset: #offset, ty: #description }))
+}
+
+fn fields_of(data: &Data) -> Box<dyn Iterator<Item = &Field> + '_> {
+    match data {
+        Data::Struct(data) => Box::new(data.fields.iter()),
+        Data::Enum(data) => Box::new(data.variants.iter().flat_map(|variant| &variant.fields)),
+        Data::Union(data) => Box::new(data.fields.named.iter()),
+    }
+}
+
+/// Whether a value of the field can refer to the image, as an expression.
+fn reaches_image(field: &Field, name: &Ident, root: &TokenStream) -> Result<TokenStream> {
+    if is_marked_recursive(field)? {
+        // The way back to this type leads through others, which cannot be asked without asking this one.
+        return Ok(quote!(true));
+    }
+    // What is around the type itself has to be asked; the type inside adds nothing.
+    let mut ty = field.ty.clone();
+    ReplaceByUnit { name }.visit_type_mut(&mut ty);
+    Ok(quote!(<#ty as #root::Transfer>::REACHES_IMAGE))
+}
+
+/// Replaces a type, wherever it is named, by the unit type.
+struct ReplaceByUnit<'a> {
+    name: &'a Ident,
+}
+
+impl VisitMut for ReplaceByUnit<'_> {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        let is_self = |path: &syn::TypePath| {
+            path.path
+                .segments
+                .last()
+                .is_some_and(|segment| segment.ident == *self.name || segment.ident == "Self")
+        };
+        match ty {
+            Type::Path(path) if is_self(path) => *ty = parse_quote!(()),
+            _ => visit_mut::visit_type_mut(self, ty),
+        }
+    }
 }
 
 fn is_marked_recursive(field: &Field) -> Result<bool> {

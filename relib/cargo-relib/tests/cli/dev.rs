@@ -165,6 +165,32 @@ fn a_project_that_does_not_compile_starts_when_it_does() {
 }
 
 #[test]
+fn state_outlives_the_module_that_made_it() {
+    let project = Project::new("stateful", "state");
+    let mut dev = Dev::start(&project, &[]);
+    dev.wait_for("3 ticks, of which 0 are history");
+    project.edit("module/src/lib.rs", "world.ticks += 1;", "world.ticks += 1000;");
+    dev.wait_for("build 2 is loaded");
+    // A thousand more than it had been: the new build has the state of the old one.
+    dev.wait_for("100");
+    dev.wait_for(" ticks, of which");
+    dev.wait_for("200");
+    assert!(matches!(dev.interrupt(), WaitStatus::Exited(_, 130)));
+}
+
+#[test]
+fn tasks_end_with_their_module_and_start_with_the_next() {
+    let project = Project::new("tasks", "async");
+    let mut dev = Dev::start(&project, &[]);
+    dev.wait_for("task says 3");
+    project.edit("module/src/lib.rs", "task says", "new task says");
+    dev.wait_for("build 2 is loaded");
+    dev.wait_for("new task says 1");
+    dev.wait_for("new task says 3");
+    assert!(matches!(dev.interrupt(), WaitStatus::Exited(_, 130)));
+}
+
+#[test]
 fn a_folder_without_a_project_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let output = crate::support::cargo_relib().arg("dev").current_dir(directory.path()).output().unwrap();

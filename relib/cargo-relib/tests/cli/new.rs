@@ -14,10 +14,7 @@ fn assert_in_order(project: &Project) {
     assert!(!readme.contains("my-app") && !readme.contains("my_app"), "{readme}");
     assert!(project.root().join(".gitignore").exists());
     project.cargo(&["fmt", "--all", "--check"]).assert().success();
-    project
-        .cargo(&["clippy", "--workspace", "--quiet", "--", "-D", "warnings"])
-        .assert()
-        .success();
+    project.cargo(&["clippy", "--workspace", "--quiet", "--", "-D", "warnings"]).assert().success();
 }
 
 #[test]

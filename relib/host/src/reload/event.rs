@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::LoadError;
+use crate::saved::{HandOver, StateError};
 use crate::unload::{UnloadError, Unloaded};
 
 /// Something that happened to a watched module.
@@ -34,6 +35,8 @@ pub enum ReloadEvent {
 pub struct Reloaded {
     /// Counts the builds that have been loaded; the first swap makes it two.
     pub generation: u64,
+    /// How the state of the module was handed over.
+    pub state: HandOver,
     /// What became of the module that was loaded before.
     pub old: OldModule,
     /// How long the swap took: the time for which the host could not use the module.
@@ -56,6 +59,8 @@ pub enum OldModule {
 pub enum ReloadError {
     /// The file cannot be loaded.
     Load(LoadError),
+    /// The state of the old module is not handed over.
+    State(StateError),
     /// The old module cannot be unloaded.
     Unload(UnloadError),
     /// The system cannot watch the file's directory.
@@ -88,6 +93,12 @@ impl fmt::Display for ReloadEvent {
 impl fmt::Display for Reloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "build {} is loaded after {:.1} ms", self.generation, self.took.as_secs_f64() * 1e3)?;
+        match self.state {
+            HandOver::Nothing => Ok(()),
+            HandOver::Restored { bytes } => write!(f, ", with {bytes} bytes of state"),
+            HandOver::Migrated { bytes } => write!(f, ", with {bytes} bytes of state, migrated"),
+            HandOver::Dropped => write!(f, ", without the old one's state, which it does not take"),
+        }?;
         match &self.old {
             OldModule::Unloaded(_) => Ok(()),
             OldModule::Zombie(error) => write!(f, "; the old one stays: {error}"),
@@ -99,6 +110,7 @@ impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Load(error) => error.fmt(f),
+            Self::State(error) => error.fmt(f),
             Self::Unload(error) => write!(f, "the old module cannot be unloaded: {error}"),
             Self::Watch { path, .. } => write!(
                 f,
@@ -115,6 +127,7 @@ impl Error for ReloadError {
         match self {
             // The message is that of the error itself.
             Self::Load(error) => error.source(),
+            Self::State(error) => error.source(),
             Self::Unload(error) => error.source(),
             Self::Watch { source, .. } => Some(source),
         }

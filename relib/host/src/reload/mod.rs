@@ -22,6 +22,7 @@ use relib_interface::interface::ExportsHandle;
 
 use crate::load::Verified;
 use crate::module::Module;
+use crate::saved::{HandOver, StateError};
 use crate::unload::{FailedUnload, Unloaded};
 
 pub use event::{Events, OldModule, ReloadError, ReloadEvent, Reloaded};
@@ -245,6 +246,10 @@ impl<E: ExportsHandle> Reloader<E> {
             Err(error) => return ReloadEvent::Refused(ReloadError::Load(error)),
         };
         let old = std::mem::replace(&mut self.module, new);
+        let state = match hand_over(&old, &self.module) {
+            Ok(state) => state,
+            Err(error) => return self.keep(old, ReloadError::State(error)),
+        };
         let unloaded = match self.in_use {
             InUsePolicy::Wait(limit) => old.unload_within(limit),
             InUsePolicy::Refuse | InUsePolicy::Zombie => old.unload(),
@@ -261,7 +266,7 @@ impl<E: ExportsHandle> Reloader<E> {
             }
         };
         self.generation += 1;
-        let reloaded = Reloaded { generation: self.generation, old, took: begun.elapsed() };
+        let reloaded = Reloaded { generation: self.generation, state, old, took: begun.elapsed() };
         tracing::debug!(generation = reloaded.generation, took = ?reloaded.took, "reloaded");
         ReloadEvent::Reloaded(reloaded)
     }
@@ -273,5 +278,14 @@ impl<E: ExportsHandle> Reloader<E> {
             self.zombies.push(failed.into_module());
         }
         ReloadEvent::Refused(error)
+    }
+}
+
+/// Moves the state of a module to the next build. The old module keeps its own: nothing is lost if this fails.
+fn hand_over<E: ExportsHandle>(old: &Module<E>, new: &Module<E>) -> Result<HandOver, StateError> {
+    let _span = tracing::debug_span!("state").entered();
+    match old.save_state()? {
+        Some(state) => new.restore_state(&state),
+        None => Ok(HandOver::Nothing),
     }
 }

@@ -461,3 +461,76 @@ fn have_same_contents(mut one: &File, mut other: &File) -> io::Result<bool> {
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use notify::event::{CreateKind, DataChange, MetadataKind, RemoveKind, RenameMode};
+
+    use super::*;
+
+    fn signal(kind: EventKind, path: &str) -> &'static str {
+        let targets = [PathBuf::from("/work/target/debug/libmodule.so")];
+        match relevant(&Ok(Event::new(kind).add_path(path.into())), &targets) {
+            None => "nothing",
+            Some(Signal::Changed) => "changed",
+            Some(Signal::Moved(_)) => "moved",
+            Some(Signal::Stop) => "stop",
+        }
+    }
+
+    #[test]
+    fn reports_about_the_file_and_its_directories_matter() {
+        const FILE: &str = "/work/target/debug/libmodule.so";
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert_eq!(signal(written, FILE), "changed");
+        assert_eq!(signal(written, "/work/target/debug/libother.so"), "nothing");
+        assert_eq!(signal(EventKind::Create(CreateKind::Folder), "/work/target"), "changed");
+        assert_eq!(signal(EventKind::Remove(RemoveKind::Folder), "/work/target/debug"), "moved");
+        assert_eq!(signal(EventKind::Remove(RemoveKind::File), FILE), "changed");
+        assert_eq!(signal(EventKind::Modify(ModifyKind::Name(RenameMode::To)), FILE), "changed");
+        // What looking at the file brings about itself.
+        assert_eq!(signal(EventKind::Access(AccessKind::Open(AccessMode::Any)), FILE), "nothing");
+        assert_eq!(signal(EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), FILE), "nothing");
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert_eq!(signal(closed, FILE), "changed");
+    }
+
+    #[test]
+    fn a_lost_report_makes_the_file_be_looked_at() {
+        let targets = [PathBuf::from("/work/libmodule.so")];
+        let lost = Err(notify::Error::generic("the queue was full"));
+        assert!(matches!(relevant(&lost, &targets), Some(Signal::Changed)));
+    }
+
+    #[test]
+    fn contents_are_compared_to_the_end() {
+        let file = |contents: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(contents).unwrap();
+            file
+        };
+        let long = vec![7; 600 << 10];
+        let mut other = long.clone();
+        *other.last_mut().unwrap() = 8;
+        assert!(have_same_contents(&file(&long), &file(&long)).unwrap());
+        assert!(!have_same_contents(&file(&long), &file(&other)).unwrap());
+        assert!(!have_same_contents(&file(&long), &file(&long[1..])).unwrap());
+        assert!(have_same_contents(&file(b""), &file(b"")).unwrap());
+    }
+
+    #[test]
+    fn a_file_is_open_for_writing_until_it_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let writer = File::create(&path).unwrap();
+        let reader = File::open(&path).unwrap();
+        assert!(imp::is_open_for_writing(&reader));
+        drop(writer);
+        assert!(!imp::is_open_for_writing(&reader));
+        // Other readers do not count.
+        let _another = File::open(&path).unwrap();
+        assert!(!imp::is_open_for_writing(&reader));
+    }
+}
