@@ -16,6 +16,7 @@ mod new;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::builder::Styles;
 use clap::{Parser, Subcommand};
 
@@ -50,31 +51,34 @@ enum Command {
     Check(check::Arguments),
     /// Print the completions for a shell
     Completions(completions::Arguments),
-    /// Do one part of a check, in this process
-    #[command(name = check::WORKER, hide = true)]
-    CheckWorker(check::WorkerArguments),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse_from(arguments()).command {
-        Command::New(arguments) => new::run(&arguments),
-        Command::Dev(arguments) => dev::run(&arguments),
-        Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Check(arguments) => check::run(&arguments),
-        Command::Completions(arguments) => completions::run(&arguments),
-        Command::CheckWorker(arguments) => check::work(&arguments),
-    };
-    result.unwrap_or_else(|error| {
+    run(arguments()).unwrap_or_else(|error| {
         console::error(&error);
         ExitCode::from(exit::ERROR)
     })
 }
 
+fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
+    // For this program itself, which starts its workers by that: neither the help nor the completions show it.
+    if arguments.get(1).is_some_and(|argument| argument == check::WORKER) {
+        return check::work(&check::WorkerArguments::parse_from(&arguments[1..]));
+    }
+    match Cli::parse_from(arguments).command {
+        Command::New(arguments) => new::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
 /// The command line without the name of the subcommand, which cargo passes on: `cargo-relib relib new game`.
-fn arguments() -> impl Iterator<Item = OsString> {
+fn arguments() -> Vec<OsString> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments.get(1).is_some_and(|argument| argument == "relib") {
         arguments.remove(1);
     }
-    arguments.into_iter()
+    arguments
 }

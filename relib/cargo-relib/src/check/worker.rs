@@ -58,7 +58,7 @@ impl Story {
     }
 }
 
-#[derive(clap::Args)]
+#[derive(clap::Parser)]
 pub struct Arguments {
     file: PathBuf,
     #[arg(long, value_enum)]

@@ -32,7 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn report_panic<T>(reloader: &Reloader<ModuleExports>, result: Option<T>) -> Option<T> {
     if result.is_none() {
-        println!("the module {}", reloader.module().last_panic().expect("it panicked"));
+        let panic = reloader.module().last_panic().expect("it panicked");
+        println!("the module {panic}");
     }
     result
 }
@@ -40,5 +41,6 @@ fn report_panic<T>(reloader: &Reloader<ModuleExports>, result: Option<T>) -> Opt
 /// The module lies beside this program, where cargo has built both.
 fn module_path() -> std::io::Result<PathBuf> {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-    Ok(std::env::current_exe()?.with_file_name(format!("{DLL_PREFIX}my_app_module{DLL_SUFFIX}")))
+    let name = format!("{DLL_PREFIX}my_app_module{DLL_SUFFIX}");
+    Ok(std::env::current_exe()?.with_file_name(name))
 }

@@ -17,7 +17,11 @@ impl Exports for ModuleExportsImpl {
         let mut runtime = RUNTIME.lock().unwrap();
         let runtime = runtime.get_or_insert_with(|| {
             let mut builder = Builder::new_multi_thread();
-            builder.worker_threads(2).enable_time().build().expect("threads can be started")
+            builder
+                .worker_threads(2)
+                .enable_time()
+                .build()
+                .expect("threads can be started")
         });
         runtime.spawn(count());
     }

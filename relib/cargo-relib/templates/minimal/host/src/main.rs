@@ -18,7 +18,8 @@ impl Imports for ModuleImportsImpl {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // SAFETY: the module is our own code, and so will be each build of it.
-    let mut reloader = unsafe { Reloader::<ModuleExports>::start(module_path()?, ModuleImportsImpl)? };
+    let mut reloader =
+        unsafe { Reloader::<ModuleExports>::start(module_path()?, ModuleImportsImpl)? };
     for tick in 1.. {
         // Here nothing of the module is in use, so that a new build can take its place.
         for event in reloader.poll() {
@@ -26,7 +27,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         match reloader.exports().greet(tick) {
             Some(greeting) => println!("{greeting}"),
-            None => println!("the module {}", reloader.module().last_panic().expect("it panicked")),
+            None => {
+                let panic = reloader.module().last_panic().expect("it panicked");
+                println!("the module {panic}");
+            }
         }
         // Ends early when there is a new build.
         reloader.wait(TICK);
@@ -37,5 +41,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// The module lies beside this program, where cargo has built both.
 fn module_path() -> std::io::Result<PathBuf> {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-    Ok(std::env::current_exe()?.with_file_name(format!("{DLL_PREFIX}my_app_module{DLL_SUFFIX}")))
+    let name = format!("{DLL_PREFIX}my_app_module{DLL_SUFFIX}");
+    Ok(std::env::current_exe()?.with_file_name(name))
 }

@@ -24,7 +24,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let description = world.get().and_then(|world| exports.describe(world));
         match done.and(description) {
             Some(description) => println!("{description}"),
-            None => println!("the module {}", reloader.module().last_panic().expect("it panicked")),
+            None => {
+                let panic = reloader.module().last_panic().expect("it panicked");
+                println!("the module {panic}");
+            }
         }
         // Ends early when there is a new build.
         reloader.wait(TICK);
@@ -34,5 +37,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// The module lies beside this program, where cargo has built both.
 fn module_path() -> std::io::Result<PathBuf> {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-    Ok(std::env::current_exe()?.with_file_name(format!("{DLL_PREFIX}my_app_module{DLL_SUFFIX}")))
+    let name = format!("{DLL_PREFIX}my_app_module{DLL_SUFFIX}");
+    Ok(std::env::current_exe()?.with_file_name(name))
 }

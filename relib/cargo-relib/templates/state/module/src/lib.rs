@@ -7,7 +7,7 @@ use relib_module::ChangeState;
 #[relib_module::export]
 impl Exports for ModuleExportsImpl {
     fn step(mut world: StateMut<'_, World>) {
-        world.init((), |()| World { ticks: 0, history: Vec::new() });
+        world.init((), |()| World::default());
         // In here the module's allocations go to the state, which outlives the module.
         world.change((), |world, ()| {
             world.ticks += 1;
@@ -18,6 +18,7 @@ impl Exports for ModuleExportsImpl {
     }
 
     fn describe(world: &World) -> String {
-        format!("{} ticks, of which {} are history", world.ticks, world.history.len())
+        let World { ticks, history } = world;
+        format!("{ticks} ticks, of which {} are history", history.len())
     }
 }

@@ -3,7 +3,7 @@
 use relib_interface::{StateMut, Transfer, interface};
 
 /// The state: it belongs to the host and outlives each build of the module.
-#[derive(Debug, Transfer)]
+#[derive(Debug, Default, Transfer)]
 pub struct World {
     pub ticks: u64,
     pub history: Vec<String>,
