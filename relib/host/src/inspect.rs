@@ -310,3 +310,164 @@ impl Error for InspectHostError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use object::pe;
+    use object::write::pe::{NtHeaders, Writer};
+    use relib_abi::metadata::{BUILD_PAYLOAD, MAGIC, RecordKind};
+    use relib_interface::interface::ExportsHandle as _;
+
+    use super::*;
+
+    #[expect(dead_code, reason = "only the descriptions are used, and nobody implements the traits")]
+    mod shared {
+        use relib_interface::{Transfer, interface};
+
+        #[derive(Transfer)]
+        pub struct Player {
+            pub name: String,
+            pub place: (u8, u8),
+        }
+
+        #[interface]
+        pub trait Game {
+            fn join(player: Player) -> u32;
+        }
+
+        #[interface(imports)]
+        pub trait Screen {
+            fn show(line: &str);
+        }
+    }
+
+    fn record(kind: RecordKind, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        [&MAGIC[..], &[kind as u8, 0, 0, 0], &len, payload].concat()
+    }
+
+    fn export_payload(symbol: &str, interface: &[u8]) -> Vec<u8> {
+        [&u32::try_from(symbol.len()).unwrap().to_le_bytes()[..], symbol.as_bytes(), interface].concat()
+    }
+
+    /// A DLL that has one section, and no code.
+    fn dll(section: &str, contents: &[u8]) -> tempfile::NamedTempFile {
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(true, 0x1000, 0x200, &mut buffer);
+        let mut name = [0; 8];
+        name[..section.len()].copy_from_slice(section.as_bytes());
+        let len = u32::try_from(contents.len()).unwrap();
+        writer.reserve_dos_header_and_stub();
+        writer.reserve_nt_headers(0);
+        writer.reserve_section_headers(1);
+        let range = writer.reserve_section(name, pe::IMAGE_SCN_CNT_INITIALIZED_DATA, len, len);
+        writer.write_dos_header_and_stub().unwrap();
+        writer.write_nt_headers(NtHeaders {
+            machine: pe::IMAGE_FILE_MACHINE_AMD64,
+            time_date_stamp: 0,
+            characteristics: pe::IMAGE_FILE_DLL,
+            major_linker_version: 0,
+            minor_linker_version: 0,
+            address_of_entry_point: 0,
+            image_base: 0x1_8000_0000,
+            major_operating_system_version: 6,
+            minor_operating_system_version: 0,
+            major_image_version: 0,
+            minor_image_version: 0,
+            major_subsystem_version: 6,
+            minor_subsystem_version: 0,
+            subsystem: pe::IMAGE_SUBSYSTEM_WINDOWS_CUI,
+            dll_characteristics: pe::DllFlags::default(),
+            size_of_stack_reserve: 0,
+            size_of_stack_commit: 0,
+            size_of_heap_reserve: 0,
+            size_of_heap_commit: 0,
+        });
+        writer.write_section_headers();
+        writer.write_section(range.file_offset, contents);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), buffer).unwrap();
+        file
+    }
+
+    fn module() -> Vec<u8> {
+        let exports = shared::ModuleGame::__RELIB_INTERFACE.payload;
+        let imports = shared::ModuleScreen::__RELIB_INTERFACE.payload;
+        [
+            record(RecordKind::Build, BUILD_PAYLOAD),
+            record(RecordKind::Export, &export_payload("__relib_export_Game", exports)),
+            // Linkers pad between records.
+            vec![0; 7],
+            record(RecordKind::Import, imports),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_dll_is_read_on_every_platform() {
+        let file = dll(metadata::SECTION, &module());
+        let module = inspect(file.path()).unwrap();
+        assert_eq!(module.format, FileFormat::Pe);
+        assert_eq!(module.build, Build::of_this_program());
+        let [game] = module.exports.as_slice() else { panic!("{:?}", module.exports) };
+        assert!(game.name.ends_with("::Game"), "{}", game.name);
+        let player = "relib::inspect::tests::shared::Player";
+        assert_eq!(game.functions, [format!("fn join(player: {player}) -> u32")]);
+        assert_eq!(game.types[0].definition, format!("struct {player} {{ name: String, place: (u8, u8) }}"));
+        assert_eq!(module.imports[0].functions, ["fn show(line: &str)"]);
+        assert_eq!((module.main, module.before_unload), (None, false));
+    }
+
+    #[test]
+    fn a_program_says_what_it_asks_for() {
+        // What a host would call this for.
+        assert_eq!(shared::ModuleGame::interfaces().len(), 1);
+        let host = inspect_host(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(host.build, Build::of_this_program());
+        assert!(host.wanted.iter().any(|interface| interface.name.ends_with("::Game")), "{:?}", host.wanted);
+        let file = dll(metadata::SECTION, &module());
+        let fit = inspect(file.path()).unwrap().fit(&host);
+        assert!(fit.problems.is_empty(), "{:?}", fit.problems);
+        assert!(
+            !fit.not_implemented.iter().any(|name| name.ends_with("::Game")),
+            "{:?}",
+            fit.not_implemented
+        );
+        assert!(fit.perhaps_missing[0].ends_with("::Screen"), "{:?}", fit.perhaps_missing);
+    }
+
+    #[test]
+    fn a_module_that_does_not_fit_is_told_as_by_a_load() {
+        let payload = shared::ModuleGame::__RELIB_INTERFACE.payload;
+        let mut build = BUILD_PAYLOAD.to_vec();
+        let at = build.windows(5).position(|bytes| bytes == b"rustc").unwrap();
+        build[at..at + 5].copy_from_slice(b"other");
+        let host = [record(RecordKind::Build, &build), record(RecordKind::Wanted, payload)].concat();
+        let host = inspect_host(dll(metadata::HOST_SECTION, &host).path()).unwrap();
+        let fit = inspect(dll(metadata::SECTION, &module()).path()).unwrap().fit(&host);
+        let [problem] = fit.problems.as_slice() else { panic!("{:?}", fit.problems) };
+        assert!(
+            problem.to_string().contains("different versions of rustc: the host with other "),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_host_is_a_named_error() {
+        let message = |path: &Path| inspect_host(path).unwrap_err().to_string();
+        let text = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(text.path(), "hello").unwrap();
+        assert!(message(text.path()).ends_with("is neither an executable nor a library of Linux or Windows"));
+        assert!(message(Path::new("/nowhere/host")).starts_with("cannot read /nowhere/host; give the path"));
+        assert!(message(dll(".other", b"x").path()).contains("does not say what it asks of modules"));
+        assert!(
+            message(dll(metadata::HOST_SECTION, b"garbage").path())
+                .ends_with("a record is cut short; build it again")
+        );
+        // A module's section is not a host's.
+        assert!(
+            message(dll(metadata::HOST_SECTION, &module()).path())
+                .contains("a record that only a module has")
+        );
+    }
+}

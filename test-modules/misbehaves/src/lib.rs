@@ -1,6 +1,7 @@
 //! A module whose `main` does what the environment variable `MISDEED` says; for tests of tools that run modules of which
 //! they know nothing.
 
+use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::os::fd::IntoRawFd as _;
@@ -9,6 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use fixture_interface::panics::ModuleHost;
+
+thread_local!(static LOG: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) });
 
 #[relib_module::export]
 fn main() -> String {
@@ -27,6 +30,7 @@ fn main() -> String {
                 })
                 .expect("a thread can be started");
         }
+        "thread-local" => LOG.with_borrow_mut(|log| log.push("called".to_owned())),
         "crash" => crash(),
         "exit" => std::process::exit(3),
         "hang" => loop {

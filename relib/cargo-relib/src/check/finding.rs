@@ -38,6 +38,7 @@ pub enum Kind {
     Leaked,
     ProcessesLeft,
     FilesLeft,
+    ThreadsToRelease,
     MainPanicked,
     ImportCalled,
 }
@@ -62,6 +63,7 @@ impl Kind {
             Kind::Leaked => "it leaves something in the process",
             Kind::ProcessesLeft => "it leaves processes",
             Kind::FilesLeft => "it leaves files",
+            Kind::ThreadsToRelease => "threads that call it have to be released",
             Kind::MainPanicked => "its `main` panics",
             Kind::ImportCalled => "its `main` calls imports",
         }
@@ -80,7 +82,9 @@ pub enum Severity {
 impl Finding {
     fn new(kind: Kind, message: impl Into<String>) -> Finding {
         let severity = match kind {
-            Kind::MainPanicked | Kind::ImportCalled | Kind::FilesLeft => Severity::Note,
+            Kind::MainPanicked | Kind::ImportCalled | Kind::FilesLeft | Kind::ThreadsToRelease => {
+                Severity::Note
+            }
             _ => Severity::Unsafe,
         };
         Finding { kind, severity, message: message.into(), advice: None, stderr: String::new() }
@@ -135,6 +139,12 @@ pub fn all(records: &[Record], ended: &Contained) -> Result<Vec<Finding>> {
             }
             Record::MainPanicked { text } => {
                 findings.push(main_panicked(text));
+            }
+            Record::NeedsRelease { error } => {
+                // The same in each cycle, and the number of the thread is another.
+                if !findings.iter().any(|finding: &Finding| finding.kind == Kind::ThreadsToRelease) {
+                    findings.push(Finding::new(Kind::ThreadsToRelease, error));
+                }
             }
             Record::Unloaded(reclaimed) => descriptors = &reclaimed.descriptors,
             Record::Grown { cycles, leaks } => {
@@ -231,7 +241,7 @@ fn growth(kind: GrowthKind, message: String) -> Finding {
 
 /// What is wrong with the way in which a process ended that was not stopped on purpose.
 fn end_of_process(records: &[Record], ended: &Contained) -> Option<Finding> {
-    let last = records.iter().rev().find(|record| !matches!(record, Record::MainPanicked { .. }));
+    let last = records.last();
     let (place, advice) = match last {
         Some(Record::Finished) => (
             "when the process ended, after the last unload".to_owned(),

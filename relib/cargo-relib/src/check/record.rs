@@ -16,6 +16,8 @@ pub enum Record {
     LoadFailed { error: String },
     /// `main` panicked; the text says where.
     MainPanicked { text: String },
+    /// The module was not unloaded before a thread of the host was released.
+    NeedsRelease { error: String },
     /// The module was not unloaded.
     UnloadFailed { kind: Refusal, error: String },
     /// The module was unloaded.

@@ -4,11 +4,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::ValueEnum;
-use relib::{CallMainError, LoadOptions, Module, UnloadError};
+use relib::{CallMainError, LoadOptions, Module, UnloadError, Unloaded};
 use relib_harness::probe::{self, Leak, Probe, Tolerance};
 
 use super::record::{Growth, GrowthKind, Reclaimed, Record, Refusal, Step, Writer};
@@ -20,6 +22,8 @@ pub enum Story {
     OneThread,
     /// `main` runs on a thread of its own, which ends before the module is unloaded.
     OtherThread,
+    /// `main` runs on a thread of its own, which lives on while the module is unloaded.
+    LivingThread,
     /// The next instance is loaded before the last is unloaded, as a reload does it.
     Overlapping,
     /// As the first, with what C code linked into the module allocates sent to the module's heap.
@@ -28,12 +32,14 @@ pub enum Story {
 
 impl Story {
     /// Those that each check consists of.
-    pub const ALL: [Story; 3] = [Story::OneThread, Story::OtherThread, Story::Overlapping];
+    pub const ALL: [Story; 4] =
+        [Story::OneThread, Story::OtherThread, Story::LivingThread, Story::Overlapping];
 
     pub fn id(self) -> &'static str {
         match self {
             Story::OneThread => "one-thread",
             Story::OtherThread => "other-thread",
+            Story::LivingThread => "living-thread",
             Story::Overlapping => "overlapping",
             Story::CAllocations => "c-allocations",
         }
@@ -43,6 +49,7 @@ impl Story {
         match self {
             Story::OneThread => "load, main, unload on one thread",
             Story::OtherThread => "main on a thread of its own that ends before the unload",
+            Story::LivingThread => "main on a thread of its own that lives on",
             Story::Overlapping => "the next instance loaded before the last is unloaded",
             Story::CAllocations => "the same with LoadOptions::reclaim_c_allocations",
         }
@@ -53,7 +60,7 @@ impl Story {
     pub fn cycles(self, cycles: u64) -> u64 {
         match self {
             Story::OneThread | Story::CAllocations => cycles,
-            Story::OtherThread | Story::Overlapping => cycles.div_ceil(4),
+            Story::OtherThread | Story::LivingThread | Story::Overlapping => cycles.div_ceil(4),
         }
     }
 }
@@ -158,24 +165,64 @@ impl Worker<'_> {
             self.cycle += 1;
             self.step(Step::Load)?;
             let module = self.load()?;
-            if !self.arguments.no_main {
-                self.step(Step::Main)?;
-                self.run_main(&module)?;
-            }
-            let to_unload = match self.arguments.story {
-                Story::Overlapping => self.previous.replace(module),
-                _ => Some(module),
-            };
-            if let Some(module) = to_unload {
-                self.step(Step::Unload)?;
-                self.unload(module)?;
+            match self.arguments.story {
+                Story::LivingThread => self.cycle_with_living_thread(module)?,
+                Story::Overlapping => {
+                    self.run_main(&module)?;
+                    if let Some(previous) = self.previous.replace(module) {
+                        self.unload(previous)?;
+                    }
+                }
+                Story::OneThread | Story::OtherThread | Story::CAllocations => {
+                    self.run_main(&module)?;
+                    self.unload(module)?;
+                }
             }
         }
-        if let Some(module) = self.previous.take() {
-            self.step(Step::Unload)?;
-            self.unload(module)?;
+        self.previous.take().map_or(Ok(()), |module| self.unload(module))
+    }
+
+    /// Calls `main` on a thread that is there until the module is gone. If it holds thread-local objects of the module, it
+    /// is released, as a host would have to.
+    fn cycle_with_living_thread(&mut self, module: Module<()>) -> Result<(), Stop> {
+        let (to_thread, calls) = mpsc::channel::<(Module<()>, fn(&Module<()>) -> CallMainResult)>();
+        let (to_us, results) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            for (module, call) in calls {
+                let result = call(&module);
+                // Whoever called waits for it, or has given up.
+                let _ = to_us.send((module, result));
+            }
+        });
+        let on_thread = |module, call| -> Result<(Module<()>, CallMainResult), Stop> {
+            to_thread.send((module, call)).map_err(|_| anyhow!("the thread has ended"))?;
+            Ok(results.recv().context("the thread has ended")?)
+        };
+        let mut module = module;
+        if !self.arguments.no_main {
+            self.step(Step::Main)?;
+            let (back, result) = on_thread(module, Module::run_main)?;
+            module = back;
+            self.note_panic(&module, result)?;
         }
-        Ok(())
+        self.step(Step::Unload)?;
+        let released = match module.unload() {
+            Ok(report) => self.writer.write(&unloaded(&report)).map_err(Stop::from),
+            Err(failed) if matches!(failed.error(), UnloadError::ThreadLocalsAlive { .. }) => {
+                let (error, module) = failed.into_parts();
+                self.writer.write(&Record::NeedsRelease { error: error.to_string() })?;
+                let (module, _) = on_thread(module, |module| {
+                    // If it fails, the unload does, which says why.
+                    let _ = module.release_thread();
+                    Ok(())
+                })?;
+                self.unload(module)
+            }
+            Err(failed) => self.unload(failed.into_module()),
+        };
+        drop(to_thread);
+        let _ = thread.join();
+        released
     }
 
     fn step(&mut self, step: Step) -> Result<(), Stop> {
@@ -198,11 +245,19 @@ impl Worker<'_> {
     }
 
     fn run_main(&mut self, module: &Module<()>) -> Result<(), Stop> {
+        if self.arguments.no_main {
+            return Ok(());
+        }
+        self.step(Step::Main)?;
         let result = match self.arguments.story {
-            Story::OtherThread => std::thread::scope(|scope| scope.spawn(|| module.run_main()).join())
-                .map_err(|_| anyhow::anyhow!("the thread that called main panicked"))?,
+            Story::OtherThread => thread::scope(|scope| scope.spawn(|| module.run_main()).join())
+                .map_err(|_| anyhow!("the thread that called main panicked"))?,
             _ => module.run_main(),
         };
+        self.note_panic(module, result)
+    }
+
+    fn note_panic(&mut self, module: &Module<()>, result: CallMainResult) -> Result<(), Stop> {
         // Looking up the symbols of the backtrace takes the module long, and one panic is enough to know.
         if result == Err(CallMainError::Panicked) && !self.has_panicked {
             self.has_panicked = true;
@@ -213,14 +268,9 @@ impl Worker<'_> {
     }
 
     fn unload(&mut self, module: Module<()>) -> Result<(), Stop> {
-        let record = match module.unload_within(UNLOAD_LIMIT) {
-            Ok(report) => Record::Unloaded(Reclaimed {
-                memory_bytes: report.memory.bytes,
-                memory_blocks: report.memory.blocks,
-                mappings: report.mappings.len(),
-                keys: report.keys,
-                descriptors: report.descriptors.iter().map(ToString::to_string).collect(),
-            }),
+        self.step(Step::Unload)?;
+        match module.unload_within(UNLOAD_LIMIT) {
+            Ok(report) => Ok(self.writer.write(&unloaded(&report))?),
             Err(failed) => {
                 let kind = match failed.error() {
                     UnloadError::ThreadsStillRunning { .. } => Refusal::Threads,
@@ -230,12 +280,24 @@ impl Worker<'_> {
                     UnloadError::ImageStayed { .. } => Refusal::ImageStayed,
                     _ => Refusal::Other,
                 };
-                Record::UnloadFailed { kind, error: failed.error().to_string() }
+                self.writer.write(&Record::UnloadFailed { kind, error: failed.error().to_string() })?;
+                Err(Stop::Recorded)
             }
-        };
-        self.writer.write(&record)?;
-        if matches!(record, Record::Unloaded(_)) { Ok(()) } else { Err(Stop::Recorded) }
+        }
     }
+}
+
+/// What [`Module::run_main`] returns.
+type CallMainResult = Result<(), CallMainError>;
+
+fn unloaded(report: &Unloaded) -> Record {
+    Record::Unloaded(Reclaimed {
+        memory_bytes: report.memory.bytes,
+        memory_blocks: report.memory.blocks,
+        mappings: report.mappings.len(),
+        keys: report.keys,
+        descriptors: report.descriptors.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// The leaks of one process, those of a kind together.

@@ -16,6 +16,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use notify::RecommendedWatcher;
 use relib::HostInspection;
 
 use crate::console::{BAD, FAINT, GOOD, NAME, WARNING, status};
@@ -68,14 +69,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
     .context("cannot watch for Ctrl-C")?;
     // Watched before it is built, so that no change is missed.
-    let changed = sender.clone();
-    let _watcher = watch::start(&project, move |path| {
-        let _ = changed.send(Event::Changed(path));
-    })?;
+    let watcher = watch::start(&project, sender.clone())?;
     status(GOOD, "Watching", &project);
     let session = Session {
         arguments,
         project,
+        watcher,
         sender,
         host: None,
         built: None,
@@ -94,6 +93,8 @@ const QUIET: Duration = Duration::from_millis(30);
 struct Session<'a> {
     arguments: &'a Arguments,
     project: Project,
+    /// Ends when it is dropped.
+    watcher: RecommendedWatcher,
     sender: Sender<Event>,
     host: Option<Host>,
     /// What the last build that succeeded has made.
@@ -143,8 +144,15 @@ impl Session<'_> {
     }
 
     fn build(&mut self, is_first: bool) -> Result<()> {
-        self.show_changes();
         self.last_change = None;
+        let changed = std::mem::take(&mut self.changed);
+        self.show(&changed);
+        if changed.iter().any(|path| path.ends_with("Cargo.toml"))
+            && let Err(error) = self.find_project()
+        {
+            status(BAD, "Failed", format_args!("{error:#}"));
+            return Ok(());
+        }
         self.building = true;
         let sender = self.sender.clone();
         build::start(&self.project, is_first, move |result| {
@@ -152,10 +160,17 @@ impl Session<'_> {
         })
     }
 
+    /// Finds out anew what is to be built and watched: a manifest has changed.
+    fn find_project(&mut self) -> Result<()> {
+        let project = Project::find(self.arguments)?;
+        self.watcher = watch::start(&project, self.sender.clone())?;
+        self.project = project;
+        Ok(())
+    }
+
     /// Says what a build is for. Files that editors write on the way are gone by now.
-    fn show_changes(&mut self) {
+    fn show(&self, changed: &BTreeSet<PathBuf>) {
         const SHOWN: usize = 3;
-        let changed = std::mem::take(&mut self.changed);
         let (there, gone): (Vec<_>, Vec<_>) = changed.iter().partition(|path| path.exists());
         let to_show = if there.is_empty() { gone } else { there };
         let names: Vec<String> =

@@ -1,6 +1,7 @@
 //! Watching the sources of a project: its packages' folders without what cargo and version control write there.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 
 use anyhow::{Context as _, Result};
 use notify::event::{AccessKind, AccessMode, EventKind};
@@ -8,15 +9,18 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::project::Project;
 
-/// Calls `changed` for each source that changes, for as long as the result exists.
-pub fn start(project: &Project, changed: impl Fn(PathBuf) + Send + 'static) -> Result<RecommendedWatcher> {
+/// Sends an event for each source that changes, for as long as the result exists.
+pub fn start(project: &Project, events: Sender<super::Event>) -> Result<RecommendedWatcher> {
     let target_directory = project.target_directory.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // An error is one of reading the queue; what was lost shows at the next change.
         if let Ok(event) = event
             && changes_something(&event.kind)
         {
-            event.paths.into_iter().filter(|path| is_source(path, &target_directory)).for_each(&changed);
+            for path in event.paths.into_iter().filter(|path| is_source(path, &target_directory)) {
+                // Nobody listens any more when the session is over.
+                let _ = events.send(super::Event::Changed(path));
+            }
         }
     })
     .context("cannot watch files")?;

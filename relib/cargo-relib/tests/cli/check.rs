@@ -43,7 +43,7 @@ fn assert_safe(misdeed: &str, notes: &[&str]) -> Value {
     assert_eq!(code, 0, "{verdict:#}");
     assert_eq!(verdict["safe"], true);
     assert_eq!(kinds(&verdict), notes, "{verdict:#}");
-    assert_eq!(verdict["processes"].as_array().unwrap().len(), 3);
+    assert_eq!(verdict["processes"].as_array().unwrap().len(), 4);
     verdict
 }
 
@@ -72,6 +72,13 @@ fn an_import_that_main_calls_is_named() {
     let verdict = assert_safe("import", &["import-called"]);
     let message = verdict["findings"][0]["message"].as_str().unwrap();
     assert!(message.contains("import `fixture_interface::Host::fail` is not connected"), "{message}");
+}
+
+#[test]
+fn a_host_is_told_that_it_has_to_release_threads() {
+    let verdict = assert_safe("thread-local", &["threads-to-release"]);
+    let message = verdict["findings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("call Module::release_thread on each"), "{message}");
 }
 
 #[test]

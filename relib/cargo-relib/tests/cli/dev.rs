@@ -165,6 +165,23 @@ fn a_project_that_does_not_compile_starts_when_it_does() {
 }
 
 #[test]
+fn a_module_may_get_another_name() {
+    let project = Project::new("named", "minimal");
+    let mut dev = Dev::start(&project, &[]);
+    dev.wait_for("hello for the 2. time");
+    // The host goes on with the file that it knows until it is told of the other.
+    project.edit("module/Cargo.toml", "\"named-module\"", "\"renamed-module\"");
+    dev.wait_for("librenamed_module.so in");
+    dev.wait_for("hello for the");
+    project.edit("host/src/main.rs", "named_module", "renamed_module");
+    dev.wait_for("the host itself has changed");
+    dev.wait_for("hello for the 1. time");
+    project.edit("module/src/lib.rs", "hello for", "renamed for");
+    dev.wait_for("renamed for the");
+    assert!(matches!(dev.interrupt(), WaitStatus::Exited(_, 130)));
+}
+
+#[test]
 fn state_outlives_the_module_that_made_it() {
     let project = Project::new("stateful", "state");
     let mut dev = Dev::start(&project, &[]);
