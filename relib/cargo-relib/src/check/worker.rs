@@ -132,7 +132,7 @@ impl Worker<'_> {
     fn all_cycles(&mut self) -> Result<(), Stop> {
         probe::settle_memory();
         let cycles = self.arguments.cycles;
-        // A fifth to set up what a process sets up once, and of both parts the last fifth to find the lowest level.
+        // A fifth to set up what a process sets up once; the last few of it, and the last few of the rest, find the level.
         let warm_up = cycles / 5;
         let samples = (cycles / 25).max(1);
         if warm_up < samples {

@@ -20,6 +20,7 @@ mod imp;
 /// How long a host that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// A host that runs; it ends when this is dropped.
 pub struct Host(Arc<SharedChild>);
 
 /// A host that has ended.
@@ -46,18 +47,20 @@ impl Host {
         Ok(Host(child))
     }
 
-    /// Ends the host: asks it to, and kills it when that does not help.
-    pub fn stop(self) {
+    pub fn is(&self, end: &End) -> bool {
+        self.0.id() == end.process
+    }
+}
+
+/// Ends the host: asks it to, and kills it when that does not help.
+impl Drop for Host {
+    fn drop(&mut self) {
         imp::ask_to_end(&self.0);
         if !matches!(self.0.wait_timeout(GRACE), Ok(Some(_))) {
             // It may have ended just now.
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
-    }
-
-    pub fn is(&self, end: &End) -> bool {
-        self.0.id() == end.process
     }
 }
 

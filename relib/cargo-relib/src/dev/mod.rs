@@ -96,6 +96,7 @@ struct Session<'a> {
     /// Ends when it is dropped.
     watcher: RecommendedWatcher,
     sender: Sender<Event>,
+    /// Ends when it is dropped.
     host: Option<Host>,
     /// What the last build that succeeded has made.
     built: Option<Built>,
@@ -122,7 +123,6 @@ impl Session<'_> {
                 }
                 Some(Event::Ended(end)) => self.ended(end),
                 Some(Event::Interrupted) => {
-                    self.stop_host();
                     return Ok(ExitCode::from(exit::INTERRUPTED));
                 }
                 None => self.build(false)?,
@@ -188,7 +188,7 @@ impl Session<'_> {
                 let rest = if self.host.is_some() {
                     "the host goes on with the build that it has"
                 } else {
-                    "waiting"
+                    "waiting for a change"
                 };
                 status(BAD, "Failed", format_args!("the errors are shown above; {rest}"));
                 return Ok(());
@@ -206,7 +206,7 @@ impl Session<'_> {
             status(WARNING, "Changed", "the host itself has changed; start it again to see that");
         } else if host_is_new {
             status(NAME, "Restarting", "the host itself has changed");
-            self.stop_host();
+            self.host = None;
             return self.start_host(&built.host.path);
         }
         for module in new_modules {
@@ -247,12 +247,6 @@ impl Session<'_> {
             let _ = sender.send(Event::Ended(end));
         })?);
         Ok(())
-    }
-
-    fn stop_host(&mut self) {
-        if let Some(host) = self.host.take() {
-            host.stop();
-        }
     }
 
     fn ended(&mut self, end: End) {

@@ -3,6 +3,8 @@
 //! Nothing here edits a tracked file: projects are made in directories of their own.
 
 mod check;
+// The terminal of these tests is one of Unix.
+#[cfg(unix)]
 mod dev;
 mod inspect;
 mod new;
