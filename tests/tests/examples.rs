@@ -39,7 +39,7 @@ impl Example {
     /// Runs the next block of commands of the README; a host that it starts goes on running.
     fn run_next_block(&mut self) {
         let block = self.readme.split("```console\n").nth(self.blocks + 1).expect("there is another block");
-        let block = block.split("```").next().unwrap_or_default();
+        let block = block.split("```").next().unwrap_or_default().to_owned();
         self.blocks += 1;
         // Lines without a prompt are what a command prints, or the rest of its here-document.
         let commands = block.strip_prefix("$ ").expect("a block starts with a command").split("\n$ ");
@@ -47,7 +47,9 @@ impl Example {
             if command.starts_with("cargo run") {
                 let (command, printed) = command.split_once('\n').unwrap_or((command, ""));
                 self.start(command);
-                printed.lines().for_each(|line| self.expect(line));
+                for line in printed.lines() {
+                    self.expect(line);
+                }
             } else {
                 let status = self.shell(command).status().unwrap();
                 assert!(status.success(), "{command}");

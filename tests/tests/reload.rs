@@ -16,6 +16,7 @@ relib_tests::scenario_tests! {
     reloader_zombie => "reloader-zombie",
     reloader_host_state => "reloader-host-state",
     reloader_heap_state => "reloader-heap-state",
+    reloader_heap_state_moved => "reloader-heap-state-moved",
     reloader_heap_state_changed => "reloader-heap-state-changed",
     reloader_saved_state => "reloader-saved-state",
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use relib_abi::metadata::{BUILD_PAYLOAD, HEADER_LEN, MAGIC, RecordKind, record, record_len};
-use relib_abi::schema::{self, Field, Shape, Type};
+use relib_abi::schema::{self, Field, Shape, ShapeKind, Type};
 use relib_interface::interface::{Interface, keep_record};
 
 use crate::error::CallMainError;
@@ -109,6 +109,8 @@ struct TypeDescription {
     size: u64,
     align: u64,
     arguments: Vec<u64>,
+    /// What its `#[repr(...)]` says; empty if it has none.
+    repr: String,
     shape: ShapeDescription,
 }
 
@@ -347,19 +349,20 @@ impl Reader<'_> {
         let size = self.number64()?;
         let align = self.number64()?;
         let arguments = self.list(Self::number64)?;
+        let repr = self.text()?;
         let [tag] = self.bytes()?;
-        let shape = match tag {
-            0 => ShapeDescription::Opaque,
-            1 => ShapeDescription::Reference,
-            2 => ShapeDescription::MutableReference,
-            3 => ShapeDescription::Slice,
-            4 => ShapeDescription::Tuple,
-            5 => ShapeDescription::Array,
-            6 => ShapeDescription::Struct(self.list(Self::field)?),
-            7 => ShapeDescription::Enum(self.list(Self::variant)?),
-            _ => return Err(Damaged("a type is of no known shape")),
+        let kind = ShapeKind::from_number(tag).ok_or(Damaged("a type is of no known shape"))?;
+        let shape = match kind {
+            ShapeKind::Opaque => ShapeDescription::Opaque,
+            ShapeKind::Reference => ShapeDescription::Reference,
+            ShapeKind::MutableReference => ShapeDescription::MutableReference,
+            ShapeKind::Slice => ShapeDescription::Slice,
+            ShapeKind::Tuple => ShapeDescription::Tuple,
+            ShapeKind::Array => ShapeDescription::Array,
+            ShapeKind::Struct => ShapeDescription::Struct(self.list(Self::field)?),
+            ShapeKind::Enum => ShapeDescription::Enum(self.list(Self::variant)?),
         };
-        Ok((fingerprint, TypeDescription { path, size, align, arguments, shape }))
+        Ok((fingerprint, TypeDescription { path, size, align, arguments, repr, shape }))
     }
 
     fn variant(&mut self) -> Parsed<VariantDescription> {
@@ -537,6 +540,7 @@ fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
         size: ty.size as u64,
         align: ty.align as u64,
         arguments: ty.arguments.iter().map(|argument| refer(types, argument)).collect(),
+        repr: ty.repr.to_owned(),
         shape,
     };
     types.insert(ty.fingerprint, description);
@@ -627,16 +631,19 @@ fn find_implementation<'a, S: Side + 'a>(
     offers: impl Iterator<Item = &'a S>,
     sides: Sides,
 ) -> Result<(usize, Vec<usize>), Box<InterfaceProblem>> {
-    let mut has = Vec::new();
-    for (index, offer) in offers.enumerate() {
-        if offer.name() == wanted.name() {
-            return match_functions(wanted, offer)
-                .map(|functions| (index, functions))
-                .ok_or_else(|| Box::new(first_problem(&wanted.description(), &offer.description(), sides)));
+    let (found, others): (Vec<_>, Vec<_>) =
+        offers.enumerate().partition(|(_, offer)| offer.name() == wanted.name());
+    match found.as_slice() {
+        [(index, offer)] => match match_functions(wanted, *offer) {
+            Some(functions) => Ok((*index, functions)),
+            None => Err(Box::new(first_problem(&wanted.description(), &offer.description(), sides))),
+        },
+        [] => {
+            let has = others.iter().map(|(_, offer)| format!("`{}`", offer.name())).collect();
+            Err(Box::new(InterfaceProblem::MissingInterface { implementor: sides.implementor, has }))
         }
-        has.push(format!("`{}`", offer.name()));
+        _ => Err(Box::new(InterfaceProblem::Ambiguous { side: sides.implementor })),
     }
-    Err(Box::new(InterfaceProblem::MissingInterface { implementor: sides.implementor, has }))
 }
 
 /// For each function that one side calls, its index in the other's table.
@@ -656,6 +663,11 @@ pub enum InterfaceProblem {
         implementor: &'static str,
         /// The interfaces that it implements.
         has: Vec<String>,
+    },
+    /// One side has several interfaces of this name, of which it cannot be said which is meant.
+    Ambiguous {
+        /// The side that has them.
+        side: &'static str,
     },
     /// One side does not have a function that the other calls.
     MissingFunction {
@@ -688,6 +700,10 @@ impl fmt::Display for InterfaceProblem {
             Self::MissingInterface { implementor, has } => {
                 write!(f, "{implementor} does not implement it; it implements {}", has.join(", "))
             }
+            Self::Ambiguous { side } => write!(
+                f,
+                "{side} has it more than once; implement it once, and link one version of the crate that declares it"
+            ),
             Self::MissingFunction { implementor, signature } => {
                 write!(f, "{implementor} does not implement `{signature}`")
             }
@@ -754,8 +770,17 @@ impl Comparison<'_> {
         }
         let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
         let inner = a.arguments.iter().zip(&b.arguments).find_map(|(a, b)| self.of_types(*a, *b, depth));
-        inner.or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
-            let Sides { caller, implementor } = self.sides;
+        let Sides { caller, implementor } = self.sides;
+        let of_representations = || {
+            (a.repr != b.repr).then(|| {
+                let [ours, theirs] = [a, b].map(|ty| match ty.repr.as_str() {
+                    "" => "no `#[repr]`".to_owned(),
+                    repr => format!("`#[repr({repr})]`"),
+                });
+                format!("`{}` has {ours} in {caller}, {theirs} in {implementor}", a.path)
+            })
+        };
+        inner.or_else(of_representations).or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
             (a.size != b.size || a.align != b.align).then(|| {
                 format!(
                     "`{}` has size {} and alignment {} in {caller}, size {} and alignment {} in {implementor}",

@@ -320,7 +320,6 @@ mod tests {
 
     use super::*;
 
-    #[expect(dead_code, reason = "only the descriptions are used, and nobody implements the traits")]
     mod shared {
         use relib_interface::{Transfer, interface};
 

@@ -6,7 +6,8 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 use relib_abi::entry::{Scope, ScopeTable};
 use relib_interface::state::StateCell;
@@ -91,6 +92,7 @@ impl<T: Transfer> State<T> {
         let heap = StateHeap::new();
         let mut cell =
             Box::new(StateCell { value: ManuallyDrop::new(None), heap: Arc::as_ptr(&heap).cast() });
+        lock(&heap.access).value = Some(Value { cell: (&raw const *cell).cast(), visit: visit_memory::<T> });
         // Refuses the types that `lend` would refuse, where they are named first.
         // SAFETY: the cell is that of this state, and borrowed for the expression.
         let _ = unsafe { StateMut::new(&raw mut *cell) };
@@ -114,10 +116,54 @@ impl<T: Transfer> State<T> {
     }
 }
 
+impl<T: Transfer> Drop for State<T> {
+    fn drop(&mut self) {
+        lock(&self.heap.access).value = None;
+    }
+}
+
 /// The heap of one state.
-#[derive(Debug)]
 pub(crate) struct StateHeap {
     pub(crate) heap: Heap,
+    access: Mutex<Access>,
+    /// Signalled when a scope is left.
+    left: Condvar,
+}
+
+/// Who does what with a state's value.
+#[derive(Default)]
+struct Access {
+    /// Number of scopes in which it is changed.
+    scopes: usize,
+    /// Where it is, until the state is dropped.
+    value: Option<Value>,
+}
+
+/// The value of a state, whatever its type.
+struct Value {
+    cell: *const c_void,
+    /// Visits the blocks of the value in the cell.
+    visit: unsafe fn(cell: *const c_void, visit: &mut dyn FnMut(*const u8)),
+}
+
+// SAFETY: the cell is read only under the lock of its `Access`, when no scope is open.
+unsafe impl Send for Value {}
+
+/// # Safety
+/// `cell` must be that of a `State<T>` which nobody changes meanwhile.
+unsafe fn visit_memory<T: Transfer>(cell: *const c_void, visit: &mut dyn FnMut(*const u8)) {
+    // SAFETY: as the caller guarantees.
+    let cell = unsafe { &*cell.cast::<StateCell<T>>() };
+    cell.value.visit_memory(visit);
+}
+
+/// Why a module cannot go that has changed a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// The state is being changed, by this module or another.
+    InScope,
+    /// So many blocks of the state's value are the module's.
+    ModuleMemory(usize),
 }
 
 /// The heaps of all states, for [`owns`].
@@ -125,11 +171,35 @@ static HEAPS: Mutex<Vec<Weak<StateHeap>>> = Mutex::new(Vec::new());
 
 impl StateHeap {
     fn new() -> Arc<Self> {
-        let heap = Arc::new(Self { heap: Heap::new().expect("there is no memory for the heap of a state") });
+        let heap = Heap::new().expect("there is no memory for the heap of a state");
+        let heap = Arc::new(Self { heap, access: Mutex::default(), left: Condvar::new() });
         let mut heaps = lock(&HEAPS);
         heaps.retain(|heap| heap.strong_count() > 0);
         heaps.push(Arc::downgrade(&heap));
         heap
+    }
+
+    /// Makes sure that no block of the state's value is the module's, by `is_of_module`; waits for open scopes until
+    /// `deadline`.
+    pub(crate) fn refuse_memory(
+        &self,
+        is_of_module: impl Fn(*const u8) -> bool,
+        deadline: Instant,
+    ) -> Result<(), Holds> {
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let (access, waited) = self
+            .left
+            .wait_timeout_while(lock(&self.access), limit, |access| access.scopes > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() && access.scopes > 0 {
+            return Err(Holds::InScope);
+        }
+        let Some(value) = &access.value else { return Ok(()) };
+        let mut blocks = 0;
+        // SAFETY: the cell is there until the state takes it away under this lock, and no scope is open; outside of
+        // scopes the value is only read.
+        unsafe { (value.visit)(value.cell, &mut |block| blocks += usize::from(is_of_module(block))) };
+        if blocks == 0 { Ok(()) } else { Err(Holds::ModuleMemory(blocks)) }
     }
 }
 
@@ -163,6 +233,7 @@ unsafe extern "C" fn enter(module: *const c_void, state: *const c_void, scope: *
             Arc::from_raw(state)
         };
         let heap = state.heap;
+        lock(&state.access).scopes += 1;
         runtime.keep_state(state);
         heap
     });
@@ -170,9 +241,13 @@ unsafe extern "C" fn enter(module: *const c_void, state: *const c_void, scope: *
     unsafe { heap::enter_scope(scope, runtime.heap, state) };
 }
 
-unsafe extern "C" fn leave(_module: *const c_void, scope: *const Scope) {
-    // SAFETY: the module leaves the scope that it entered last.
-    unsafe { heap::leave_scope(scope) };
+unsafe extern "C" fn leave(module: *const c_void, scope: *const Scope) {
+    // SAFETY: the module passes its context's pointer, and leaves the scope that it entered last.
+    let (runtime, heap) = unsafe { (&*module.cast::<Runtime>(), heap::leave_scope(scope)) };
+    if let Some(state) = runtime.states().into_iter().find(|state| Some(state.heap) == heap) {
+        lock(&state.access).scopes -= 1;
+        state.left.notify_all();
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +313,26 @@ mod tests {
         // SAFETY: the block is alive, and any mimalloc block may be freed.
         unsafe { (table.free)(grown, table.heap) };
         assert_eq!(state.memory().blocks, 0);
+    }
+
+    #[test]
+    fn a_value_of_the_modules_own_is_found() {
+        let module = module();
+        let mut state = State::<Vec<u64>>::new();
+        let refuse = |state: &State<Vec<u64>>| {
+            state.heap.refuse_memory(|block| module.heap.owns(block.cast()), Instant::now())
+        };
+        // SAFETY: the block has room for the elements, which are plain; the state never drops it.
+        *state.cell.value = Some(unsafe { Vec::from_raw_parts(allocate(&module).cast(), 0, 12) });
+        assert_eq!(refuse(&state), Err(Holds::ModuleMemory(1)));
+        // SAFETY: as above.
+        let own = within(&module, state.cell.heap, || unsafe {
+            Vec::from_raw_parts(allocate(&module).cast(), 0, 12)
+        });
+        std::mem::forget(state.cell.value.replace(own));
+        assert_eq!(refuse(&state), Ok(()));
+        within(&module, state.cell.heap, || assert_eq!(refuse(&state), Err(Holds::InScope)));
+        assert_eq!(refuse(&state), Ok(()));
     }
 
     #[test]

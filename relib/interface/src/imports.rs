@@ -36,19 +36,19 @@ impl<const N: usize> ImportSlots<N> {
         self.functions.get().cast()
     }
 
-    /// Function `index`, which must be below `N`; `path` names it.
+    /// Function `index`, which must be below `N`; the two names are its own.
     ///
     /// # Panics
     /// If the image was not loaded by a relib host, or by one that has left the imports out.
     #[track_caller]
     #[inline]
-    pub fn function(&self, index: usize, path: &str) -> FunctionEntry {
+    pub fn function(&self, index: usize, interface: &str, function: &str) -> FunctionEntry {
         assert!(index < N, "an import interface has no function {index}");
         // SAFETY: the index is in range; the host writes the slots before any code that reads them runs. The read is
         // volatile because that write is invisible to the compiler.
         let entry = unsafe { self.as_ptr().add(index).read_volatile() };
         if entry.call.is_null() {
-            self.not_connected(path);
+            self.not_connected(interface, function);
         }
         entry
     }
@@ -56,11 +56,11 @@ impl<const N: usize> ImportSlots<N> {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn not_connected(&self, path: &str) -> ! {
+    fn not_connected(&self, interface: &str, function: &str) -> ! {
         // The two are what a host finds the slots by; read here, they stay in the image with the functions.
         let (functions, bytes) = (self.table.len, self.record.len());
         panic!(
-            "import `{path}` is not connected: the module was loaded without a host that provides it \
+            "import `{interface}::{function}` is not connected: the module was loaded without a host that provides it \
              (an interface of {functions} functions, {bytes} bytes of metadata)"
         )
     }
@@ -73,11 +73,18 @@ impl<const N: usize> ImportSlots<N> {
 #[doc(hidden)]
 #[track_caller]
 #[inline]
-pub unsafe fn call_import<R: Return>(name: &str, entry: FunctionEntry, outcome: Outcome<R::Wire>) -> R {
+pub unsafe fn call_import<R: Return>(
+    interface: &str,
+    function: &str,
+    entry: FunctionEntry,
+    outcome: Outcome<R::Wire>,
+) -> R {
     // SAFETY: as the caller guarantees; the host's image is never unloaded while a module of its is loaded.
     match unsafe { receive::<R>(outcome, entry.release) } {
         Ok(value) => value,
-        Err(report) => panic!("import `{name}` panicked in the host: {}", report.message()),
+        Err(report) => {
+            panic!("import `{interface}::{function}` panicked in the host: {}", report.message())
+        }
     }
 }
 

@@ -79,5 +79,9 @@ pub fn save<T: Transfer + Serialize>(state: T) -> Answer<Saved> {
 
 /// Reads a state that was saved as the same type.
 pub fn restore<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
-    postcard::from_bytes(bytes).map_err(|error| format!("it cannot be read: {error}"))
+    match postcard::take_from_bytes(bytes) {
+        Ok((state, [])) => Ok(state),
+        Ok((_, rest)) => Err(format!("it cannot be read: {} bytes are left over", rest.len())),
+        Err(error) => Err(format!("it cannot be read: {error}")),
+    }
 }

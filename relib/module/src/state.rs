@@ -32,8 +32,9 @@ use crate::entry::context;
 /// need is an argument, which is copied into the state's heap, and what they return is copied out of it.
 ///
 /// # What to keep out of a scope
-/// - Do not move a value out of a static or a thread-local of the module into the state: its memory is the module's, and
-///   goes when the module does. Copy it, or pass it as an argument.
+/// - Do not move a value out of a static or a thread-local of the module into the state: its memory is the module's. The
+///   module then cannot be unloaded before the state is dropped (`UnloadError::StateHoldsMemory`). Copy it, or pass it as
+///   an argument.
 /// - What the module allocates in a scope and keeps for itself, as when a static is initialised there for the first
 ///   time, lies in the state's heap. That does no harm: the heap stays until the state and every module that has changed
 ///   it are gone. But it is reclaimed only then.

@@ -69,6 +69,10 @@ pub trait Worlds {
     fn start_thread_inside(world: StateMut<'_, World>) -> Option<String>;
     /// Puts lines into a static of the module while the world is being changed.
     fn keep(world: StateMut<'_, World>);
+    /// Moves a name from a static of the module into the world, with its memory.
+    fn give_own(world: StateMut<'_, World>, name: &str);
+    /// Makes the world anew, as a copy.
+    fn renew(world: StateMut<'_, World>);
     /// Counts the lines of [`Worlds::keep`].
     fn kept() -> usize;
 }

@@ -53,6 +53,15 @@ impl Worlds for WorldsImpl {
         });
     }
 
+    fn give_own(mut world: StateMut<'_, World>, name: &str) {
+        kept(|kept| kept.push(name.to_owned()));
+        world.change((), |world, ()| world.names.extend(kept(Vec::pop)));
+    }
+
+    fn renew(mut world: StateMut<'_, World>) {
+        world.change((), |world, ()| *world = world.clone());
+    }
+
     fn kept() -> usize {
         // Grows outside the scope, which moves the block to the module's heap, and shrinks again.
         kept(|kept| {

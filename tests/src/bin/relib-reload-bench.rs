@@ -1,6 +1,6 @@
 //! Measures the `Reloader`: the time from a whole file to the first call of its code, and what an idle reloader costs:
 //! `relib-reload-bench MODULE [--swaps N]`. The module implements `fixture_interface::reload::Version`.
-//! `cargo xtask bench-reload` builds and runs it.
+//! `test-modules/reload-version` is one; the library as `cargo xtask test-matrix` builds it is below `target/fixtures`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

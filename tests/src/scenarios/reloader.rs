@@ -449,6 +449,32 @@ fn heap_state_cycle(
     Ok(())
 }
 
+/// A module that moves memory of its own into a state that outlives it.
+pub(super) fn heap_state_moved(run: &mut Run) -> Result<(), Failure> {
+    let mut builds = Builds::of(run, "reload-heap")?;
+    warm_up::<ModuleWorlds>(run, &builds.path)?;
+    let mut reloader = start::<ModuleWorlds>(&builds.path)?;
+    let mut world: State<World> = State::new();
+    reloader.exports().tick(world.lend(), "a").or_fail("tick panicked")?;
+    reloader.exports().give_own(world.lend(), "b").or_fail("give_own panicked")?;
+    builds.put_next()?;
+    run.observe("a name of the module's own", refused(&mut reloader)?);
+    run.observe("meanwhile", reloader.exports().tick(world.lend(), "c").or_fail("tick panicked")?.join(", "));
+    reloader.exports().renew(world.lend()).or_fail("renew panicked")?;
+    run.check(matches!(reloader.reload(), ReloadEvent::Reloaded(_)), "a copy is not the module's own")?;
+    run.observe("after a copy", format!("{:?}", world.get()));
+
+    reloader.exports().give_own(world.lend(), "d").or_fail("give_own panicked")?;
+    let Err(failed) = reloader.unload() else {
+        return Err(Failure::new("the state holds memory of the module"));
+    };
+    run.observe("once more", failed.error());
+    drop(world);
+    failed.into_module().unload()?;
+    run.observe("without the state", "unloaded");
+    Ok(())
+}
+
 /// A new build that knows the state by another type.
 pub(super) fn heap_state_changed(run: &mut Run) -> Result<(), Failure> {
     let project = Project::copy(run, "reload-heap", "reloader-heap-state")?;

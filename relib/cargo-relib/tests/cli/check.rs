@@ -71,7 +71,7 @@ fn a_panic_of_main_is_a_note() {
 fn an_import_that_main_calls_is_named() {
     let verdict = assert_safe("import", &["import-called"]);
     let message = verdict["findings"][0]["message"].as_str().unwrap();
-    assert!(message.contains("import `fixture_interface::Host::fail` is not connected"), "{message}");
+    assert!(message.contains("import `fixture_interface::panics::Host::fail` is not connected"), "{message}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn shows_signatures_and_types() {
         "target         x86_64-unknown-linux-gnu\n",
         "panic          unwind\n",
         "structure      ELF, whole\n",
-        "\nexports fixture_interface::Structs\n",
+        "\nexports fixture_interface::exports_imports::Structs\n",
         "    fn echo_nothing(value: fixture_interface::exports_imports::Nothing) -> \
          fixture_interface::exports_imports::Nothing\n",
         "    struct fixture_interface::exports_imports::Point { x: f64, y: f64 } // 16 bytes, aligned to 8\n",
