@@ -1,13 +1,10 @@
 //! A cycle with a bit of everything, and what a process may hold after thousands of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::Path;
 
 use fixture_interface::reload::ModuleMixed;
 use relib::LoadOptions;
-use relib_harness::probe::Probe;
-use relib_harness::scenario::is_sanitized;
+use relib_harness::probe::{self, Probe};
 use relib_harness::{Failure, OrFail};
 
 use crate::support::load_file;
@@ -30,25 +27,6 @@ pub const RESIDENT_LIMIT: u64 = 1 << 20;
 /// How much the host's heap may. What glibc keeps for a thread counts as in use, and can come to 7 blocks of each of 64
 /// sizes: 231 KiB.
 pub const HEAP_LIMIT: u64 = 256 << 10;
-
-/// Has the resident set and the mappings show what is in use, and not what the system rounds it up to.
-///
-/// With transparent huge pages one touched byte can be 2 MiB of the resident set, and which bytes share such a page
-/// differs from cycle to cycle: the resident set then needs some hundred cycles to come to its level (measured: 3.3 MiB
-/// higher, and flat from there). How many arenas the C library makes, each with mappings of its own, depends on which of
-/// the threads happen to allocate at the same time.
-fn settle_memory() -> Result<(), Failure> {
-    // SAFETY: sets a number of the process.
-    if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } != 0 {
-        return Err(
-            Failure::from(io::Error::last_os_error()).context("cannot disable transparent huge pages")
-        );
-    }
-    // SAFETY: sets a number of the allocator.
-    let settled = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) } == 1;
-    // A sanitizer's allocator, which has no arenas, says that it cannot.
-    if settled || is_sanitized() { Ok(()) } else { Err(Failure::new("cannot set the number of arenas")) }
-}
 
 /// Loads the fixture, has it work on this thread and on another, sometimes panic, and unloads it.
 ///
@@ -86,43 +64,16 @@ pub fn cycle(path: &Path, seed: u64) -> Result<(), Failure> {
 /// # Errors
 /// As [`cycle`].
 pub fn warm_up(path: &Path) -> Result<(), Failure> {
-    settle_memory()?;
+    probe::settle_memory()?;
     (0..WARM_UP).try_for_each(|n| cycle(path, n * 8))
 }
 
-/// The least of everything that the process holds within [`SAMPLES`] more cycles. How much of the allocators' caches is
-/// resident at one moment differs by some MiB, and a thread that has just ended may still be listed; what has leaked is
-/// there at each.
+/// What the process holds at its lowest within [`SAMPLES`] more cycles.
 ///
 /// # Errors
 /// As [`cycle`], and when the system does not tell.
 pub fn probe(path: &Path) -> Result<Probe, Failure> {
-    let mut lowest: Option<Probe> = None;
-    for seed in 1..=SAMPLES {
-        cycle(path, seed)?;
-        let probe = Probe::take()?;
-        lowest = Some(match lowest {
-            None => probe,
-            Some(lowest) => least(lowest, probe),
-        });
-    }
-    lowest.or_fail("there should be a sample")
-}
-
-/// The lesser of everything that two probes have found. A key in use is one that is not free.
-fn least(a: Probe, b: Probe) -> Probe {
-    fn shorter<T: IntoIterator>(a: T, b: T, len: impl Fn(&T) -> usize) -> T {
-        if len(&b) < len(&a) { b } else { a }
-    }
-    Probe {
-        threads: shorter(a.threads, b.threads, BTreeMap::len),
-        descriptors: shorter(a.descriptors, b.descriptors, Vec::len),
-        mapped_files: shorter(a.mapped_files, b.mapped_files, BTreeSet::len),
-        mappings: a.mappings.min(b.mappings),
-        free_pthread_keys: a.free_pthread_keys.max(b.free_pthread_keys),
-        resident: a.resident.min(b.resident),
-        heap: a.heap.min(b.heap),
-    }
+    Probe::lowest(SAMPLES, |round| cycle(path, round + 1))
 }
 
 /// What a process holds more than after the warm-up, or has lost since; empty if all is as it was.

@@ -185,6 +185,41 @@ impl Probe {
         Ok(Probe { threads, descriptors, mapped_files, mappings, free_pthread_keys, resident, heap })
     }
 
+    /// The least of everything that the process holds after each of some rounds of the same work. How much of the
+    /// allocators' caches is resident at one moment differs by some MiB, and a thread that has just ended may still be
+    /// listed; what has leaked is there at each.
+    ///
+    /// # Errors
+    /// As the work, and when the system does not tell.
+    pub fn lowest<E: From<io::Error>>(
+        rounds: u64,
+        mut work: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Probe, E> {
+        work(0)?;
+        let mut lowest = Probe::take()?;
+        for round in 1..rounds {
+            work(round)?;
+            lowest = lowest.least(Probe::take()?);
+        }
+        Ok(lowest)
+    }
+
+    /// The lesser of everything that two probes have found. A key in use is one that is not free.
+    fn least(self, other: Probe) -> Probe {
+        fn shorter<T: IntoIterator>(a: T, b: T, len: impl Fn(&T) -> usize) -> T {
+            if len(&b) < len(&a) { b } else { a }
+        }
+        Probe {
+            threads: shorter(self.threads, other.threads, BTreeMap::len),
+            descriptors: shorter(self.descriptors, other.descriptors, Vec::len),
+            mapped_files: shorter(self.mapped_files, other.mapped_files, BTreeSet::len),
+            mappings: self.mappings.min(other.mappings),
+            free_pthread_keys: self.free_pthread_keys.max(other.free_pthread_keys),
+            resident: self.resident.min(other.resident),
+            heap: self.heap.min(other.heap),
+        }
+    }
+
     /// What `after` holds more than this.
     pub fn leaks_since(&self, after: &Probe, tolerance: &Tolerance) -> Vec<Leak> {
         let mut leaks = Vec::new();
@@ -247,6 +282,15 @@ impl Probe {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Has the resident set and the mappings of this process show what is in use, and not what the system rounds it up to. To
+/// be called before they are measured over many cycles of the same work.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn settle_memory() -> io::Result<()> {
+    imp::settle_memory()
 }
 
 /// Starts a thread and waits until nothing of it is left: one that was joined is listed for a moment more.

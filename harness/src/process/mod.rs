@@ -1,4 +1,4 @@
-//! Runs one scenario in a process of its own and classifies its end.
+//! Runs a process that may do anything, and one scenario in such a process, whose end it classifies.
 //!
 //! It must not know what the scenario does, and takes its word for nothing but the report: a process that reports `ok`
 //! and then dies of a signal has died of a signal.
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use crate::outcome::{Ending, Outcome};
 use crate::redact::Redactor;
 use crate::report::Report;
-use crate::scenario::ScenarioInfo;
+use crate::scenario::{Limits, ScenarioInfo};
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -60,11 +60,50 @@ pub struct Finished {
 
 /// What the system says about the end of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Exit {
+pub enum Exit {
+    /// It ended by itself, with this code.
     Code(i32),
-    /// The name of the signal.
+    /// It was killed by the signal of this name.
     Signal(String),
+    /// It was killed after this time.
     Timeout(Duration),
+}
+
+/// A contained process that has ended.
+#[derive(Debug)]
+pub struct Contained {
+    /// How it ended.
+    pub exit: Exit,
+    /// The names of the processes of its group that were still there; they have been killed.
+    pub survivors: Vec<String>,
+    /// The last lines of its standard error.
+    pub stderr: String,
+    /// The same without the frames of backtraces.
+    pub stderr_without_frames: String,
+    /// The names of what it left in its directory for temporary files.
+    pub left: Vec<String>,
+}
+
+/// Runs a command to its end in a work directory: in a process group of its own, within limits, without input, with its
+/// output kept, and with a private directory for temporary files.
+///
+/// # Errors
+/// When the process cannot be started or watched.
+pub fn contain(mut command: Command, work: &WorkDir, limits: &Limits) -> io::Result<Contained> {
+    command
+        .current_dir(work.scratch())
+        .env("TMPDIR", work.temp())
+        .stdout(File::create(work.stdout())?)
+        .stderr(File::create(work.stderr())?);
+    let End { exit, survivors } = imp::run(command, limits)?;
+    let written = last_bytes(&work.stderr())?;
+    Ok(Contained {
+        exit,
+        survivors,
+        stderr: last_lines(written.lines()),
+        stderr_without_frames: last_lines(without_frames(written.lines())),
+        left: names(&work.temp())?,
+    })
 }
 
 /// The end of a process and of those that it started.
@@ -101,21 +140,15 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         .arg(work.report())
         .arg("--scratch")
         .arg(work.scratch())
-        .current_dir(work.scratch())
-        .env("TMPDIR", work.temp())
         // Set by cargo and by people; each changes what a scenario does.
         .env_remove("RUST_BACKTRACE")
         .env_remove("RUST_LIB_BACKTRACE")
         .env_remove("LD_LIBRARY_PATH")
-        .envs(runner.environment.iter().map(|(name, value)| (name, value)))
-        .stdout(File::create(work.stdout())?)
-        .stderr(File::create(work.stderr())?);
+        .envs(runner.environment.iter().map(|(name, value)| (name, value)));
 
-    let end = imp::run(command, &scenario.limits)?;
-    let written = last_bytes(&work.stderr())?;
-    let stderr = last_lines(written.lines());
+    let ended = contain(command, &work, &scenario.limits)?;
+    let stderr = ended.stderr.clone();
     let report = Report::read(&work.report())?;
-    let left = names(&work.temp())?;
     let redactor = runner
         .shown_folders
         .iter()
@@ -125,21 +158,21 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         .path(&work.temp(), "<temp>")
         .path(&work.scratch(), "<scratch>")
         .path(work.path(), "<work>");
-    let outcome = classify(end, report, &last_lines(without_frames(written.lines())), &left);
+    let outcome = classify(ended, report);
     Ok((outcome.redacted(&redactor), stderr))
 }
 
 /// Puts together what the system says, what the process reported and what it left behind.
-fn classify(end: End, report: Report, stderr: &str, left: &[String]) -> Outcome {
-    let stderr = stderr.to_owned();
-    let ending = match (end.exit, report.ending) {
+fn classify(ended: Contained, report: Report) -> Outcome {
+    let Contained { exit, survivors, stderr_without_frames: stderr, left, .. } = ended;
+    let ending = match (exit, report.ending) {
         (Exit::Timeout(after), _) => Ending::Timeout { after },
         (Exit::Signal(name), _) if name == "SIGABRT" => Ending::Abort { message: stderr },
         (Exit::Signal(name), _) => Ending::Signal { name, stderr },
         (Exit::Code(0), Some(ending)) => ending,
         (Exit::Code(code), _) => Ending::Exited { code, stderr },
     };
-    let survivors = end.survivors.iter().map(|name| format!("process left behind: {name}"));
+    let survivors = survivors.iter().map(|name| format!("process left behind: {name}"));
     let files = left.iter().map(|name| format!("file left behind: {name}"));
     let mut remains: Vec<String> = survivors.chain(files).collect();
     let ending = match ending {
@@ -154,17 +187,23 @@ fn classify(end: End, report: Report, stderr: &str, left: &[String]) -> Outcome 
 }
 
 /// The directory of one process.
-struct WorkDir(tempfile::TempDir);
+#[derive(Debug)]
+pub struct WorkDir(tempfile::TempDir);
 
 impl WorkDir {
-    fn create() -> io::Result<WorkDir> {
+    /// Makes a new one, which goes when it is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create() -> io::Result<WorkDir> {
         let work = WorkDir(tempfile::Builder::new().prefix("relib-scenario-").tempdir()?);
         fs::create_dir(work.temp())?;
         fs::create_dir(work.scratch())?;
         Ok(work)
     }
 
-    fn path(&self) -> &Path {
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -172,11 +211,13 @@ impl WorkDir {
         self.path().join("tmp")
     }
 
-    fn scratch(&self) -> PathBuf {
+    /// The working directory of the process.
+    pub fn scratch(&self) -> PathBuf {
         self.path().join("scratch")
     }
 
-    fn report(&self) -> PathBuf {
+    /// Where the process writes its report.
+    pub fn report(&self) -> PathBuf {
         self.path().join("report")
     }
 
@@ -232,7 +273,8 @@ mod tests {
 
     fn class(exit: Exit, ending: Option<Ending>, left: &[String]) -> &'static str {
         let report = Report { observations: Vec::new(), ending };
-        classify(End { exit, survivors: Vec::new() }, report, "why", left).ending.class()
+        let ended = Contained { exit, survivors: Vec::new(), stderr: "why".into(), left: left.to_vec() };
+        classify(ended, report).ending.class()
     }
 
     #[test]

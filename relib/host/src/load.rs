@@ -28,6 +28,16 @@ use crate::staging::StagedFile;
 use crate::state;
 use crate::symbols;
 
+/// What a host has for the imports of a module.
+#[derive(Clone, Copy)]
+pub(crate) enum Imports<'a> {
+    /// Functions for all of them.
+    Provided(&'a [ProvidedImports]),
+    /// Nothing: an import that is called panics. No value crosses between host and module, so that the two compilers may
+    /// differ.
+    LeftOut,
+}
+
 /// Loads the module at `path`.
 ///
 /// # Safety
@@ -35,10 +45,10 @@ use crate::symbols;
 pub(crate) unsafe fn load<E: ExportsHandle>(
     options: &LoadOptions,
     path: &Path,
-    provided: &[ProvidedImports],
+    imports: Imports<'_>,
 ) -> Result<Module<E>, LoadError> {
     let (path, file) = open(path)?;
-    let verified = Copied::of(options, path, file)?.verify::<E>(provided)?;
+    let verified = Copied::of(options, path, file)?.verify_for::<E>(imports)?;
     // SAFETY: as the caller guarantees.
     unsafe { verified.map() }
 }
@@ -78,7 +88,12 @@ impl Copied {
         self,
         provided: &[ProvidedImports],
     ) -> Result<Verified<E>, LoadError> {
-        let (image, plan) = verify::<E>(self.file(), &self.path, provided)?;
+        self.verify_for(Imports::Provided(provided))
+    }
+
+    /// As [`verify`](Self::verify), whatever the host has for the imports.
+    fn verify_for<E: ExportsHandle>(self, imports: Imports<'_>) -> Result<Verified<E>, LoadError> {
+        let (image, plan) = verify::<E>(self.file(), &self.path, imports)?;
         if let Some(staged) = &self.staged {
             let staging = |source| LoadError::Staging { path: self.path.clone(), source };
             adapt_copy(staged.file(), &image).map_err(staging)?;
@@ -142,6 +157,7 @@ impl<E: ExportsHandle> Verified<E> {
             staged,
             panics: Arc::new(PanicStore::default()),
             main: None,
+            run_main: None,
             before_unload: None,
             saving: Saving::default(),
             reservation,
@@ -247,6 +263,7 @@ struct Plan {
     exports: Vec<PlannedExport>,
     imports: Vec<PlannedImport>,
     main: Option<(u64, InterfaceDescription)>,
+    run_main: Option<u64>,
     before_unload: Option<u64>,
     save_state: Option<(u64, InterfaceDescription)>,
     restore_state: Option<(u64, InterfaceDescription)>,
@@ -273,21 +290,20 @@ struct PlannedImport {
 fn verify<E: ExportsHandle>(
     file: &File,
     path: &Path,
-    provided: &[ProvidedImports],
+    imports: Imports<'_>,
 ) -> Result<(ImageFile, Plan), LoadError> {
     let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
     let len = file.metadata().map_err(inaccessible)?.len();
     let image = image::inspect(&FileReader::new(file, len), len, symbol::PREFIX)
         .map_err(|error| image_error(path.to_owned(), error))?;
-    let damaged = |detail: &str| LoadError::Damaged {
-        path: path.to_owned(),
-        detail: format!("the module's metadata is damaged: {detail}; build it again"),
-    };
+    let damaged = |detail: &str| damaged_metadata(path, detail);
     let Some(metadata) = &image.metadata else {
         return Err(LoadError::NotAModule { path: path.to_owned() });
     };
     let module = ModuleDescription::parse(&metadata.bytes).map_err(|error| damaged(error.0))?;
-    check_build(module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?, path)?;
+    let build = module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?;
+    let values_cross = matches!(imports, Imports::Provided(_));
+    check_build(&Build::of_this_program(), build, values_cross, path)?;
 
     let symbol_address = |name: &str, size: usize| {
         image
@@ -296,33 +312,15 @@ fn verify<E: ExportsHandle>(
             .map(|export| export.vaddr)
             .ok_or_else(|| damaged(&format!("symbol {name} is missing")))
     };
-    let mismatch = |interface: &str, problem: Box<InterfaceProblem>| LoadError::InterfaceMismatch {
-        path: path.to_owned(),
-        interface: interface.to_owned(),
-        problem,
-    };
+    let mismatch = |interface: &str, problem| mismatch(path, interface, problem);
     let mut exports = Vec::new();
     let asked = E::interfaces();
     for &interface in &asked {
         if asked.iter().any(|other| other.name == interface.name && other.payload != interface.payload) {
             return Err(mismatch(interface.name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
         }
-        let mut found = module.exports.iter().filter(|export| export.interface.name == interface.name);
-        let Some(export) = found.next() else {
-            let has = module.exports.iter().map(|export| format!("`{}`", export.interface.name)).collect();
-            return Err(mismatch(
-                interface.name,
-                Box::new(InterfaceProblem::MissingInterface { implementor: "the module", has }),
-            ));
-        };
-        if found.next().is_some() {
-            return Err(mismatch(
-                interface.name,
-                Box::new(InterfaceProblem::Ambiguous { side: "the module" }),
-            ));
-        }
-        let functions = description::match_exports(interface, &export.interface)
-            .map_err(|problem| mismatch(interface.name, problem))?;
+        let (export, functions) =
+            module.find_export(interface).map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
         exports.push(PlannedExport {
             name: interface.name,
@@ -331,32 +329,28 @@ fn verify<E: ExportsHandle>(
             functions,
         });
     }
-    let mut imports = Vec::new();
-    for import in module.imports {
+    let mut filled = Vec::new();
+    let (asked, provided) = match imports {
+        Imports::Provided(provided) => (module.imports, provided),
+        Imports::LeftOut => (Vec::new(), &[][..]),
+    };
+    for import in asked {
         let name = &import.interface.name;
-        let mut found = provided.iter().filter(|offer| offer.interface.name == name);
-        let Some(offer) = found.next() else {
-            let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
-            return Err(mismatch(
-                name,
-                Box::new(InterfaceProblem::MissingInterface { implementor: "the host", has }),
-            ));
-        };
-        if found.next().is_some() {
-            return Err(mismatch(name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
-        }
-        let functions = description::match_imports(offer.interface, &import.interface)
-            .map_err(|problem| mismatch(name, problem))?;
+        let (index, functions) =
+            description::find_import(&import.interface, provided.iter().map(|offer| offer.interface))
+                .map_err(|problem| mismatch(name, problem))?;
+        let offer = &provided[index];
         let functions = functions.into_iter().map(|index| offer.functions[index]).collect();
-        imports.push(PlannedImport { id: import.id, functions });
+        filled.push(PlannedImport { id: import.id, functions });
     }
     let function =
         |name, present: bool| present.then(|| symbol_address(name, size_of::<FunctionEntry>())).transpose();
     let plan = Plan {
         entry: symbol_address(symbol::ENTRY, size_of::<ModuleEntry>())?,
         exports,
-        imports,
+        imports: filled,
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
+        run_main: function(symbol::RUN_MAIN, module.main.is_some())?,
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
         save_state: function(symbol::SAVE_STATE, module.save_state.is_some())?.zip(module.save_state),
         restore_state: function(symbol::RESTORE_STATE, module.restore_state.is_some())?
@@ -367,7 +361,7 @@ fn verify<E: ExportsHandle>(
     Ok((image, plan))
 }
 
-fn image_error(path: PathBuf, error: ImageError) -> LoadError {
+pub(crate) fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     let detail = error.to_string();
     match error {
         ImageError::Empty => LoadError::Empty { path },
@@ -383,34 +377,48 @@ fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     }
 }
 
+pub(crate) fn damaged_metadata(path: &Path, detail: &str) -> LoadError {
+    LoadError::Damaged {
+        path: path.to_owned(),
+        detail: format!("the module's metadata is damaged: {detail}; build it again"),
+    }
+}
+
+pub(crate) fn mismatch(path: &Path, interface: &str, problem: Box<InterfaceProblem>) -> LoadError {
+    LoadError::InterfaceMismatch { path: path.to_owned(), interface: interface.to_owned(), problem }
+}
+
+/// Whether a host loads a module by what built the two; the compilers must be the same if values cross.
+///
 /// Versions of relib must be equal, and not only those of the contract: what a call does on its way is code of
 /// `relib_interface` in both images.
-fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
-    let describe = |version: &str, abi: u32| format!("relib {version} (contract {abi})");
+pub(crate) fn check_build(
+    host: &Build,
+    module: &Build,
+    values_cross: bool,
+    path: &Path,
+) -> Result<(), LoadError> {
+    let describe = |build: &Build| format!("relib {} (contract {})", build.relib_version, build.abi_version);
     let relib = (
         BuildPart::Relib,
-        describe(relib_abi::RELIB_VERSION, relib_abi::ABI_VERSION),
-        describe(&build.relib_version, build.abi_version),
-        relib_abi::ABI_VERSION == build.abi_version && relib_abi::RELIB_VERSION == build.relib_version,
+        describe(host),
+        describe(module),
+        host.abi_version == module.abi_version && host.relib_version == module.relib_version,
     );
     let rustc = (
         BuildPart::Rustc,
-        relib_abi::RUSTC_VERSION.to_owned(),
-        build.rustc.clone(),
-        relib_abi::RUSTC_VERSION == build.rustc,
+        host.rustc.clone(),
+        module.rustc.clone(),
+        !values_cross || host.rustc == module.rustc,
     );
-    let target = (
-        BuildPart::Target,
-        relib_abi::TARGET.to_owned(),
-        build.target.clone(),
-        relib_abi::TARGET == build.target,
-    );
+    let target =
+        (BuildPart::Target, host.target.clone(), module.target.clone(), host.target == module.target);
     for (part, host, module, equal) in [relib, rustc, target] {
         if !equal {
             return Err(LoadError::BuildMismatch { path: path.to_owned(), part, host, module });
         }
     }
-    if build.panic_strategy != "unwind" {
+    if module.panic_strategy != "unwind" {
         return Err(LoadError::PanicAbort { path: path.to_owned() });
     }
     Ok(())
@@ -512,6 +520,7 @@ unsafe fn connect<E: ExportsHandle>(
         migrate: named(plan.migrate_state),
     };
     (parts.main, parts.saving) = (main, saving);
+    parts.run_main = plan.run_main.map(|vaddr| function_entry(&parts.library, vaddr));
     parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
     let exports = E::bind(&mut Binder { tables, panics: &parts.panics });
     Ok(Module::new(parts, exports))

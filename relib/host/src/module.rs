@@ -49,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) staged: Option<StagedFile>,
     pub(crate) panics: Arc<PanicStore>,
     pub(crate) main: Option<NamedFunction>,
+    /// Calls `main` and drops what it returns.
+    pub(crate) run_main: Option<FunctionEntry>,
     pub(crate) before_unload: Option<FunctionEntry>,
     pub(crate) saving: Saving,
     /// Held until the module is gone, so that its file is not loaded twice.
@@ -120,6 +122,18 @@ impl<E: ExportsHandle> Module<E> {
         }
         // SAFETY: the fingerprints of the return types are equal.
         unsafe { self.call::<R>(main.entry) }.ok_or(CallMainError::Panicked)
+    }
+
+    /// Calls the module's `main`, whatever it returns; the module drops what that is.
+    ///
+    /// For tools that do not know the module. A host that does asks for the value by [`call_main`](Self::call_main).
+    ///
+    /// # Errors
+    /// If the module exports no `main`, or if it panicked.
+    pub fn run_main(&self) -> Result<(), CallMainError> {
+        let entry = self.parts.run_main.ok_or(CallMainError::Missing)?;
+        // SAFETY: the symbol is that of a function without parameters and return value.
+        unsafe { self.call::<()>(entry) }.ok_or(CallMainError::Panicked)
     }
 
     /// # Safety

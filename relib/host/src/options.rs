@@ -6,7 +6,7 @@ use relib_interface::imports::ProvideImports;
 use relib_interface::interface::ExportsHandle;
 
 use crate::error::LoadError;
-use crate::load;
+use crate::load::{self, Imports};
 use crate::module::Module;
 
 /// How a module is loaded and unloaded; the defaults are those of [`load_module`](crate::load_module).
@@ -135,6 +135,22 @@ impl LoadOptions {
         imports: impl ProvideImports,
     ) -> Result<Module<E>, LoadError> {
         // SAFETY: as the caller guarantees.
-        unsafe { load::load(self, path.as_ref(), &imports.provided()) }
+        unsafe { load::load(self, path.as_ref(), Imports::Provided(&imports.provided())) }
+    }
+
+    /// Loads a module of which nothing is known: without its imports, and with nothing asked of its exports.
+    ///
+    /// For tools such as `cargo relib check`. An import that the module calls panics in the module. No value crosses, so
+    /// that the module may come from another compiler than the host; the target and the version of relib must be the
+    /// same. What such a module does can be seen by [`Module::run_main`].
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    ///
+    /// # Safety
+    /// As for [`load_module`](crate::load_module).
+    pub unsafe fn load_unconnected(&self, path: impl AsRef<Path>) -> Result<Module<()>, LoadError> {
+        // SAFETY: as the caller guarantees.
+        unsafe { load::load(self, path.as_ref(), Imports::LeftOut) }
     }
 }

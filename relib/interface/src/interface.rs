@@ -19,6 +19,13 @@ pub struct Interface {
     pub payload: &'static [u8],
 }
 
+/// Keeps a record of the host's in its file, for tools: the linker drops what nothing refers to.
+#[doc(hidden)]
+#[inline(always)]
+pub fn keep_record(record: &'static [u8]) {
+    std::hint::black_box(record);
+}
+
 /// Gets to know of panics in exports.
 pub trait PanicObserver: Send + Sync {
     /// A function of the module panicked; the call returns `None`.

@@ -1,10 +1,13 @@
 //! `#[implement]`: what a host offers to its modules. Also reads `impl Interface for Type` for `#[export]`.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
+use relib_abi::metadata::HOST_SECTION;
 use relib_abi::symbol::PREFIX;
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ImplItem, ItemImpl, Path, Result, Type, parse2};
+
+use crate::section::{host_record, link_section, own_name};
 
 /// The parts of `impl Interface for Type` where `Type` is a name to be declared.
 pub struct Implementation<'a> {
@@ -64,6 +67,12 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
     }
     let item: ItemImpl = parse2(item)?;
     let Implementation { interface, implementor, name } = Implementation::of(&item)?;
+    let record = host_record(
+        &format_ident!("Provided"),
+        &quote!(<#implementor as #interface>::__RELIB_INTERFACE),
+        &link_section(HOST_SECTION, &own_name(name)),
+        root,
+    );
     Ok(quote! {
         #[doc = "Provides imports to modules."]
         #[derive(Debug)]
@@ -74,6 +83,7 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
         // SAFETY: the functions are the thunks that the interface's macro made for this implementation, in its order.
         unsafe impl #root::ProvideImports for #name {
             fn provided(&self) -> ::std::vec::Vec<#root::ProvidedImports> {
+                #record
                 ::std::vec![#root::ProvidedImports {
                     interface: <#implementor as #interface>::__RELIB_INTERFACE,
                     functions: <#implementor as #interface>::__RELIB_FUNCTIONS,

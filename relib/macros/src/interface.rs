@@ -2,11 +2,12 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use relib_abi::metadata::{IMPORT_SECTION, SECTION};
+use relib_abi::metadata::{HOST_SECTION, IMPORT_SECTION, SECTION};
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
 use crate::lifetimes;
+use crate::section::{host_record, link_section, own_name};
 use crate::signature::Function;
 
 /// Which side implements the interface.
@@ -233,6 +234,12 @@ fn exports_handle(
     root: &TokenStream,
 ) -> TokenStream {
     let visibility = &item.vis;
+    let record = host_record(
+        &format_ident!("Wanted"),
+        &quote!(#handle::__RELIB_INTERFACE),
+        &link_section(HOST_SECTION, &own_name(&item.ident)),
+        root,
+    );
     let documentation = format!(
         "Calls a module that implements [`{}`]; each function returns `None` if the module panicked.",
         item.ident
@@ -283,6 +290,7 @@ fn exports_handle(
         // SAFETY: the handle binds its own interface and calls the functions of that interface only.
         unsafe impl #root::ExportsHandle for #handle {
             fn interfaces() -> ::std::vec::Vec<&'static #root::Interface> {
+                #record
                 ::std::vec![Self::__RELIB_INTERFACE]
             }
 
@@ -304,12 +312,10 @@ fn imports_handle(
     let documentation = format!("Calls the host's implementation of [`{}`] from a module.", item.ident);
     let count = functions.len();
     let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
-    // Sections of their own, since linkers drop whole sections: otherwise a module that uses one interface of a crate
-    // would import all of them. PE linkers join what stands before the `$`.
-    let own = format!("{}.{}", item.ident, crate::unique_name());
-    let sections = |separator| [SECTION, IMPORT_SECTION].map(|section| format!("{section}{separator}{own}"));
-    let [record_section, table_section] = sections(".");
-    let [record_section_pe, table_section_pe] = sections("$");
+    // A module that uses one interface of a crate would otherwise import all of them.
+    let own = own_name(&item.ident);
+    let record_section = link_section(SECTION, &own);
+    let table_section = link_section(IMPORT_SECTION, &own);
     let wrappers = functions.iter().enumerate().map(|(index, function)| {
         let attributes = &function.attributes;
         let ident = &function.name;
@@ -324,7 +330,7 @@ fn imports_handle(
             #[allow(unused_mut)]
             #[track_caller]
             #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
-                let __relib_entry = #slots.function(#index);
+                let __relib_entry = #slots.function(#index, #name, ::core::stringify!(#ident));
                 let __relib_outcome = #call;
                 // SAFETY: the outcome is that of the entry, whose return type is this.
                 unsafe { #root::call_import::<#static_returns>(#name, ::core::stringify!(#ident), __relib_entry, __relib_outcome) }
@@ -347,18 +353,16 @@ fn imports_handle(
         static #slots: #root::ImportSlots<#count> = {
             const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
             const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
-            #[cfg_attr(not(windows), unsafe(link_section = #record_section))]
-            #[cfg_attr(windows, unsafe(link_section = #record_section_pe))]
+            #record_section
             static RECORD: [u8; LEN] =
                 #root::metadata::record::<LEN>(#root::metadata::RecordKind::Import, &[PAYLOAD]);
-            #[cfg_attr(not(windows), unsafe(link_section = #table_section))]
-            #[cfg_attr(windows, unsafe(link_section = #table_section_pe))]
+            #table_section
             static TABLE: #root::ImportTable = #root::ImportTable {
                 interface: #root::metadata::interface_id(PAYLOAD),
                 slots: #slots.as_ptr(),
                 len: #count,
             };
-            #root::ImportSlots::new(#name, &RECORD, &TABLE)
+            #root::ImportSlots::new(&RECORD, &TABLE)
         };
     }
 }
