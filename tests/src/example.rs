@@ -56,16 +56,15 @@ fn find_line(text: &str, prefix: &str) -> Option<usize> {
 /// # Panics
 /// When a command fails or prints something else than the README shows, or the README shows nothing.
 pub fn run_readme(name: &str) {
-    let copy = Copy::of(name).unwrap_or_else(|error| panic!("cannot copy examples/{name}: {error}"));
+    let copy = Copy::of(name);
     let readme = fs::read_to_string(copy.folder.join("README.md"))
         .unwrap_or_else(|error| panic!("cannot read the README.md of examples/{name}: {error}"));
-    copy.run("cargo fetch", &[]);
 
     let mut printed: Option<String> = None;
     let mut compared = 0;
     for block in blocks(&readme) {
         match block.language {
-            "sh" => printed = Some(copy.run(block.contents, &[("CARGO_NET_OFFLINE", "true")])),
+            "sh" => printed = Some(copy.run(block.contents)),
             "text" => {
                 let printed = printed.take().expect("commands stand before the text that they print");
                 assert!(
@@ -87,14 +86,24 @@ fn copies() -> PathBuf {
 
 /// A copy of an example that commands may change. It keeps its own target folder, so that what has not changed since the
 /// last time is not built again; it is ours alone for as long as this lives.
-struct Copy {
+pub struct Copy {
     folder: PathBuf,
     name: String,
     _lock: File,
 }
 
 impl Copy {
-    fn of(name: &str) -> io::Result<Copy> {
+    /// Copies `examples/<name>`, and fetches its dependencies if they are not there.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn of(name: &str) -> Copy {
+        let copy = Copy::made(name).unwrap_or_else(|error| panic!("cannot copy examples/{name}: {error}"));
+        copy.run_with("cargo fetch", &[]);
+        copy
+    }
+
+    fn made(name: &str) -> io::Result<Copy> {
         let folder = copies().join(format!("example-{name}"));
         fs::create_dir_all(&folder)?;
         let lock = File::create(folder.join(".lock"))?;
@@ -108,8 +117,15 @@ impl Copy {
         Ok(Copy { folder, name: name.to_owned(), _lock: lock })
     }
 
-    /// Runs shell commands in the copy, and returns what they print.
-    fn run(&self, commands: &str, environment: &[(&str, &str)]) -> String {
+    /// Runs shell commands in the copy, and returns what they print to the standard output.
+    ///
+    /// # Panics
+    /// When one of them fails.
+    pub fn run(&self, commands: &str) -> String {
+        self.run_with(commands, &[("CARGO_NET_OFFLINE", "true")])
+    }
+
+    fn run_with(&self, commands: &str, environment: &[(&str, &str)]) -> String {
         let output = Command::new("timeout")
             .arg(TIME_LIMIT_SECS.to_string())
             .args(["bash", "-eu", "-o", "pipefail", "-c", commands])
