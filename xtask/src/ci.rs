@@ -1,5 +1,8 @@
 //! `cargo xtask ci`: everything that CI runs, in the order in which it fails soonest.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -21,14 +24,14 @@ struct Step {
     /// The cargo command, by its words.
     command: &'static str,
     /// The folder to run it in.
-    folder: &'static str,
+    folder: Cow<'static, str>,
     environment: &'static [(&'static str, &'static str)],
     /// What to do when it fails.
     mend: &'static str,
 }
 
 const fn step(name: &'static str, folder: &'static str, command: &'static str, mend: &'static str) -> Step {
-    Step { name, command, folder, environment: &[], mend }
+    Step { name, command, folder: Cow::Borrowed(folder), environment: &[], mend }
 }
 
 const DENY_RUSTDOC_WARNINGS: &[(&str, &str)] = &[("RUSTDOCFLAGS", "-D warnings")];
@@ -41,20 +44,13 @@ const STEPS: &[Step] = &[
         "fmt --all --check",
         "cargo fmt --all in test-modules",
     ),
-    step(
-        "formatting of the examples",
-        "examples/hello",
-        "fmt --all --check",
-        "cargo fmt --all in examples/hello",
-    ),
-    step("formatting of the demo", "examples/demo", "fmt --all --check", "cargo fmt --all in examples/demo"),
     step("tidy", ".", "xtask tidy", "what the lines above say"),
     step("clippy", ".", "clippy --workspace --all-targets -- -D warnings", "what clippy says above"),
     step("clippy of the fixtures", "test-modules", CLIPPY_FIXTURES, "what clippy says above"),
     Step {
         name: "documentation",
         command: "doc --workspace --no-deps --quiet",
-        folder: ".",
+        folder: Cow::Borrowed("."),
         environment: DENY_RUSTDOC_WARNINGS,
         mend: "what rustdoc says above",
     },
@@ -75,8 +71,10 @@ const CLIPPY_FIXTURES: &str =
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let root = arguments.places.root();
-    for step in STEPS {
-        println!("==> {}: cargo {}", step.name, step.command);
+    let examples = examples(&root)?;
+    let steps: Vec<&Step> = examples.iter().chain(STEPS).collect();
+    for step in &steps {
+        println!("==> {}: cargo {} in {}", step.name, step.command, step.folder);
         let start = Instant::now();
         if !succeeds(step, &root)? {
             eprintln!("==> {} failed; mend it by: {}", step.name, step.mend);
@@ -84,15 +82,29 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         println!("==> {}: ok in {} s", step.name, start.elapsed().as_secs());
     }
-    println!("==> all {} steps of CI are ok", STEPS.len());
+    println!("==> all {} steps of CI are ok", steps.len());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The formatting of the examples, each of which is a workspace of its own.
+fn examples(root: &Path) -> Result<Vec<Step>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(root.join("examples")).context("cannot list the examples")? {
+        folders.push(entry.context("cannot list the examples")?.file_name());
+    }
+    folders.sort();
+    let format = |folder: OsString| Step {
+        folder: Cow::Owned(format!("examples/{}", folder.to_string_lossy())),
+        ..step("formatting of an example", ".", "fmt --all --check", "cargo fmt --all in its folder")
+    };
+    Ok(folders.into_iter().map(format).collect())
 }
 
 fn succeeds(step: &Step, root: &Path) -> Result<bool> {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(step.command.split_whitespace())
         .envs(step.environment.iter().copied())
-        .current_dir(root.join(step.folder))
+        .current_dir(root.join(&*step.folder))
         .status()
         .with_context(|| format!("cannot run cargo {}", step.command))?;
     Ok(status.success())
