@@ -57,9 +57,7 @@ fn find_line(text: &str, prefix: &str) -> Option<usize> {
 /// When a command fails or prints something else than the README shows, or the README shows nothing.
 pub fn run_readme(name: &str) {
     let copy = Copy::of(name);
-    let readme = fs::read_to_string(copy.folder.join("README.md"))
-        .unwrap_or_else(|error| panic!("cannot read the README.md of examples/{name}: {error}"));
-
+    let readme = copy.readme();
     let mut printed: Option<String> = None;
     let mut compared = 0;
     for block in blocks(&readme) {
@@ -99,7 +97,7 @@ impl Copy {
     /// When that fails.
     pub fn of(name: &str) -> Copy {
         let copy = Copy::made(name).unwrap_or_else(|error| panic!("cannot copy examples/{name}: {error}"));
-        copy.run_with("cargo fetch", &[]);
+        copy.output(copy.shell("cargo fetch"));
         copy
     }
 
@@ -122,27 +120,50 @@ impl Copy {
     /// # Panics
     /// When one of them fails.
     pub fn run(&self, commands: &str) -> String {
-        self.run_with(commands, &[("CARGO_NET_OFFLINE", "true")])
+        self.output(self.command(commands))
     }
 
-    fn run_with(&self, commands: &str, environment: &[(&str, &str)]) -> String {
-        let output = Command::new("timeout")
+    /// Shell commands that are to run in the copy, with what has been fetched.
+    pub fn command(&self, commands: &str) -> Command {
+        let mut command = self.shell(commands);
+        command.env("CARGO_NET_OFFLINE", "true");
+        command
+    }
+
+    /// The folder of the copy.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The README of the example.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn readme(&self) -> String {
+        fs::read_to_string(self.folder.join("README.md"))
+            .unwrap_or_else(|error| panic!("cannot read the README.md of examples/{}: {error}", self.name))
+    }
+
+    fn shell(&self, commands: &str) -> Command {
+        let mut shell = Command::new("timeout");
+        shell
             .arg(TIME_LIMIT_SECS.to_string())
             .args(["bash", "-eu", "-o", "pipefail", "-c", commands])
             .current_dir(&self.folder)
-            .envs(environment.iter().copied())
             .env_remove("CARGO_TARGET_DIR")
             .env_remove("RUST_BACKTRACE")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("cannot run {commands}: {error}"));
+            .stdin(Stdio::null());
+        shell
+    }
+
+    fn output(&self, mut command: Command) -> String {
+        let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
         let (printed, errors) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(
             output.status.success(),
-            "{} for this in {}:\n{commands}\nIt printed:\n{printed}\n{errors}",
-            output.status,
-            self.folder.display()
+            "{} of {command:?}\nIt printed:\n{printed}\n{errors}",
+            output.status
         );
         let shown = format!("{SHOWN_ROOT}/{}", self.name);
         printed.replace(&self.folder.display().to_string(), &shown)
@@ -187,34 +208,34 @@ fn mirror(from: &Path, to: &Path, except: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-/// One `#[test]` per example, and one that fails when an example has none.
+/// One `#[test]` per example, which hands its name to a function, and one that fails when an example has none.
 ///
 /// ```text
 /// relib_tests::example_tests! {
-///     hello => "hello",
+///     hello: run_readme("hello"),
 /// }
 /// ```
 #[macro_export]
 macro_rules! example_tests {
-    ($($name:ident => $folder:literal),* $(,)?) => {
+    ($($name:ident: $run:ident($example:literal)),* $(,)?) => {
         $(
             #[test]
             fn $name() {
-                $crate::example::run_readme($folder);
+                $run($example);
             }
         )*
 
         #[test]
         fn every_example_has_a_test() {
-            $crate::example::assert_all(&[$($folder),*]);
+            $crate::example::assert_all(&[$($example),*]);
         }
     };
 }
 
-/// Makes sure that these are all examples with a README.
+/// Makes sure that these are all examples.
 ///
 /// # Panics
-/// When one is missing or has no README.
+/// When one is missing.
 pub fn assert_all(tested: &[&str]) {
     let examples = fs::read_dir(root().join("examples")).expect("the examples are in their folder");
     for example in examples {

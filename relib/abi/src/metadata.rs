@@ -39,6 +39,12 @@ pub enum RecordKind {
     Main = 4,
     /// The module's `before_unload`. Payload: an interface of that one function.
     BeforeUnload = 5,
+    /// How the module saves its state. Payload: an interface of one function, which returns the state.
+    SaveState = 6,
+    /// How the module takes saved state. Payload: as for `SaveState`.
+    RestoreState = 7,
+    /// How the module makes its state of one of another shape. Payload: as for `SaveState`.
+    MigrateState = 8,
 }
 
 impl RecordKind {
@@ -50,6 +56,9 @@ impl RecordKind {
             3 => Self::Import,
             4 => Self::Main,
             5 => Self::BeforeUnload,
+            6 => Self::SaveState,
+            7 => Self::RestoreState,
+            8 => Self::MigrateState,
             _ => return None,
         })
     }

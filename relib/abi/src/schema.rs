@@ -147,6 +147,35 @@ impl Type {
     }
 }
 
+impl Type {
+    /// Covers what a serialized value depends on: fields, variants and their types by name and order, but neither where
+    /// a struct or an enum is defined nor how it is laid out. Types that a former build had under another name have the
+    /// same form.
+    pub const fn form(&self) -> u64 {
+        let mut hash = Fnv::new().number(self.shape.tag() as usize);
+        match &self.shape {
+            Shape::Struct(fields) => return hash.forms(fields).0,
+            Shape::Enum(variants) => {
+                let mut i = 0;
+                while i < variants.len() {
+                    hash = hash.text(variants[i].name).forms(variants[i].fields);
+                    i += 1;
+                }
+                return hash.0;
+            }
+            // The size tells arrays of different lengths apart, whose length is an argument of that "size".
+            _ if self.arguments.is_empty() => hash = hash.text(self.path).number(self.size),
+            _ => hash = hash.text(self.path),
+        }
+        let mut i = 0;
+        while i < self.arguments.len() {
+            hash = hash.number(self.arguments[i].form() as usize);
+            i += 1;
+        }
+        hash.0
+    }
+}
+
 impl Function {
     /// Covers the name, the parameters' types and the return type.
     pub const fn fingerprint(&self) -> u64 {
@@ -195,6 +224,16 @@ impl Fnv {
         self.number(text.len()).bytes(text.as_bytes())
     }
 
+    const fn forms(mut self, fields: &[Field]) -> Self {
+        self = self.number(fields.len());
+        let mut i = 0;
+        while i < fields.len() {
+            self = self.text(fields[i].name).number(fields[i].ty.form() as usize);
+            i += 1;
+        }
+        self
+    }
+
     const fn fields(mut self, fields: &[Field]) -> Self {
         self = self.number(fields.len());
         let mut i = 0;
@@ -233,6 +272,20 @@ mod tests {
                 assert_ne!(one, other);
             }
         }
+    }
+
+    #[test]
+    fn form_sees_what_is_serialized_and_nothing_else() {
+        const fn named(path: &'static str, fields: &'static [Field]) -> Type {
+            Type::new(path, 16, 8, &[], Shape::Struct(fields))
+        }
+        let base = named("v1::S", const { &[Field { name: "a", offset: 0, ty: U32 }] });
+        let moved = named("v2::T", const { &[Field { name: "a", offset: 4, ty: U32 }] });
+        let renamed = named("v1::S", const { &[Field { name: "b", offset: 0, ty: U32 }] });
+        let retyped = named("v1::S", const { &[Field { name: "a", offset: 0, ty: U64 }] });
+        assert_eq!(base.form(), moved.form());
+        assert_ne!(base.form(), renamed.form());
+        assert_ne!(base.form(), retyped.form());
     }
 
     #[test]

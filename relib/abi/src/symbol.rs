@@ -15,7 +15,11 @@ pub const MAIN: &str = "__relib_main";
 /// The [`FunctionEntry`](crate::call::FunctionEntry) of the module's `before_unload`.
 pub const BEFORE_UNLOAD: &str = "__relib_before_unload";
 
-/// The functions that a module may export by name, with the symbol of each.
-///
-/// Anything else goes through an interface, so that its signature is checked.
-pub const NAMED_EXPORTS: &[(&str, &str)] = &[("main", MAIN), ("before_unload", BEFORE_UNLOAD)];
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of the function that the module saves its state by.
+pub const SAVE_STATE: &str = "__relib_save_state";
+
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of the function that the module takes saved state by.
+pub const RESTORE_STATE: &str = "__relib_restore_state";
+
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of the function that makes the module's state of an older one.
+pub const MIGRATE_STATE: &str = "__relib_migrate_state";

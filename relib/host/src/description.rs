@@ -19,6 +19,9 @@ pub(crate) struct ModuleDescription {
     pub(crate) imports: Vec<ImportDescription>,
     pub(crate) main: Option<InterfaceDescription>,
     pub(crate) before_unload: bool,
+    pub(crate) save_state: Option<InterfaceDescription>,
+    pub(crate) restore_state: Option<InterfaceDescription>,
+    pub(crate) migrate_state: Option<InterfaceDescription>,
 }
 
 /// What built a module.
@@ -147,12 +150,10 @@ impl ModuleDescription {
                 let id = relib_abi::metadata::interface_id(payload);
                 self.imports.push(ImportDescription { id, interface: reader.interface()? });
             }
-            RecordKind::Main => {
-                let interface = reader.interface()?;
-                if interface.functions.len() != 1 || self.main.replace(interface).is_some() {
-                    return Err(Damaged("main is not described as one function"));
-                }
-            }
+            RecordKind::Main => reader.one_function(&mut self.main)?,
+            RecordKind::SaveState => reader.one_function(&mut self.save_state)?,
+            RecordKind::RestoreState => reader.one_function(&mut self.restore_state)?,
+            RecordKind::MigrateState => reader.one_function(&mut self.migrate_state)?,
             RecordKind::BeforeUnload => {
                 reader.interface()?;
                 self.before_unload = true;
@@ -217,6 +218,15 @@ impl Reader<'_> {
             types.insert(fingerprint, ty);
         }
         Ok(InterfaceDescription { name, functions, types })
+    }
+
+    /// Reads the interface of a function that is exported by name, which is there once.
+    fn one_function(&mut self, place: &mut Option<InterfaceDescription>) -> Parsed<()> {
+        let interface = self.interface()?;
+        if interface.functions.len() != 1 || place.replace(interface).is_some() {
+            return Err(Damaged("a function that is exported by name is not described as one function"));
+        }
+        Ok(())
     }
 
     fn function(&mut self) -> Parsed<FunctionDescription> {
@@ -315,6 +325,31 @@ impl InterfaceDescription {
         }
     }
 
+    /// What the only function returns.
+    pub(crate) fn returned(&self) -> u64 {
+        self.functions[0].returns
+    }
+
+    /// What the only function returns, in words: a struct or an enum with what it consists of.
+    pub(crate) fn returned_in_words(&self) -> String {
+        let fingerprint = self.returned();
+        let name = self.type_name(fingerprint);
+        match self.types.get(&fingerprint).map(|ty| &ty.shape) {
+            Some(ShapeDescription::Struct(fields)) => {
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|field| format!("{}: {}", field.name, self.type_name(field.ty)))
+                    .collect();
+                format!("{name} {{ {} }}", fields.join(", "))
+            }
+            Some(ShapeDescription::Enum(variants)) => {
+                let variants: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+                format!("{name} {{ {} }}", variants.join(", "))
+            }
+            _ => name,
+        }
+    }
+
     /// Whether this side has a function with this fingerprint; its index.
     fn position(&self, function: &schema::Function) -> Option<usize> {
         let fingerprint = function.fingerprint();
@@ -370,7 +405,7 @@ fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
 
 /// Why a `main` of a module that is described by `module` does not return `asked`; `None` if it does.
 pub(crate) fn match_main(asked: &'static Type, module: &InterfaceDescription) -> Option<CallMainError> {
-    let returns = module.functions[0].returns;
+    let returns = module.returned();
     if returns == asked.fingerprint {
         return None;
     }
@@ -382,6 +417,12 @@ pub(crate) fn match_main(asked: &'static Type, module: &InterfaceDescription) ->
         returns: module.type_name(returns),
         difference: comparison.of_types(asked.fingerprint, returns, 16),
     })
+}
+
+/// How the state that `old` saves differs from the one that `new` restores, if their names read alike.
+pub(crate) fn state_difference(old: &InterfaceDescription, new: &InterfaceDescription) -> Option<String> {
+    let sides = Sides { caller: "the old module", implementor: "the new one" };
+    Comparison { caller: old, implementor: new, sides }.of_types(old.returned(), new.returned(), 16)
 }
 
 /// Which of the two sides asks for functions and which offers them, in words.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -19,11 +20,13 @@ use crate::error::{BuildPart, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
 use crate::imp::{self, FileId, Library};
-use crate::module::{Main, Module, Parts};
+use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
 use crate::runtime::{Runtime, lock};
+use crate::saved::Saving;
 use crate::staging::StagedFile;
+use crate::state;
 use crate::symbols;
 
 /// Loads the module at `path`.
@@ -33,77 +36,133 @@ use crate::symbols;
 pub(crate) unsafe fn load<E: ExportsHandle>(
     options: &LoadOptions,
     path: &Path,
-    provided: Vec<ProvidedImports>,
+    provided: &[ProvidedImports],
 ) -> Result<Module<E>, LoadError> {
     let (path, file) = open(path)?;
-    let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
-    let separate = options.separate_instance && !options.in_place && !options.permanent;
-    let reservation = Reservation::of(&file, separate, &path)?;
+    let verified = Copied::of(options, path, file)?.verify::<E>(provided)?;
+    // SAFETY: as the caller guarantees.
+    unsafe { verified.map() }
+}
 
-    let staged = if options.in_place || options.permanent {
-        None
-    } else {
-        let staging = |source| LoadError::Staging { path: path.clone(), source };
-        Some(StagedFile::copy(&file, &path, options.staging_directory.as_deref()).map_err(staging)?)
-    };
-    // A private copy is what was read; without one the file itself has to be.
-    let verified_file = staged.as_ref().map_or(&file, StagedFile::file);
-    let (image, plan) = verify::<E>(verified_file, &path, &provided)?;
-    if let Some(staged) = &staged {
-        adapt_copy(staged.file(), &image).map_err(inaccessible)?;
+/// A module's file as it will be loaded: a private copy, unless the options say otherwise. Nothing is known of it yet.
+pub(crate) struct Copied {
+    path: PathBuf,
+    options: LoadOptions,
+    /// The file itself, if there is no copy.
+    file: File,
+    reservation: Reservation,
+    staged: Option<StagedFile>,
+}
+
+impl Copied {
+    /// Copies a file that [`open`] has opened.
+    pub(crate) fn of(options: &LoadOptions, path: PathBuf, file: File) -> Result<Self, LoadError> {
+        let separate = options.separate_instance && !options.in_place && !options.permanent;
+        let reservation = Reservation::of(&file, separate, &path)?;
+        let staged = if options.in_place || options.permanent {
+            None
+        } else {
+            let staging = |source| LoadError::Staging { path: path.clone(), source };
+            Some(StagedFile::copy(&file, &path, options.staging_directory.as_deref()).map_err(staging)?)
+        };
+        Ok(Self { path, options: options.clone(), file, reservation, staged })
     }
 
-    let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
-    let runtime = Arc::new(Runtime::new(heap));
-    let context = Box::new(HostContext {
-        module: Arc::as_ptr(&runtime).cast(),
-        heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
-        system: imp::system_table(),
-    });
-    if !options.permanent {
-        symbols::settle();
+    /// What is verified and mapped: a private copy is what was read; without one the file itself has to be.
+    pub(crate) fn file(&self) -> &File {
+        self.staged.as_ref().map_or(&self.file, StagedFile::file)
     }
-    let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
-    if staged.is_none() && imp::is_open(loaded_path) {
-        // SAFETY: the image was not loaded, so nothing has used the heap.
-        unsafe { heap.destroy() };
-        return Err(LoadError::PathInUse { path });
+
+    /// Verifies the file for a host that calls `E` and provides `provided`, and makes a private copy ready to be mapped.
+    pub(crate) fn verify<E: ExportsHandle>(
+        self,
+        provided: &[ProvidedImports],
+    ) -> Result<Verified<E>, LoadError> {
+        let (image, plan) = verify::<E>(self.file(), &self.path, provided)?;
+        if let Some(staged) = &self.staged {
+            let inaccessible = |source| LoadError::Inaccessible { path: self.path.clone(), source };
+            adapt_copy(staged.file(), &image).map_err(inaccessible)?;
+        }
+        let Self { path, options, reservation, staged, .. } = self;
+        Ok(Verified { path, options, reservation, staged, image, plan, exports: PhantomData })
     }
-    // SAFETY: the file has been verified; running it is sound, says the caller.
-    let library = match unsafe { Library::open(loaded_path, options.permanent) } {
-        Ok(library) => library,
-        Err(source) => {
+}
+
+/// A module's file that has been verified for a host that calls `E`. Nothing of it has run.
+pub(crate) struct Verified<E> {
+    path: PathBuf,
+    options: LoadOptions,
+    reservation: Reservation,
+    staged: Option<StagedFile>,
+    image: ImageFile,
+    plan: Plan,
+    exports: PhantomData<fn() -> E>,
+}
+
+impl<E: ExportsHandle> Verified<E> {
+    /// Maps the image and connects it.
+    ///
+    /// # Safety
+    /// As for [`load_module`](crate::load_module).
+    pub(crate) unsafe fn map(self) -> Result<Module<E>, LoadError> {
+        let Self { path, options, reservation, staged, image, plan, .. } = self;
+        let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
+        let runtime = Arc::new(Runtime::new(heap));
+        let context = Box::new(HostContext {
+            module: Arc::as_ptr(&runtime).cast(),
+            heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
+            scopes: state::scope_table(),
+            system: imp::system_table(),
+        });
+        if !options.permanent {
+            symbols::settle();
+        }
+        let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
+        if staged.is_none() && imp::is_open(loaded_path) {
             // SAFETY: the image was not loaded, so nothing has used the heap.
             unsafe { heap.destroy() };
-            return Err(LoadError::Linking { path, source });
+            return Err(LoadError::PathInUse { path });
         }
-    };
-    let parts = Box::new(Parts {
-        path,
-        options: options.clone(),
-        runtime,
-        context,
-        library,
-        image,
-        staged,
-        panics: Arc::new(PanicStore::default()),
-        main: None,
-        before_unload: None,
-        reservation,
-    });
-    // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module yet.
-    match unsafe { connect::<E>(parts, plan) } {
-        Ok(module) => Ok(module),
-        Err((parts, detail)) => {
-            let path = parts.path.clone();
-            Module::new(parts, ()).discard();
-            Err(match detail {
-                Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
-                Disconnected::Damaged(detail) => LoadError::Damaged {
-                    path,
-                    detail: format!("the module's tables do not fit its metadata: {detail}; build it again"),
-                },
-            })
+        // SAFETY: the file has been verified; running it is sound, says the caller.
+        let library = match unsafe { Library::open(loaded_path, options.permanent) } {
+            Ok(library) => library,
+            Err(source) => {
+                // SAFETY: the image was not loaded, so nothing has used the heap.
+                unsafe { heap.destroy() };
+                return Err(LoadError::Linking { path, source });
+            }
+        };
+        let parts = Box::new(Parts {
+            path,
+            options,
+            runtime,
+            context,
+            library,
+            image,
+            staged,
+            panics: Arc::new(PanicStore::default()),
+            main: None,
+            before_unload: None,
+            saving: Saving::default(),
+            reservation,
+        });
+        // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module
+        // yet.
+        match unsafe { connect::<E>(parts, plan) } {
+            Ok(module) => Ok(module),
+            Err((parts, detail)) => {
+                let path = parts.path.clone();
+                Module::new(parts, ()).discard();
+                Err(match detail {
+                    Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
+                    Disconnected::Damaged(detail) => LoadError::Damaged {
+                        path,
+                        detail: format!(
+                            "the module's tables do not fit its metadata: {detail}; build it again"
+                        ),
+                    },
+                })
+            }
         }
     }
 }
@@ -115,7 +174,7 @@ enum Disconnected {
 }
 
 /// Opens a file by the path that leads to it without links; never by a search in library paths.
-fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
+pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
     let failed = |source: io::Error| {
         let path = path.to_owned();
         match source.kind() {
@@ -176,6 +235,9 @@ struct Plan {
     imports: Vec<PlannedImport>,
     main: Option<(u64, InterfaceDescription)>,
     before_unload: Option<u64>,
+    save_state: Option<(u64, InterfaceDescription)>,
+    restore_state: Option<(u64, InterfaceDescription)>,
+    migrate_state: Option<(u64, InterfaceDescription)>,
 }
 
 struct PlannedExport {
@@ -270,6 +332,11 @@ fn verify<E: ExportsHandle>(
         imports,
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
+        save_state: function(symbol::SAVE_STATE, module.save_state.is_some())?.zip(module.save_state),
+        restore_state: function(symbol::RESTORE_STATE, module.restore_state.is_some())?
+            .zip(module.restore_state),
+        migrate_state: function(symbol::MIGRATE_STATE, module.migrate_state.is_some())?
+            .zip(module.migrate_state),
     };
     Ok((image, plan))
 }
@@ -395,9 +462,19 @@ unsafe fn connect<E: ExportsHandle>(
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));
     }
-    parts.main = plan
-        .main
-        .map(|(vaddr, description)| Main { entry: function_entry(&parts.library, vaddr), description });
+    let named = |planned: Option<(u64, InterfaceDescription)>| {
+        planned.map(|(vaddr, description)| NamedFunction {
+            entry: function_entry(&parts.library, vaddr),
+            description: Arc::new(description),
+        })
+    };
+    let main = named(plan.main);
+    let saving = Saving {
+        save: named(plan.save_state),
+        restore: named(plan.restore_state),
+        migrate: named(plan.migrate_state),
+    };
+    (parts.main, parts.saving) = (main, saving);
     parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
     let exports = E::bind(&mut Binder { tables, panics: &parts.panics });
     Ok(Module::new(parts, exports))

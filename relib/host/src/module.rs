@@ -22,6 +22,7 @@ use crate::load::Reservation;
 use crate::options::LoadOptions;
 use crate::panics::{PanicInfo, PanicStore};
 use crate::runtime::Runtime;
+use crate::saved::Saving;
 use crate::staging::StagedFile;
 
 /// A loaded module, with the handle `E` for its exports.
@@ -47,17 +48,19 @@ pub(crate) struct Parts {
     pub(crate) image: ImageFile,
     pub(crate) staged: Option<StagedFile>,
     pub(crate) panics: Arc<PanicStore>,
-    pub(crate) main: Option<Main>,
+    pub(crate) main: Option<NamedFunction>,
     pub(crate) before_unload: Option<FunctionEntry>,
+    pub(crate) saving: Saving,
     #[expect(dead_code, reason = "held until the module is gone, so that its file is not loaded twice")]
     pub(crate) reservation: Reservation,
 }
 
-/// A module's `main`.
+/// A function that a module exports by name, and whose type matters.
 #[derive(Debug)]
-pub(crate) struct Main {
+pub(crate) struct NamedFunction {
     pub(crate) entry: FunctionEntry,
-    pub(crate) description: InterfaceDescription,
+    /// Says what it returns, as an interface of one function.
+    pub(crate) description: Arc<InterfaceDescription>,
 }
 
 impl<E> fmt::Debug for Module<E> {
@@ -119,10 +122,23 @@ impl<E: ExportsHandle> Module<E> {
         #[allow(improper_ctypes_definitions, reason = "both sides are built by the same compiler")]
         type Thunk<W> = unsafe extern "C" fn() -> Outcome<W>;
         // SAFETY: the caller says that the entry is that of such a function, whose thunk has this type.
-        let result = unsafe {
+        unsafe {
             let thunk = std::mem::transmute::<*const (), Thunk<R::Wire>>(entry.call);
-            receive::<R>(thunk(), entry.release)
-        };
+            self.receive::<R>(thunk(), entry)
+        }
+    }
+
+    /// Makes a value of what a thunk has returned; `None` if it panicked.
+    ///
+    /// # Safety
+    /// The outcome must just have been returned by the thunk of `entry`, a function of the module that returns `R`.
+    pub(crate) unsafe fn receive<R: Return>(
+        &self,
+        outcome: Outcome<R::Wire>,
+        entry: FunctionEntry,
+    ) -> Option<R> {
+        // SAFETY: as the caller guarantees; the image is loaded as long as the report is kept.
+        let result = unsafe { receive::<R>(outcome, entry.release) };
         result.map_err(|report| self.parts.panics.panicked(report)).ok()
     }
 }

@@ -122,6 +122,6 @@ impl LoadOptions {
         imports: impl ProvideImports,
     ) -> Result<Module<E>, LoadError> {
         // SAFETY: as the caller guarantees.
-        unsafe { load::load(self, path.as_ref(), imports.provided()) }
+        unsafe { load::load(self, path.as_ref(), &imports.provided()) }
     }
 }

@@ -3,11 +3,13 @@
 //! The module reaches it through the opaque pointer of its context; the functions that it calls are in `imp`. This
 //! module must not know how a system call is made or how an image is mapped.
 
+use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::heap::Heap;
 use crate::ledger::Ledger;
+use crate::state::StateHeap;
 use crate::threads::Threads;
 
 /// The host's side of one module.
@@ -16,6 +18,8 @@ pub(crate) struct Runtime {
     pub(crate) heap: Heap,
     pub(crate) threads: Threads,
     pub(crate) ledger: Mutex<Ledger>,
+    /// The heaps of states that the module has changed: it may have blocks of them.
+    states: Mutex<Vec<Arc<StateHeap>>>,
     /// Set while the image is being closed: from then on nothing new may be started on the module's behalf.
     closing: AtomicBool,
 }
@@ -28,7 +32,32 @@ impl std::fmt::Debug for Runtime {
 
 impl Runtime {
     pub(crate) fn new(heap: Heap) -> Self {
-        Self { heap, threads: Threads::default(), ledger: Mutex::default(), closing: AtomicBool::new(false) }
+        Self {
+            heap,
+            threads: Threads::default(),
+            ledger: Mutex::default(),
+            states: Mutex::default(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Keeps the heap of a state until the module is gone.
+    pub(crate) fn keep_state(&self, state: Arc<StateHeap>) {
+        let mut states = lock(&self.states);
+        if !states.iter().any(|known| Arc::ptr_eq(known, &state)) {
+            // Also when the state is dropped, the module's statics may have blocks of its heap.
+            states.push(state);
+        }
+    }
+
+    /// The heaps of the states that the module has changed.
+    pub(crate) fn states(&self) -> Vec<Arc<StateHeap>> {
+        lock(&self.states).clone()
+    }
+
+    /// Whether a block is of the module's heap, or of that of a state that it has changed.
+    pub(crate) fn owns(&self, block: *const c_void) -> bool {
+        self.heap.owns(block) || lock(&self.states).iter().any(|state| state.heap.owns(block))
     }
 
     pub(crate) fn set_closing(&self, closing: bool) {

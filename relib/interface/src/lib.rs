@@ -41,9 +41,12 @@ pub mod crossing;
 pub mod imports;
 pub mod interface;
 pub mod panics;
+pub mod saved;
+pub mod state;
 pub mod transfer;
 
 pub use relib_macros::{Transfer, interface};
+pub use state::StateMut;
 pub use transfer::Transfer;
 
 /// What the macros' expansions refer to. Not part of the public interface.
@@ -54,6 +57,7 @@ pub mod __private {
     pub use crate::imports::{ImportSlots, ProvideImports, ProvidedImports, call_import};
     pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
     pub use crate::panics::catch;
+    pub use crate::saved::{Answer, Migration, Saved, Takeover};
     pub use crate::transfer::{MustNotImplementDrop, Transfer, require_transfer};
     pub use relib_abi::call::{FunctionEntry, Outcome, RawSlice};
     pub use relib_abi::entry::{ExportTable, ImportTable};

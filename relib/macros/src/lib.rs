@@ -8,6 +8,7 @@ mod export;
 mod implement;
 mod interface;
 mod lifetimes;
+mod saved;
 mod signature;
 mod transfer;
 
@@ -78,6 +79,34 @@ pub fn derive_transfer_in_host(item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn export(arguments: TokenStream, item: TokenStream) -> TokenStream {
     respond(export::expand(arguments.into(), item.into(), &module_root()))
+}
+
+/// Marks the function by which a module saves its state for the next build: it takes nothing and returns the state, of a
+/// type that is `Transfer` and serde's `Serialize`.
+///
+/// It is called while the module goes on to be used if the next build does not take the state over: it should leave
+/// everything as it is.
+#[proc_macro_attribute]
+pub fn save_state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    respond(saved::expand_save(arguments.into(), item.into(), &module_root()))
+}
+
+/// Marks the function by which a module takes over the state that the former build saved: it takes the state, of a type
+/// that is `Transfer` and serde's `DeserializeOwned`, and returns nothing, or a `Result<(), E>` whose error is a refusal.
+///
+/// It is called if the former build's state is of the very same type; for another see [`macro@migrate_state`].
+#[proc_macro_attribute]
+pub fn restore_state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    respond(saved::expand_restore(arguments.into(), item.into(), &module_root()))
+}
+
+/// Marks the function that makes a module's state of one that a former build saved in another shape: it takes an
+/// `OldState` and returns a `Result<T, E>` with the state for [`macro@restore_state`], or the reason for a refusal.
+///
+/// Without it a state of another shape is refused.
+#[proc_macro_attribute]
+pub fn migrate_state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    respond(saved::expand_migrate(arguments.into(), item.into(), &module_root()))
 }
 
 /// Makes the implementation of an import interface something that a host can pass to `load_module`.

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
+use syn::visit_mut::{self, VisitMut};
 use syn::{
     Data, DeriveInput, Error, Field, Fields, GenericParam, Ident, Index, Member, Result, Type, parse_quote,
     parse2,
@@ -28,7 +29,10 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
             ));
         }
     };
-    let Parts { shape, types, copy } = parts;
+    let Parts { shape, types, copy, visit } = parts;
+    let reaches = fields_of(&input.data)
+        .map(|field| reaches_image(field, name, root))
+        .collect::<Result<Vec<TokenStream>>>()?;
 
     let mut generics = input.generics.clone();
     for parameter in &mut generics.params {
@@ -69,9 +73,15 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
         unsafe impl #impl_generics #root::Transfer for #name #type_generics #where_clause {
             const TYPE: &'static #root::Type = const { &#description };
             const OWNS_MEMORY: bool = false #(|| <#types as #root::Transfer>::OWNS_MEMORY)*;
+            const REACHES_IMAGE: bool = false #(|| #reaches)*;
 
             fn deep_copy(&self) -> Self {
                 #copy
+            }
+
+            #[allow(unused_variables)]
+            fn visit_memory(&self, visit: &mut dyn ::core::ops::FnMut(*const u8)) {
+                #visit
             }
         }
 
@@ -89,26 +99,32 @@ struct Parts {
     types: Vec<Type>,
     /// The body of `deep_copy`.
     copy: TokenStream,
+    /// The body of `visit_memory`.
+    visit: TokenStream,
 }
 
 fn of_struct(name: &Ident, fields: &Fields, root: &TokenStream) -> Result<Parts> {
     let mut descriptions = Vec::new();
     let mut copies = Vec::new();
+    let mut visits = Vec::new();
     for (field, member) in fields.iter().zip(members(fields)) {
         let offset = quote!(::core::mem::offset_of!(Self, #member));
         descriptions.push(field_description(name, field, &member, offset, root)?);
         copies.push(quote!(#member: #root::Transfer::deep_copy(&self.#member)));
+        visits.push(quote!(#root::Transfer::visit_memory(&self.#member, visit);));
     }
     Ok(Parts {
         shape: quote!(#root::Shape::Struct(const { &[#(#descriptions),*] })),
         types: fields.iter().map(|field| field.ty.clone()).collect(),
         copy: quote!(Self { #(#copies),* }),
+        visit: quote!(#(#visits)*),
     })
 }
 
 fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Parts> {
     let mut variants = Vec::new();
     let mut arms = Vec::new();
+    let mut visiting_arms = Vec::new();
     let fieldless = data.variants.iter().all(|variant| variant.fields.is_empty());
     for variant in &data.variants {
         let ident = &variant.ident;
@@ -123,6 +139,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
         let mut descriptions = Vec::new();
         let mut bindings = Vec::new();
         let mut copies = Vec::new();
+        let mut visits = Vec::new();
         for (index, (field, member)) in variant.fields.iter().zip(members(&variant.fields)).enumerate() {
             descriptions.push(field_description(
                 name,
@@ -134,6 +151,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             let binding = format_ident!("field_{index}");
             bindings.push(quote!(#member: #binding));
             copies.push(quote!(#member: #root::Transfer::deep_copy(#binding)));
+            visits.push(quote!(#root::Transfer::visit_memory(#binding, visit);));
         }
         variants.push(quote!(#root::Variant {
             name: #text,
@@ -141,6 +159,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             fields: const { &[#(#descriptions),*] },
         }));
         arms.push(quote!(Self::#ident { #(#bindings),* } => Self::#ident { #(#copies),* }));
+        visiting_arms.push(quote!(Self::#ident { #(#bindings),* } => { #(#visits)* }));
     }
     if arms.is_empty() {
         return Err(Error::new(name.span(), "an enum without variants has no values that could cross"));
@@ -154,6 +173,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             .map(|field| field.ty.clone())
             .collect(),
         copy: quote!(match self { #(#arms),* }),
+        visit: quote!(match self { #(#visiting_arms),* }),
     })
 }
 
@@ -188,6 +208,46 @@ fn field_description(
         quote!(<#ty as #root::Transfer>::TYPE)
     };
     Ok(quote!(#root::Field { name: #text, offset: #offset, ty: #description }))
+}
+
+fn fields_of(data: &Data) -> Box<dyn Iterator<Item = &Field> + '_> {
+    match data {
+        Data::Struct(data) => Box::new(data.fields.iter()),
+        Data::Enum(data) => Box::new(data.variants.iter().flat_map(|variant| &variant.fields)),
+        Data::Union(data) => Box::new(data.fields.named.iter()),
+    }
+}
+
+/// Whether a value of the field can refer to the image, as an expression.
+fn reaches_image(field: &Field, name: &Ident, root: &TokenStream) -> Result<TokenStream> {
+    if is_marked_recursive(field)? {
+        // The way back to this type leads through others, which cannot be asked without asking this one.
+        return Ok(quote!(true));
+    }
+    // What is around the type itself has to be asked; the type inside adds nothing.
+    let mut ty = field.ty.clone();
+    ReplaceByUnit { name }.visit_type_mut(&mut ty);
+    Ok(quote!(<#ty as #root::Transfer>::REACHES_IMAGE))
+}
+
+/// Replaces a type, wherever it is named, by the unit type.
+struct ReplaceByUnit<'a> {
+    name: &'a Ident,
+}
+
+impl VisitMut for ReplaceByUnit<'_> {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        let is_self = |path: &syn::TypePath| {
+            path.path
+                .segments
+                .last()
+                .is_some_and(|segment| segment.ident == *self.name || segment.ident == "Self")
+        };
+        match ty {
+            Type::Path(path) if is_self(path) => *ty = parse_quote!(()),
+            _ => visit_mut::visit_type_mut(self, ty),
+        }
+    }
 }
 
 fn is_marked_recursive(field: &Field) -> Result<bool> {

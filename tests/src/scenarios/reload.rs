@@ -11,6 +11,7 @@ use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::project::{Project, reason, replace};
 use crate::scenarios::backtraces::HostImpl;
+use crate::scenarios::reloader;
 use crate::soak;
 use crate::support::load_file;
 
@@ -26,6 +27,24 @@ pub const SCENARIOS: &[Scenario] = &[
         .time_limit_secs(300)
         .address_space(None),
     Scenario::new("reload-state", Feature::Reload, reload_state),
+    Scenario::new("reloader-edits", Feature::Reload, reloader::edits)
+        .time_limit_secs(300)
+        .address_space(None),
+    Scenario::new("reloader-files", Feature::Reload, reloader::files),
+    Scenario::new("reloader-on-request", Feature::Reload, reloader::on_request),
+    Scenario::new("reloader-several", Feature::Reload, reloader::several),
+    Scenario::new("reloader-refuse", Feature::Reload, reloader::refuse),
+    Scenario::new("reloader-wait", Feature::Reload, reloader::wait),
+    Scenario::new("reloader-zombie", Feature::Reload, reloader::zombie),
+    Scenario::new("reloader-host-state", Feature::Reload, reloader::host_state),
+    Scenario::new("reloader-heap-state", Feature::Reload, reloader::heap_state),
+    Scenario::new("reloader-heap-state-moved", Feature::Reload, reloader::heap_state_moved),
+    Scenario::new("reloader-heap-state-changed", Feature::Reload, reloader::heap_state_changed)
+        .time_limit_secs(300)
+        .address_space(None),
+    Scenario::new("reloader-saved-state", Feature::Reload, reloader::saved_state)
+        .time_limit_secs(300)
+        .address_space(None),
 ];
 
 fn version(module: &Module<ModuleVersion>) -> Result<u32, Failure> {

@@ -7,6 +7,8 @@ mod system;
 mod threads;
 
 pub(crate) use library::{Library, Stayed, is_open};
+#[cfg(feature = "reload")]
+pub(crate) use resources::is_open_for_writing;
 pub(crate) use resources::{
     DescriptorIdentity, FileId, at_process_exit, close_descriptor, descriptor_target, handlers_inside,
     page_size, private_directory, signal_name, unmap,

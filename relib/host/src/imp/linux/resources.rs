@@ -26,6 +26,30 @@ impl FileId {
     }
 }
 
+/// Whether anybody has a file open for writing, or mapped it in a way that it can be written through; false where the
+/// file system cannot tell.
+///
+/// The file must have been opened for reading only.
+#[cfg(feature = "reload")]
+pub(crate) fn is_open_for_writing(file: &File) -> bool {
+    /// `F_SETSIG` of Linux (`asm-generic/fcntl.h`).
+    const F_SETSIG: c_int = 10;
+    let descriptor = file.as_raw_fd();
+    // The kernel grants a lease for reading exactly when nobody can write. It is given back at once; should somebody ask
+    // for the file in between, the kernel tells this process by a signal, which must be one that is ignored by default.
+    // SAFETY: the calls take a number each and change nothing but the descriptor's own state.
+    unsafe {
+        if libc::fcntl(descriptor, F_SETSIG, libc::SIGURG) != 0 {
+            return false;
+        }
+        if libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_RDLCK) == 0 {
+            libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_UNLCK);
+            return false;
+        }
+    }
+    io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
 /// What a descriptor refers to, as far as it does not change while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DescriptorIdentity {

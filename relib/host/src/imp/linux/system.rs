@@ -79,7 +79,12 @@ unsafe extern "C" fn thread_create(
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: a shim passes its module's context pointer.
-    let Some(thread) = NewThread::announce(&unsafe { owned_runtime(module) }) else {
+    let module = unsafe { owned_runtime(module) };
+    if heap::is_in_scope(module.heap) {
+        // The thread's own allocations would not go to the state; what it shares with this one would.
+        return libc::EAGAIN;
+    }
+    let Some(thread) = NewThread::announce(&module) else {
         return libc::EAGAIN;
     };
     let start = Box::into_raw(Box::new(Start { thread, function, argument }));
@@ -179,7 +184,7 @@ unsafe extern "C" fn library_closing(module: *const c_void, handle: *mut c_void)
 
 unsafe extern "C" fn heap_owns(module: *const c_void, block: *const c_void) -> bool {
     // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.heap.owns(block)
+    unsafe { runtime(module) }.owns(block)
 }
 
 unsafe extern "C" fn heap_usable_size(_module: *const c_void, block: *const c_void) -> usize {
