@@ -188,6 +188,8 @@ pub struct SystemTable {
     pub unmapped: unsafe extern "C" fn(*const c_void, address: *mut c_void, len: usize),
     /// The module opened a descriptor.
     pub descriptor_opened: unsafe extern "C" fn(*const c_void, descriptor: c_int),
+    /// Whether a descriptor is open that the module did not open: a copy to its number would be the host's.
+    pub descriptor_foreign: unsafe extern "C" fn(*const c_void, descriptor: c_int) -> bool,
     /// The module is about to close a descriptor.
     pub descriptor_closing: unsafe extern "C" fn(*const c_void, descriptor: c_int),
     /// The module changed a signal's disposition.

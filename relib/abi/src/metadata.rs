@@ -12,11 +12,11 @@ use crate::schema::{Field, Function, Shape, Type};
 ///
 /// Each import interface has a section of its own, so that the linker can drop the interfaces that a module does not
 /// use: `.relib.Name` in an ELF file, and `.relib$Name` for PE, which becomes a part of `.relib`.
-pub const SECTION: &str = ".relib";
+pub const SECTION: &str = crate::name!(section);
 
 /// Name of the section with the [`ImportTable`](crate::entry::ImportTable)s. They contain addresses, which only the
 /// loaded image knows, and so stand apart from the records. Divided by interfaces like [`SECTION`].
-pub const IMPORT_SECTION: &str = ".relibp";
+pub const IMPORT_SECTION: &str = crate::name!(import_section);
 
 /// First bytes of each record.
 pub const MAGIC: [u8; 4] = *b"RLB1";
@@ -180,7 +180,8 @@ const fn write_type<const N: usize>(writer: &mut Writer<N>, ty: &'static Type, t
         types.insert(ty.arguments[i]);
         i += 1;
     }
-    writer.bytes(&[ty.shape.tag()]);
+    writer.text(ty.repr);
+    writer.bytes(&[ty.shape.kind() as u8]);
     match &ty.shape {
         Shape::Struct(fields) => write_fields(writer, fields, types),
         Shape::Enum(variants) => {

@@ -3,11 +3,31 @@
 //! The host never looks these up through the dynamic linker: it takes their addresses from the verified file, so that
 //! no other image can stand in for them. Code inside the module never refers to them either.
 
+/// The names of the contract as literals, for attributes such as `export_name`, which take no constants.
+#[macro_export]
+macro_rules! name {
+    (section) => {
+        ".relib"
+    };
+    (import_section) => {
+        ".relibp"
+    };
+    (prefix) => {
+        "__relib_"
+    };
+    (entry) => {
+        "__relib_entry"
+    };
+    (build_record) => {
+        "__relib_record_build"
+    };
+}
+
 /// Prefix of every symbol that relib exports from a module.
-pub const PREFIX: &str = "__relib_";
+pub const PREFIX: &str = crate::name!(prefix);
 
 /// The [`ModuleEntry`](crate::entry::ModuleEntry) of the module.
-pub const ENTRY: &str = "__relib_entry";
+pub const ENTRY: &str = crate::name!(entry);
 
 /// The [`FunctionEntry`](crate::call::FunctionEntry) of the module's `main`.
 pub const MAIN: &str = "__relib_main";

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use relib_abi::metadata::{HEADER_LEN, MAGIC, RecordKind};
-use relib_abi::schema::{self, Field, Shape, Type};
+use relib_abi::schema::{self, Field, Shape, ShapeKind, Type};
 
 use crate::error::CallMainError;
 
@@ -72,6 +72,8 @@ struct TypeDescription {
     size: u64,
     align: u64,
     arguments: Vec<u64>,
+    /// What its `#[repr(...)]` says; empty if it has none.
+    repr: String,
     shape: ShapeDescription,
 }
 
@@ -244,19 +246,20 @@ impl Reader<'_> {
         let size = self.number64()?;
         let align = self.number64()?;
         let arguments = self.list(Self::number64)?;
+        let repr = self.text()?;
         let [tag] = self.bytes()?;
-        let shape = match tag {
-            0 => ShapeDescription::Opaque,
-            1 => ShapeDescription::Reference,
-            2 => ShapeDescription::MutableReference,
-            3 => ShapeDescription::Slice,
-            4 => ShapeDescription::Tuple,
-            5 => ShapeDescription::Array,
-            6 => ShapeDescription::Struct(self.list(Self::field)?),
-            7 => ShapeDescription::Enum(self.list(Self::variant)?),
-            _ => return Err(Damaged("a type is of no known shape")),
+        let kind = ShapeKind::from_number(tag).ok_or(Damaged("a type is of no known shape"))?;
+        let shape = match kind {
+            ShapeKind::Opaque => ShapeDescription::Opaque,
+            ShapeKind::Reference => ShapeDescription::Reference,
+            ShapeKind::MutableReference => ShapeDescription::MutableReference,
+            ShapeKind::Slice => ShapeDescription::Slice,
+            ShapeKind::Tuple => ShapeDescription::Tuple,
+            ShapeKind::Array => ShapeDescription::Array,
+            ShapeKind::Struct => ShapeDescription::Struct(self.list(Self::field)?),
+            ShapeKind::Enum => ShapeDescription::Enum(self.list(Self::variant)?),
         };
-        Ok((fingerprint, TypeDescription { path, size, align, arguments, shape }))
+        Ok((fingerprint, TypeDescription { path, size, align, arguments, repr, shape }))
     }
 
     fn variant(&mut self) -> Parsed<VariantDescription> {
@@ -398,6 +401,7 @@ fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
         size: ty.size as u64,
         align: ty.align as u64,
         arguments: ty.arguments.iter().map(|argument| refer(types, argument)).collect(),
+        repr: ty.repr.to_owned(),
         shape,
     };
     types.insert(ty.fingerprint, description);
@@ -487,6 +491,11 @@ pub enum InterfaceProblem {
         /// The interfaces that it implements.
         has: Vec<String>,
     },
+    /// One side has several interfaces of this name, of which it cannot be said which is meant.
+    Ambiguous {
+        /// The side that has them.
+        side: &'static str,
+    },
     /// One side does not have a function that the other calls.
     MissingFunction {
         /// The side that should implement it.
@@ -518,6 +527,10 @@ impl fmt::Display for InterfaceProblem {
             Self::MissingInterface { implementor, has } => {
                 write!(f, "{implementor} does not implement it; it implements {}", has.join(", "))
             }
+            Self::Ambiguous { side } => write!(
+                f,
+                "{side} has it more than once; implement it once, and link one version of the crate that declares it"
+            ),
             Self::MissingFunction { implementor, signature } => {
                 write!(f, "{implementor} does not implement `{signature}`")
             }
@@ -584,8 +597,17 @@ impl Comparison<'_> {
         }
         let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
         let inner = a.arguments.iter().zip(&b.arguments).find_map(|(a, b)| self.of_types(*a, *b, depth));
-        inner.or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
-            let Sides { caller, implementor } = self.sides;
+        let Sides { caller, implementor } = self.sides;
+        let of_representations = || {
+            (a.repr != b.repr).then(|| {
+                let [ours, theirs] = [a, b].map(|ty| match ty.repr.as_str() {
+                    "" => "no `#[repr]`".to_owned(),
+                    repr => format!("`#[repr({repr})]`"),
+                });
+                format!("`{}` has {ours} in {caller}, {theirs} in {implementor}", a.path)
+            })
+        };
+        inner.or_else(of_representations).or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
             (a.size != b.size || a.align != b.align).then(|| {
                 format!(
                     "`{}` has size {} and alignment {} in {caller}, size {} and alignment {} in {implementor}",

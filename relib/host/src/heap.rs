@@ -5,10 +5,11 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::c_void;
+use std::ffi::{c_long, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, Once};
 
 use libmimalloc_sys as mimalloc;
 use relib_abi::entry::{HeapTable, Scope};
@@ -38,6 +39,8 @@ unsafe impl Sync for Heap {}
 impl Heap {
     /// A new, empty heap; `None` if there is no memory for it.
     pub(crate) fn new() -> Option<Self> {
+        static ARENAS: Once = Once::new();
+        ARENAS.call_once(keep_arenas_small);
         // SAFETY: the function has no preconditions.
         NonNull::new(unsafe { mimalloc::mi_heap_new() }).map(Self)
     }
@@ -88,7 +91,7 @@ impl Heap {
         usage
     }
 
-    /// Frees all blocks at once and gives the memory back to the system.
+    /// Frees all blocks at once. The memory goes back to the system, but for [`KEPT`] bytes.
     ///
     /// # Safety
     /// Nothing may use a block of this heap, or the heap, any more: the module's image must be gone.
@@ -98,9 +101,117 @@ impl Heap {
         unsafe {
             let teardown = lock(&TEARDOWN);
             mimalloc::mi_heap_destroy(self.0.as_ptr());
-            drop(teardown);
-            mimalloc::mi_collect(true);
+            give_back_memory(teardown);
         }
+    }
+}
+
+/// Has mimalloc reserve address space in steps of [`ARENA_KIB`], unless the user's environment says otherwise.
+///
+/// A heap that takes its first page from an arena gets bitmaps for the whole arena, which are zeroed then: some 200 KiB
+/// for the gibibyte that mimalloc would reserve, and a tenth of that for these. Arenas grow with their number.
+fn keep_arenas_small() {
+    // SAFETY: mimalloc allows setting options at any time; this one is read when the next arena is made.
+    unsafe { mimalloc::mi_option_set_default(ARENA_RESERVE, ARENA_KIB) };
+}
+
+/// `mi_option_arena_reserve` of mimalloc 3, which `libmimalloc-sys` does not declare; its unit is KiB.
+const ARENA_RESERVE: mimalloc::mi_option_t = 23;
+
+const ARENA_KIB: c_long = 64 * 1024;
+
+/// How much memory of heaps that were destroyed may wait for the next heap instead of going back to the system.
+///
+/// Giving back the few pages of a small module, and getting them again for the next one, costs more than the rest of
+/// what a heap does in a load and an unload.
+const KEPT: u64 = 4 << 20;
+
+/// Gives the memory of heaps that were destroyed back to the system if it may be more than [`KEPT`].
+fn give_back_memory(_teardown: MutexGuard<'_, ()>) {
+    static GIVEN_BACK: AtomicU64 = AtomicU64::new(0);
+
+    let taken = stats::taken_by_destroyed_heaps();
+    if taken.is_none_or(|taken| taken - GIVEN_BACK.load(Ordering::Relaxed) > KEPT) {
+        // SAFETY: the function has no preconditions.
+        unsafe { mimalloc::mi_collect(true) };
+        // Asked again, because the collection adds what the main heap has taken.
+        GIVEN_BACK.store(stats::taken_by_destroyed_heaps().unwrap_or_default(), Ordering::Relaxed);
+    }
+}
+
+/// What mimalloc counts (`mimalloc-stats.h`, which `libmimalloc-sys` does not declare).
+mod stats {
+    use std::ffi::c_void;
+
+    use libmimalloc_sys::mi_heap_t;
+
+    /// `MI_STAT_VERSION`.
+    const VERSION: usize = 5;
+    /// `MI_BIN_HUGE`: the last bin, for blocks that have a page each.
+    const HUGE: usize = 73;
+    /// Blocks up to this size share pages of [`SMALL_PAGE`] bytes; larger ones, pages of up to [`LARGE_PAGE`].
+    const SMALL_BLOCK: usize = 8 << 10;
+    const SMALL_PAGE: u64 = 64 << 10;
+    const LARGE_PAGE: u64 = 4 << 20;
+
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Count {
+        total: i64,
+        peak: i64,
+        current: i64,
+    }
+
+    #[repr(C)]
+    struct Stats {
+        size: usize,
+        version: usize,
+        /// Statistics that are not by size.
+        others: [i64; 82],
+        malloc_bins: [Count; HUGE + 1],
+        page_bins: [Count; HUGE + 1],
+        chunk_bins: [Count; 6],
+    }
+
+    /// `mi_subproc_id_t`.
+    #[repr(C)]
+    struct Process(*mut c_void);
+
+    unsafe extern "C" {
+        fn mi_subproc_main() -> Process;
+        /// Moves what a heap has counted to the whole; null stands for the main heap.
+        fn mi_heap_stats_merge_to_subproc(heap: *mut mi_heap_t);
+        /// Copies the whole, or returns false if the size or the version is not that of mimalloc's own type.
+        fn mi_subproc_stats_get_exclusive(process: Process, stats: *mut Stats) -> bool;
+        fn mi_stats_get_bin_size(bin: usize) -> usize;
+    }
+
+    /// The size of all pages that heaps have ever taken that are destroyed by now: at least what they may have left to
+    /// be given back. `None` if mimalloc is not of the version that is known here.
+    ///
+    /// No heap may be destroyed meanwhile.
+    pub(super) fn taken_by_destroyed_heaps() -> Option<u64> {
+        let none = Count::default();
+        let mut stats = Stats {
+            size: size_of::<Stats>(),
+            version: VERSION,
+            others: [0; _],
+            malloc_bins: [none; _],
+            page_bins: [none; _],
+            chunk_bins: [none; _],
+        };
+        // SAFETY: a heap that is destroyed has added what it counted to the main heap, which always exists. mimalloc
+        // writes no more than the size that it was told.
+        let known = unsafe {
+            mi_heap_stats_merge_to_subproc(std::ptr::null_mut());
+            mi_subproc_stats_get_exclusive(mi_subproc_main(), &mut stats)
+        };
+        let page_size = |bin| {
+            // SAFETY: the function has no preconditions for a bin that there is.
+            if unsafe { mi_stats_get_bin_size(bin) } <= SMALL_BLOCK { SMALL_PAGE } else { LARGE_PAGE }
+        };
+        let pages = stats.page_bins.iter().map(|count| count.total.unsigned_abs());
+        known.then(|| pages.enumerate().map(|(bin, pages)| pages.saturating_mul(page_size(bin))).sum())
     }
 }
 

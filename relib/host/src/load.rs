@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use object::read::ReadCache;
 use relib_abi::call::FunctionEntry;
 use relib_abi::entry::{ExportTable, HostContext, ImportTable, ModuleEntry, RedirectGroup};
 use relib_abi::symbol;
@@ -18,7 +17,7 @@ use relib_interface::interface::{BoundExports, ExportBinder, ExportsHandle, Inte
 use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, ModuleDescription};
 use crate::error::{BuildPart, LoadError};
 use crate::heap::Heap;
-use crate::image::{self, ImageError, ImageFile};
+use crate::image::{self, FileReader, ImageError, ImageFile};
 use crate::imp::{self, FileId, Library};
 use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
@@ -80,8 +79,8 @@ impl Copied {
     ) -> Result<Verified<E>, LoadError> {
         let (image, plan) = verify::<E>(self.file(), &self.path, provided)?;
         if let Some(staged) = &self.staged {
-            let inaccessible = |source| LoadError::Inaccessible { path: self.path.clone(), source };
-            adapt_copy(staged.file(), &image).map_err(inaccessible)?;
+            let staging = |source| LoadError::Staging { path: self.path.clone(), source };
+            adapt_copy(staged.file(), &image).map_err(staging)?;
         }
         let Self { path, options, reservation, staged, .. } = self;
         Ok(Verified { path, options, reservation, staged, image, plan, exports: PhantomData })
@@ -155,6 +154,7 @@ impl<E: ExportsHandle> Verified<E> {
                 Module::new(parts, ()).discard();
                 Err(match detail {
                     Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
+                    Disconnected::Redirecting(source) => LoadError::Redirecting { path, source },
                     Disconnected::Damaged(detail) => LoadError::Damaged {
                         path,
                         detail: format!(
@@ -170,6 +170,7 @@ impl<E: ExportsHandle> Verified<E> {
 /// Why a mapped module could not be connected.
 enum Disconnected {
     ForeignAllocator,
+    Redirecting(io::Error),
     Damaged(&'static str),
 }
 
@@ -264,8 +265,7 @@ fn verify<E: ExportsHandle>(
 ) -> Result<(ImageFile, Plan), LoadError> {
     let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
     let len = file.metadata().map_err(inaccessible)?.len();
-    let file = file.try_clone().map_err(inaccessible)?;
-    let image = image::inspect(&ReadCache::new(file), len, symbol::PREFIX)
+    let image = image::inspect(&FileReader::new(file, len), len, symbol::PREFIX)
         .map_err(|error| image_error(path.to_owned(), error))?;
     let damaged = |detail: &str| LoadError::Damaged {
         path: path.to_owned(),
@@ -290,15 +290,25 @@ fn verify<E: ExportsHandle>(
         problem,
     };
     let mut exports = Vec::new();
-    for interface in E::interfaces() {
-        let Some(export) = module.exports.iter().find(|export| export.interface.name == interface.name)
-        else {
+    let asked = E::interfaces();
+    for &interface in &asked {
+        if asked.iter().any(|other| other.name == interface.name && other.payload != interface.payload) {
+            return Err(mismatch(interface.name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
+        }
+        let mut found = module.exports.iter().filter(|export| export.interface.name == interface.name);
+        let Some(export) = found.next() else {
             let has = module.exports.iter().map(|export| format!("`{}`", export.interface.name)).collect();
             return Err(mismatch(
                 interface.name,
                 Box::new(InterfaceProblem::MissingInterface { implementor: "the module", has }),
             ));
         };
+        if found.next().is_some() {
+            return Err(mismatch(
+                interface.name,
+                Box::new(InterfaceProblem::Ambiguous { side: "the module" }),
+            ));
+        }
         let functions = description::match_exports(interface, &export.interface)
             .map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
@@ -312,13 +322,17 @@ fn verify<E: ExportsHandle>(
     let mut imports = Vec::new();
     for import in module.imports {
         let name = &import.interface.name;
-        let Some(offer) = provided.iter().find(|offer| offer.interface.name == name) else {
+        let mut found = provided.iter().filter(|offer| offer.interface.name == name);
+        let Some(offer) = found.next() else {
             let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
             return Err(mismatch(
                 name,
                 Box::new(InterfaceProblem::MissingInterface { implementor: "the host", has }),
             ));
         };
+        if found.next().is_some() {
+            return Err(mismatch(name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
+        }
         let functions = description::match_imports(offer.interface, &import.interface)
             .map_err(|problem| mismatch(name, problem))?;
         let functions = functions.into_iter().map(|index| offer.functions[index]).collect();
@@ -357,13 +371,15 @@ fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     }
 }
 
+/// Versions of relib must be equal, and not only those of the contract: what a call does on its way is code of
+/// `relib_interface` in both images.
 fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
     let describe = |version: &str, abi: u32| format!("relib {version} (contract {abi})");
     let relib = (
         BuildPart::Relib,
         describe(relib_abi::RELIB_VERSION, relib_abi::ABI_VERSION),
         describe(&build.relib_version, build.abi_version),
-        relib_abi::ABI_VERSION == build.abi_version,
+        relib_abi::ABI_VERSION == build.abi_version && relib_abi::RELIB_VERSION == build.relib_version,
     );
     let rustc = (
         BuildPart::Rustc,
@@ -444,23 +460,30 @@ unsafe fn connect<E: ExportsHandle>(
         let functions = unsafe { functions.as_slice() };
         tables.insert(export.name, export.functions.iter().map(|index| functions[*index]).collect());
     }
-    // SAFETY: the module's table is constant, and nothing of the module runs before it is attached.
-    unsafe {
-        if !parts.options.permanent {
-            let wanted = |group| match group {
-                RedirectGroup::Always => true,
-                RedirectGroup::CAllocations => parts.options.reclaim_c_allocations,
-            };
+    if !parts.options.permanent {
+        let wanted = |group| match group {
+            RedirectGroup::Always => true,
+            RedirectGroup::CAllocations => parts.options.reclaim_c_allocations,
+        };
+        // SAFETY: the module's table is constant; its slots are those of the verified file.
+        let redirected = unsafe {
             let redirects = entry.redirects.as_slice().iter().filter(|redirect| wanted(redirect.group));
-            parts.library.redirect(&parts.image, redirects);
-        }
-        (entry.attach)(&*parts.context);
-        if parts.staged.is_some() {
-            parts.library.run_constructors(&parts.image);
+            parts.library.redirect(&parts.image, redirects)
+        };
+        if let Err(error) = redirected {
+            return Err((parts, Disconnected::Redirecting(error)));
         }
     }
+    // SAFETY: the context stays where it is until the image is gone, and is handed over once.
+    unsafe { (entry.attach)(&*parts.context) };
+    // Before the constructors, so that nothing of the module has run if this refuses it.
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));
+    }
+    if parts.staged.is_some() {
+        // SAFETY: the loader was kept from running the constructors of the private copy; running them is sound, says
+        // the caller of the load.
+        unsafe { parts.library.run_constructors(&parts.image) };
     }
     let named = |planned: Option<(u64, InterfaceDescription)>| {
         planned.map(|(vaddr, description)| NamedFunction {

@@ -20,6 +20,8 @@ pub(crate) struct Runtime {
     pub(crate) ledger: Mutex<Ledger>,
     /// The heaps of states that the module has changed: it may have blocks of them.
     states: Mutex<Vec<Arc<StateHeap>>>,
+    /// The process that the module was loaded in.
+    process: u32,
     /// Set while the image is being closed: from then on nothing new may be started on the module's behalf.
     closing: AtomicBool,
 }
@@ -37,6 +39,7 @@ impl Runtime {
             threads: Threads::default(),
             ledger: Mutex::default(),
             states: Mutex::default(),
+            process: std::process::id(),
             closing: AtomicBool::new(false),
         }
     }
@@ -70,6 +73,14 @@ impl Runtime {
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         lock(&self.ledger)
+    }
+
+    /// The ledger, for what the module does now; `None` in a process that was forked since the module was loaded.
+    ///
+    /// What such a process opens and closes is its own. And before it calls `exec`, as in `std::process::Command`, it
+    /// must wait for no lock, which a thread may hold that exists in the parent only.
+    pub(crate) fn ledger_of_this_process(&self) -> Option<MutexGuard<'_, Ledger>> {
+        (self.process == std::process::id()).then(|| self.ledger())
     }
 }
 

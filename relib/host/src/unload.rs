@@ -71,7 +71,8 @@ pub enum UnloadError {
         /// Number of blocks.
         blocks: usize,
     },
-    /// The image was closed, but the dynamic loader has kept it.
+    /// The dynamic loader keeps the image: it was closed and is still there, or it cannot go for a reason that is known
+    /// before.
     ImageStayed {
         /// Why, as far as there is evidence.
         reasons: Vec<StayReason>,
@@ -193,7 +194,7 @@ impl fmt::Display for UnloadError {
             ),
             Self::StateHoldsMemory { blocks } => write!(
                 f,
-                "a state holds {blocks} blocks of the module's own memory, moved into it from a static or a \
+                "a state holds memory of the module's own ({blocks} of its blocks), moved into it from a static or a \
                  thread-local; pass a copy as the argument of ChangeState::change, or drop the state first"
             ),
             Self::ImageStayed { reasons } => {
@@ -307,6 +308,9 @@ impl<E: ExportsHandle> Module<E> {
             }
         }
         self.refuse_if_in_use(deadline)?;
+        if self.destructors_elsewhere().is_some() {
+            return Err(UnloadError::ImageStayed { reasons: stay_reasons(parts) });
+        }
         // From here on the calling thread's thread-local objects are gone; they are new again if the unload fails.
         self.finish_current_thread();
         // Destructors may have started threads or called the host back.
@@ -374,9 +378,12 @@ impl<E: ExportsHandle> Module<E> {
         Ok(free(*parts, memory))
     }
 
-    /// Takes back a load that went wrong after the image was mapped. If the image stays, so does its memory.
+    /// Takes back a load that went wrong after the image was mapped. If the image stays, so does its memory; and it is
+    /// left where it is if constructors have started threads, or left handlers for signals.
     pub(crate) fn discard(self) {
-        if let Err(failed) = self.close() {
+        if self.refuse_if_in_use(Instant::now() + SHORT_WAIT).is_ok()
+            && let Err(failed) = self.close()
+        {
             drop(failed);
         }
     }

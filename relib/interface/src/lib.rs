@@ -53,12 +53,12 @@ pub use transfer::Transfer;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cross_by_copy;
-    pub use crate::crossing::{Argument, Return};
+    pub use crate::crossing::{Argument, Return, require_lent};
     pub use crate::imports::{ImportSlots, ProvideImports, ProvidedImports, call_import};
     pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
     pub use crate::panics::catch;
     pub use crate::saved::{Answer, Migration, Saved, Takeover};
-    pub use crate::transfer::{MustNotImplementDrop, Transfer, require_transfer};
+    pub use crate::transfer::{MustNotImplementDrop, Recursion, Transfer, require_transfer};
     pub use relib_abi::call::{FunctionEntry, Outcome, RawSlice};
     pub use relib_abi::entry::{ExportTable, ImportTable};
     pub use relib_abi::metadata;

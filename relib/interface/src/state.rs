@@ -9,7 +9,7 @@ use std::mem::ManuallyDrop;
 
 use relib_abi::schema::{Shape, Type};
 
-use crate::crossing::Argument;
+use crate::crossing::{Argument, Lent};
 use crate::transfer::Transfer;
 
 /// A state as both sides see it. Its value's memory is all in the state's heap, so neither side drops it.
@@ -88,6 +88,9 @@ impl<T: Transfer> StateMut<'_, T> {
         unsafe { &mut *self.cell }
     }
 }
+
+// SAFETY: the state is lent for `'a`; its value is `'static` data, as `Transfer` demands.
+unsafe impl<'a, T: Transfer> Lent<'a> for StateMut<'a, T> {}
 
 // SAFETY: the wire form is the address of the cell, which the sender has borrowed mutably for the call. The type's
 // description is part of this one's, and `Option` of a type is laid out alike by the same compiler.

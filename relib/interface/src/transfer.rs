@@ -1,8 +1,9 @@
 //! [`Transfer`]: types whose values may cross the boundary, and its implementations for the standard library.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,8 @@ use relib_abi::schema::{Shape, Type};
 ///
 /// # Deriving
 /// `#[derive(Transfer)]` works for structs and enums whose fields are all `Transfer`. A type with a `Drop` of its own
-/// is refused, because both sides drop their copy. A field that leads back to the type itself, as in a tree, is
-/// recognised by the type's name; for a longer way round mark the field `#[transfer(recursive)]`:
+/// is refused, because both sides drop their copy. A field that leads back to the type itself, as in a tree, names it as
+/// `Self` or by its plain name:
 ///
 /// ```
 /// use relib_interface::Transfer;
@@ -28,6 +29,27 @@ use relib_abi::schema::{Shape, Type};
 ///     Number(f64),
 ///     Text(String),
 ///     List(Vec<Json>),
+/// }
+/// # fn main() {}
+/// ```
+///
+/// For a longer way round, through another type, mark one of the fields `#[transfer(unsafe(recursive))]`. relib then does
+/// not look into the type of that field: it is up to you that host and module are built with the same definition of it
+/// and of all that it reaches.
+///
+/// ```
+/// use relib_interface::Transfer;
+///
+/// #[derive(Transfer)]
+/// struct Folder {
+///     entries: Vec<Entry>,
+/// }
+///
+/// #[derive(Transfer)]
+/// enum Entry {
+///     File(String),
+///     // SAFETY: host and module are built from one workspace, where both types are defined once.
+///     Folder(#[transfer(unsafe(recursive))] Box<Folder>),
 /// }
 /// # fn main() {}
 /// ```
@@ -195,7 +217,7 @@ visit: |value, visit| {
     value.end.visit_memory(visit);
 });
 container!([T] std::ops::RangeInclusive<T> = "RangeInclusive", owns: T::OWNS_MEMORY,
-copy: |value| value.start().deep_copy()..=value.end().deep_copy(),
+copy: |value| copy_inclusive(value),
 visit: |value, visit| {
     value.start().visit_memory(visit);
     value.end().visit_memory(visit);
@@ -219,6 +241,17 @@ fn visit_entry<K: Transfer, V: Transfer>(key: &K, value: &V, visit: &mut dyn FnM
     visit(std::ptr::from_ref(key).cast());
     key.visit_memory(visit);
     value.visit_memory(visit);
+}
+
+/// Copies a range together with whether it has been iterated to its end, which its bounds do not tell.
+fn copy_inclusive<T: Transfer>(range: &std::ops::RangeInclusive<T>) -> std::ops::RangeInclusive<T> {
+    if T::OWNS_MEMORY {
+        // `std` iterates ranges of numbers, characters and addresses only; no such range has been iterated.
+        return range.start().deep_copy()..=range.end().deep_copy();
+    }
+    // SAFETY: the range is its bounds and a flag, and `T` promises by `OWNS_MEMORY` that a copy of the bytes is a deep
+    // copy.
+    unsafe { std::ptr::read(range) }
 }
 
 /// Copies a slice element by element, or at once where the bytes are all there is.
@@ -260,6 +293,49 @@ unsafe impl<T: Transfer, const N: usize> Transfer for [T; N] {
 /// Stands for the length of an array: its "size" is the length, so that arrays of zero-sized elements differ too.
 const fn length_type<const N: usize>() -> &'static Type {
     const { &Type::new("length", N, 1, &[], Shape::Opaque) }
+}
+
+/// Stands for a type in its own description, where a field leads back to it; `A` are the arguments that it has there.
+#[doc(hidden)]
+pub struct Recursion<A>(PhantomData<A>);
+
+// SAFETY: there is one value, which owns and reaches nothing.
+unsafe impl<A: Transfer> Transfer for Recursion<A> {
+    const TYPE: &'static Type = &Type::opaque::<Self>("Self", A::TYPE.arguments);
+    const OWNS_MEMORY: bool = false;
+    const REACHES_IMAGE: bool = A::REACHES_IMAGE;
+
+    fn deep_copy(&self) -> Self {
+        Self(PhantomData)
+    }
+
+    fn visit_memory(&self, _visit: &mut dyn FnMut(*const u8)) {}
+}
+
+// What collections ask of their entries, so that they can be described with this in the place of one.
+
+impl<A> PartialEq for Recursion<A> {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl<A> Eq for Recursion<A> {}
+
+impl<A> PartialOrd for Recursion<A> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<A> Ord for Recursion<A> {
+    fn cmp(&self, _other: &Self) -> Ordering {
+        Ordering::Equal
+    }
+}
+
+impl<A> Hash for Recursion<A> {
+    fn hash<H: Hasher>(&self, _state: &mut H) {}
 }
 
 /// Implements [`Transfer`] for tuples.
@@ -311,6 +387,17 @@ mod tests {
         let copy = original.deep_copy();
         assert_eq!(original, copy);
         assert_ne!(original["a"].as_ptr(), copy["a"].as_ptr());
+    }
+
+    #[test]
+    fn an_exhausted_range_stays_exhausted() {
+        let mut range = 0u32..=3;
+        range.by_ref().for_each(drop);
+        assert!(range.is_empty());
+        assert_eq!(range.deep_copy(), range);
+        assert!(range.deep_copy().is_empty());
+        let names = "a".to_owned()..="b".to_owned();
+        assert_eq!(names.deep_copy(), names);
     }
 
     #[test]
@@ -373,6 +460,84 @@ mod tests {
         #[derive(crate::Transfer)]
         struct Id<const KIND: u32>(u64);
         assert_ne!(<Id<1>>::TYPE.fingerprint, <Id<2>>::TYPE.fingerprint);
+    }
+
+    /// The descriptions of a struct's fields.
+    fn fields(ty: &'static Type) -> Vec<&'static Type> {
+        match ty.shape {
+            Shape::Struct(fields) => fields.iter().map(|field| field.ty).collect(),
+            _ => panic!("not a struct"),
+        }
+    }
+
+    #[test]
+    fn a_type_of_the_same_name_is_another_type() {
+        mod v1 {
+            #[derive(crate::Transfer)]
+            pub struct Config {
+                pub verbose: bool,
+            }
+        }
+        #[derive(crate::Transfer)]
+        struct Config {
+            base: v1::Config,
+        }
+        assert_eq!(fields(Config::TYPE)[0].fingerprint, v1::Config::TYPE.fingerprint);
+    }
+
+    #[test]
+    fn what_is_around_a_recursion_is_described() {
+        #[derive(crate::Transfer)]
+        struct Pairs<T> {
+            pairs: Vec<(T, u8)>,
+        }
+        #[derive(crate::Transfer)]
+        struct Node {
+            children: Vec<(Node, u8)>,
+            others: Vec<(Self, bool)>,
+            units: Vec<(Node, ())>,
+            by_name: BTreeMap<String, Box<Node>>,
+            pairs: Pairs<Node>,
+        }
+        #[derive(crate::Transfer)]
+        struct Generic<T, const N: usize> {
+            value: T,
+            same: Vec<Generic<T, N>>,
+            other: Option<Box<Generic<u8, N>>>,
+        }
+        let node = fields(Node::TYPE);
+        assert_eq!(node[0].fingerprint, <Vec<(Recursion<()>, u8)>>::TYPE.fingerprint);
+        assert_eq!(node[1].fingerprint, <Vec<(Recursion<()>, bool)>>::TYPE.fingerprint);
+        assert_ne!(node[2].fingerprint, <Vec<((), Recursion<()>)>>::TYPE.fingerprint);
+        assert_eq!(node[3].fingerprint, <BTreeMap<String, Box<Recursion<()>>>>::TYPE.fingerprint);
+        assert_eq!(fields(node[4])[0].fingerprint, <Vec<(Recursion<()>, u8)>>::TYPE.fingerprint);
+        let generic = fields(<Generic<String, 3>>::TYPE);
+        assert_eq!(generic[1].fingerprint, <Vec<Recursion<(String,)>>>::TYPE.fingerprint);
+        assert_eq!(generic[2].fingerprint, <Option<Box<Recursion<(u8,)>>>>::TYPE.fingerprint);
+        assert!(Node::OWNS_MEMORY && !Node::REACHES_IMAGE);
+    }
+
+    #[test]
+    fn fingerprints_see_representations() {
+        mod plain {
+            #[derive(crate::Transfer)]
+            pub enum Event {
+                Key(u32),
+                End,
+            }
+        }
+        mod tagged {
+            #[derive(crate::Transfer)]
+            #[repr(C)]
+            #[repr(u8)]
+            pub enum Event {
+                Key(u32),
+                End,
+            }
+        }
+        assert_eq!((plain::Event::TYPE.repr, tagged::Event::TYPE.repr), ("", "C, u8"));
+        let _ = [plain::Event::Key(0), plain::Event::End];
+        let _ = [tagged::Event::Key(0), tagged::Event::End];
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
+use relib_abi::metadata::{RecordKind, SECTION};
+use relib_abi::symbol::{self, PREFIX};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, Item, ItemFn, ItemImpl, Result, ReturnType, Signature, Type, parse_quote, parse2};
 
@@ -56,15 +58,18 @@ fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream>
     })
 }
 
-const MAIN: NamedExport = NamedExport { name: "main", kind: "Main" };
-const BEFORE_UNLOAD: NamedExport = NamedExport { name: "before_unload", kind: "BeforeUnload" };
+const MAIN: NamedExport = NamedExport { name: "main", symbol: symbol::MAIN, kind: RecordKind::Main };
+const BEFORE_UNLOAD: NamedExport =
+    NamedExport { name: "before_unload", symbol: symbol::BEFORE_UNLOAD, kind: RecordKind::BeforeUnload };
 
 /// A function that the host finds by its name.
 pub struct NamedExport {
-    /// Its name, which its symbols end with.
+    /// What it is called in metadata.
     pub name: &'static str,
+    /// The symbol of its entry.
+    pub symbol: &'static str,
     /// The kind of its record.
-    pub kind: &'static str,
+    pub kind: RecordKind,
 }
 
 /// The function that the host calls for it.
@@ -80,9 +85,9 @@ impl NamedExport {
     pub fn export(&self, thunk: &Thunk, described: &TokenStream, root: &TokenStream) -> TokenStream {
         let Thunk { parameters, returns, body } = thunk;
         let text = self.name;
-        let symbol = format!("__relib_{text}");
-        let record_symbol = format!("__relib_record_{text}");
-        let kind = Ident::new(self.kind, Span::call_site());
+        let symbol = self.symbol;
+        let record_symbol = format!("{PREFIX}record_{text}");
+        let kind = Ident::new(&format!("{:?}", self.kind), Span::call_site());
         quote! {
             const _: () = {
                 #[allow(improper_ctypes_definitions)]
@@ -105,7 +110,7 @@ impl NamedExport {
                 const PAYLOAD: [u8; PAYLOAD_LEN] = #root::metadata::interface_payload(#text, FUNCTIONS);
                 const LEN: usize = #root::metadata::record_len(&[&PAYLOAD]);
 
-                #[unsafe(link_section = ".relib")]
+                #[unsafe(link_section = #SECTION)]
                 #[unsafe(export_name = #record_symbol)]
                 pub static RECORD: [u8; LEN] =
                     #root::metadata::record(#root::metadata::RecordKind::#kind, &[&PAYLOAD]);
@@ -126,8 +131,7 @@ pub fn unsupported(signature: &Signature) -> Option<Span> {
 
 fn export_interface(item: &ItemImpl, root: &TokenStream) -> Result<TokenStream> {
     let Implementation { interface, implementor, name } = Implementation::of(item)?;
-    let symbol =
-        format!("__relib_export_{}_{name}", interface.segments.last().expect("a path has a segment").ident);
+    let symbol = format!("{PREFIX}export_{name}_{}", crate::unique_name());
     let record_symbol = format_ident!("{symbol}_record").to_string();
     Ok(quote! {
         #[doc = "Implements the interface that this module exports."]
@@ -147,7 +151,7 @@ fn export_interface(item: &ItemImpl, root: &TokenStream) -> Result<TokenStream> 
             const PAYLOAD: &[u8] = <#implementor as #interface>::__RELIB_INTERFACE.payload;
             const LEN: usize = #root::metadata::record_len(&[&SYMBOL, PAYLOAD]);
 
-            #[unsafe(link_section = ".relib")]
+            #[unsafe(link_section = #SECTION)]
             #[unsafe(export_name = #record_symbol)]
             pub static RECORD: [u8; LEN] =
                 #root::metadata::record(#root::metadata::RecordKind::Export, &[&SYMBOL, PAYLOAD]);

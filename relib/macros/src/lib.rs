@@ -8,9 +8,12 @@ mod export;
 mod implement;
 mod interface;
 mod lifetimes;
+mod recursion;
 mod saved;
 mod signature;
 mod transfer;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as TokenStream2;
@@ -18,6 +21,14 @@ use quote::quote;
 
 fn respond(result: syn::Result<TokenStream2>) -> TokenStream {
     result.unwrap_or_else(|error| error.into_compile_error()).into()
+}
+
+/// A name that no other expansion gets in any crate that is linked into the same image.
+fn unique_name() -> String {
+    static EXPANSIONS: AtomicUsize = AtomicUsize::new(0);
+    let number = EXPANSIONS.fetch_add(1, Ordering::Relaxed);
+    // Cargo sets the variable for each compiler run, which expands the macros of one crate in their order.
+    format!("{}_{number}", std::env::var("CARGO_CRATE_NAME").unwrap_or_default())
 }
 
 /// Where the runtime support is found from a crate that depends on `relib_interface`.
@@ -54,6 +65,10 @@ pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Derives `Transfer` for a struct or enum whose fields are all `Transfer`.
+///
+/// A field that leads back to the type itself, as in a tree, may name it as `Self` or by its plain name. One that leads
+/// back through other types is marked `#[transfer(unsafe(recursive))]`. relib does not look into the type of such a field:
+/// it is up to you that host and module are built with the same definition of it and of all that it reaches.
 #[proc_macro_derive(Transfer, attributes(transfer))]
 pub fn derive_transfer(item: TokenStream) -> TokenStream {
     respond(transfer::expand(item.into(), &interface_root()))

@@ -2,14 +2,19 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use relib_abi::metadata::RecordKind;
+use relib_abi::symbol;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, Result, ReturnType, Type, parse_quote, parse2};
 
 use crate::export::{NamedExport, Thunk, unsupported};
 
-const SAVE: NamedExport = NamedExport { name: "save_state", kind: "SaveState" };
-const RESTORE: NamedExport = NamedExport { name: "restore_state", kind: "RestoreState" };
-const MIGRATE: NamedExport = NamedExport { name: "migrate_state", kind: "MigrateState" };
+const SAVE: NamedExport =
+    NamedExport { name: "save_state", symbol: symbol::SAVE_STATE, kind: RecordKind::SaveState };
+const RESTORE: NamedExport =
+    NamedExport { name: "restore_state", symbol: symbol::RESTORE_STATE, kind: RecordKind::RestoreState };
+const MIGRATE: NamedExport =
+    NamedExport { name: "migrate_state", symbol: symbol::MIGRATE_STATE, kind: RecordKind::MigrateState };
 
 pub fn expand_save(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
     let function = function(arguments, item, &SAVE, 0, "no parameters, and returns the state")?;

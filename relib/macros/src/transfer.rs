@@ -3,12 +3,12 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
-use syn::visit::Visit;
-use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Data, DeriveInput, Error, Field, Fields, GenericParam, Ident, Index, Member, Result, Type, parse_quote,
-    parse2,
+    Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Index, Member, Result, Type,
+    parse_quote, parse2,
 };
+
+use crate::recursion;
 
 pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = parse2(item)?;
@@ -20,8 +20,8 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
     }
     let name = &input.ident;
     let parts = match &input.data {
-        Data::Struct(data) => of_struct(name, &data.fields, root)?,
-        Data::Enum(data) => of_enum(name, data, root)?,
+        Data::Struct(data) => of_struct(&input, &data.fields, root)?,
+        Data::Enum(data) => of_enum(&input, data, root)?,
         Data::Union(data) => {
             return Err(Error::new(
                 data.union_token.span(),
@@ -31,7 +31,7 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
     };
     let Parts { shape, types, copy, visit } = parts;
     let reaches = fields_of(&input.data)
-        .map(|field| reaches_image(field, name, root))
+        .map(|field| reaches_image(&input, field, root))
         .collect::<Result<Vec<TokenStream>>>()?;
 
     let mut generics = input.generics.clone();
@@ -60,13 +60,14 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
         }
         GenericParam::Lifetime(_) => None,
     });
+    let repr = representation(&input.attrs)?;
     let description = quote!(#root::Type::new(
         ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
         ::core::mem::size_of::<Self>(),
         ::core::mem::align_of::<Self>(),
         const { &[#(#arguments),*] },
         #shape,
-    ));
+    ).with_repr(#repr));
     Ok(quote! {
         // SAFETY: every field is `Transfer`; the description has each of them, with offsets where the layout is not
         // given by the compiler and the fields alone; the copy copies each field.
@@ -103,13 +104,13 @@ struct Parts {
     visit: TokenStream,
 }
 
-fn of_struct(name: &Ident, fields: &Fields, root: &TokenStream) -> Result<Parts> {
+fn of_struct(owner: &DeriveInput, fields: &Fields, root: &TokenStream) -> Result<Parts> {
     let mut descriptions = Vec::new();
     let mut copies = Vec::new();
     let mut visits = Vec::new();
     for (field, member) in fields.iter().zip(members(fields)) {
         let offset = quote!(::core::mem::offset_of!(Self, #member));
-        descriptions.push(field_description(name, field, &member, offset, root)?);
+        descriptions.push(field_description(owner, field, &member, offset, root)?);
         copies.push(quote!(#member: #root::Transfer::deep_copy(&self.#member)));
         visits.push(quote!(#root::Transfer::visit_memory(&self.#member, visit);));
     }
@@ -121,7 +122,7 @@ fn of_struct(name: &Ident, fields: &Fields, root: &TokenStream) -> Result<Parts>
     })
 }
 
-fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Parts> {
+fn of_enum(owner: &DeriveInput, data: &syn::DataEnum, root: &TokenStream) -> Result<Parts> {
     let mut variants = Vec::new();
     let mut arms = Vec::new();
     let mut visiting_arms = Vec::new();
@@ -142,7 +143,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
         let mut visits = Vec::new();
         for (index, (field, member)) in variant.fields.iter().zip(members(&variant.fields)).enumerate() {
             descriptions.push(field_description(
-                name,
+                owner,
                 field,
                 &member,
                 quote!(#root::Field::NO_OFFSET),
@@ -162,7 +163,10 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
         visiting_arms.push(quote!(Self::#ident { #(#bindings),* } => { #(#visits)* }));
     }
     if arms.is_empty() {
-        return Err(Error::new(name.span(), "an enum without variants has no values that could cross"));
+        return Err(Error::new(
+            owner.ident.span(),
+            "an enum without variants has no values that could cross",
+        ));
     }
     Ok(Parts {
         shape: quote!(#root::Shape::Enum(const { &[#(#variants),*] })),
@@ -189,7 +193,7 @@ fn members(fields: &Fields) -> Vec<Member> {
 }
 
 fn field_description(
-    name: &Ident,
+    owner: &DeriveInput,
     field: &Field,
     member: &Member,
     offset: TokenStream,
@@ -200,11 +204,12 @@ fn field_description(
         Member::Unnamed(index) => index.index.to_string(),
     };
     let ty = &field.ty;
-    let description = if is_marked_recursive(field)? || mentions(ty, name) {
+    let description = if is_marked_recursive(field)? {
         // The full description of the field's type would contain itself: its name and layout have to do.
         let written = quote!(#ty).to_string();
         quote!(const { &#root::Type::opaque::<#ty>(#written, &[]) })
     } else {
+        let ty = recursion::cut(ty, owner, root)?;
         quote!(<#ty as #root::Transfer>::TYPE)
     };
     Ok(quote!(#root::Field { name: #text, offset: #offset, ty: #description }))
@@ -219,64 +224,37 @@ fn fields_of(data: &Data) -> Box<dyn Iterator<Item = &Field> + '_> {
 }
 
 /// Whether a value of the field can refer to the image, as an expression.
-fn reaches_image(field: &Field, name: &Ident, root: &TokenStream) -> Result<TokenStream> {
+fn reaches_image(owner: &DeriveInput, field: &Field, root: &TokenStream) -> Result<TokenStream> {
     if is_marked_recursive(field)? {
         // The way back to this type leads through others, which cannot be asked without asking this one.
         return Ok(quote!(true));
     }
     // What is around the type itself has to be asked; the type inside adds nothing.
-    let mut ty = field.ty.clone();
-    ReplaceByUnit { name }.visit_type_mut(&mut ty);
+    let ty = recursion::cut(&field.ty, owner, root)?;
     Ok(quote!(<#ty as #root::Transfer>::REACHES_IMAGE))
-}
-
-/// Replaces a type, wherever it is named, by the unit type.
-struct ReplaceByUnit<'a> {
-    name: &'a Ident,
-}
-
-impl VisitMut for ReplaceByUnit<'_> {
-    fn visit_type_mut(&mut self, ty: &mut Type) {
-        let is_self = |path: &syn::TypePath| {
-            path.path
-                .segments
-                .last()
-                .is_some_and(|segment| segment.ident == *self.name || segment.ident == "Self")
-        };
-        match ty {
-            Type::Path(path) if is_self(path) => *ty = parse_quote!(()),
-            _ => visit_mut::visit_type_mut(self, ty),
-        }
-    }
 }
 
 fn is_marked_recursive(field: &Field) -> Result<bool> {
     let mut marked = false;
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("transfer")) {
         attribute.parse_nested_meta(|meta| {
-            if meta.path.is_ident("recursive") {
-                marked = true;
-                Ok(())
-            } else {
-                Err(meta.error("expected `recursive`"))
+            if !meta.path.is_ident("unsafe") {
+                return Err(meta.error("expected `unsafe(recursive)`"));
             }
+            meta.parse_nested_meta(|meta| {
+                marked = meta.path.is_ident("recursive");
+                if marked { Ok(()) } else { Err(meta.error("expected `recursive`")) }
+            })
         })?;
     }
     Ok(marked)
 }
 
-/// Whether a type is written with the name of the type that it is part of.
-fn mentions(ty: &Type, name: &Ident) -> bool {
-    struct Find<'a> {
-        name: &'a Ident,
-        found: bool,
-    }
-    impl Visit<'_> for Find<'_> {
-        fn visit_ident(&mut self, ident: &Ident) {
-            self.found |= ident == self.name || ident == "Self";
-        }
-    }
-    let mut find = Find { name, found: false };
-    find.visit_type(ty);
-    find.found
+/// What `#[repr(...)]` says, which decides about the layout without being visible in the fields.
+fn representation(attributes: &[Attribute]) -> Result<String> {
+    let lists = attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("repr"))
+        .map(|attribute| Ok(attribute.meta.require_list()?.tokens.to_string()));
+    Ok(lists.collect::<Result<Vec<String>>>()?.join(", "))
 }

@@ -9,7 +9,7 @@ use relib_interface::panics;
 
 use crate::{allocator, imp, state};
 
-#[unsafe(export_name = "__relib_entry")]
+#[unsafe(export_name = relib_abi::name!(entry))]
 static ENTRY: ModuleEntry = ModuleEntry {
     abi_version: relib_abi::ABI_VERSION,
     attach,
@@ -20,8 +20,8 @@ static ENTRY: ModuleEntry = ModuleEntry {
 const BUILD_LEN: usize = metadata::record_len(&[metadata::BUILD_PAYLOAD]);
 
 /// Stands for the whole crate in the file: a library without it is not a module.
-#[unsafe(link_section = ".relib")]
-#[unsafe(export_name = "__relib_record_build")]
+#[unsafe(link_section = relib_abi::name!(section))]
+#[unsafe(export_name = relib_abi::name!(build_record))]
 static BUILD: [u8; BUILD_LEN] = metadata::record(RecordKind::Build, &[metadata::BUILD_PAYLOAD]);
 
 /// The context that the host gave, or null before that.

@@ -10,6 +10,7 @@
 #[cfg(not(windows))]
 mod elf;
 mod error;
+mod reader;
 mod source;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
@@ -19,6 +20,7 @@ use std::ops::Range;
 use object::read::ReadRef;
 
 pub(crate) use error::ImageError;
+pub(crate) use reader::FileReader;
 use source::Source;
 
 /// What a file that passed verification holds, as far as loading it needs to know.
@@ -33,7 +35,7 @@ pub(crate) struct ImageFile {
     /// The initial contents of the image's thread-local storage.
     pub(crate) tls: Option<TlsTemplate>,
     /// Pointers to imported functions and data, which the loader fills in.
-    pub(crate) import_slots: Vec<ImportSlot>,
+    pub(crate) import_slots: ImportSlots,
     /// Exported symbols whose names start with the prefix given to [`inspect`].
     pub(crate) exports: Vec<Export>,
     /// The `.relib` sections, or `None` if the file is not a relib module.
@@ -68,13 +70,33 @@ pub(crate) struct TlsTemplate {
     pub(crate) align: u64,
 }
 
-/// A pointer-sized slot that the loader fills with the address of an imported symbol.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ImportSlot {
-    /// Name of the symbol, without a version.
-    pub(crate) name: Box<str>,
-    /// Virtual address of the slot: aligned to 8 and inside a writable segment.
-    pub(crate) vaddr: u64,
+/// Pointer-sized slots that the loader fills with the addresses of imported symbols.
+///
+/// There are some for each library, so their names stand in one text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ImportSlots {
+    names: String,
+    /// Where the name ends that starts at the end of the one before, and the slot.
+    slots: Vec<(usize, u64)>,
+}
+
+impl ImportSlots {
+    /// Adds a slot by the name of its symbol, without a version, and its virtual address, which is aligned to 8 and
+    /// inside a writable segment.
+    pub(crate) fn push(&mut self, name: &str, vaddr: u64) {
+        self.names.push_str(name);
+        self.slots.push((self.names.len(), vaddr));
+    }
+
+    /// The names of the symbols with the virtual addresses of their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        let mut start = 0;
+        self.slots.iter().map(move |(end, vaddr)| {
+            let name = &self.names[start..*end];
+            start = *end;
+            (name, *vaddr)
+        })
+    }
 }
 
 /// A symbol that the image defines for others.
@@ -139,8 +161,7 @@ pub(crate) struct UniqueSymbol {
 /// Verifies the library in `data`, which is `file_len` bytes long, and returns what loading it needs to know.
 ///
 /// Exports are collected if their names start with `export_prefix`. Only the tables that the dynamic loader uses
-/// are read, never code, data or debug information; use a [`ReadCache`](object::read::ReadCache) for a file, and not
-/// a mapping, which raises SIGBUS if the file is cut while it is mapped.
+/// are read, never code, data or debug information; use a [`FileReader`] for a file.
 pub(crate) fn inspect<'data, R: ReadRef<'data>>(
     data: R,
     file_len: u64,

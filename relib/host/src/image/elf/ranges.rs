@@ -41,16 +41,43 @@ impl Ranges {
         self.0.last().map_or(0, Run::words)
     }
 
-    /// The number of the aligned 8-byte word that starts at `address`, which no other word in the set has.
-    pub(super) fn word_index(&self, address: u64) -> Option<u64> {
-        self.find(address, 8).map(|run| run.words_before + (address - run.range.start) / 8)
-    }
-
-    fn find(&self, start: u64, len: u64) -> Option<&Run> {
+    fn find(&self, start: u64, len: u64) -> Option<usize> {
         let end = start.checked_add(len)?;
         let after = self.0.partition_point(|run| run.range.start <= start);
-        let run = &self.0[after.checked_sub(1)?];
-        (end <= run.range.end).then_some(run)
+        let index = after.checked_sub(1)?;
+        (end <= self.0[index].range.end).then_some(index)
+    }
+}
+
+/// Looks addresses up in a set where most of them lie near the one before.
+pub(super) struct Cursor<'a> {
+    ranges: &'a Ranges,
+    /// The run of the last address that was found.
+    last: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(ranges: &'a Ranges) -> Self {
+        Self { ranges, last: 0 }
+    }
+
+    /// If all of the `len` addresses from `start` are in the set: a number that no other word of the set has whose
+    /// distance from `start` is a multiple of eight.
+    #[inline]
+    pub(super) fn word_index(&mut self, start: u64, len: u64) -> Option<u64> {
+        let within = |run: &&Run| {
+            let offset = start.wrapping_sub(run.range.start);
+            let size = run.range.end - run.range.start;
+            offset <= size && size - offset >= len
+        };
+        let run = match self.ranges.0.get(self.last).filter(within) {
+            Some(run) => run,
+            None => {
+                self.last = self.ranges.find(start, len)?;
+                &self.ranges.0[self.last]
+            }
+        };
+        Some(run.words_before + (start - run.range.start) / 8)
     }
 }
 

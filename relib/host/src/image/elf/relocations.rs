@@ -11,9 +11,10 @@ use object::elf::{self, Rela64, Sym64};
 use object::read::ReadRef;
 
 use super::dynamic::Dynamic;
+use super::ranges::Cursor;
 use super::symbols::{Symbols, is_defined};
 use super::{LE, Section, Sections, Source, machine};
-use crate::image::ImportSlot;
+use crate::image::ImportSlots;
 use crate::image::error::{ImageError, Result, check, malformed};
 
 const PART: &str = "the relocations";
@@ -48,7 +49,7 @@ pub(super) enum Kind {
 /// What the relocations of a verified file are good for.
 pub(super) struct Relocations {
     /// Slots that hold addresses of imported symbols.
-    pub(super) import_slots: Vec<ImportSlot>,
+    pub(super) import_slots: ImportSlots,
 }
 
 impl Relocations {
@@ -62,10 +63,11 @@ impl Relocations {
         let mut checker = Checker {
             sections,
             symbols,
-            image: 0..sections.image().last().map_or(0, Section::end),
+            data: Cursor::new(sections.data()),
+            image_end: sections.image().last().map_or(0, Section::end),
             arrays: CallArrays::new(sections)?,
             written: Written::new(sections),
-            import_slots: Vec::new(),
+            import_slots: ImportSlots::default(),
         };
         let rela_address = dynamic.get(elf::DT_RELA);
         for section in sections.of_kind(elf::SHT_RELA) {
@@ -101,13 +103,16 @@ fn check_relative_count(table: &[Rela64<LE>], dynamic: &Dynamic) -> Result<()> {
 struct Checker<'a, 'data> {
     sections: &'a Sections<'data>,
     symbols: &'a Symbols<'data>,
-    image: Range<u64>,
+    /// Linkers sort relocations by what they write, so that nearly all are found where the one before was.
+    data: Cursor<'a>,
+    image_end: u64,
     arrays: CallArrays<'data>,
     written: Written,
-    import_slots: Vec<ImportSlot>,
+    import_slots: ImportSlots,
 }
 
 impl<'data> Checker<'_, 'data> {
+    #[inline(always)]
     fn check_entry(&mut self, entry: &Rela64<LE>) -> Result<()> {
         let r_type = entry.r_type(LE, false);
         let Some(kind) = machine::relocation_kind(r_type) else {
@@ -125,22 +130,30 @@ impl<'data> Checker<'_, 'data> {
             return Ok(());
         }
         self.check_target(kind, entry.r_offset.get(LE))?;
-        self.check_symbol(kind, index, symbol)?;
         self.check_called(kind, entry, symbol)?;
+        // Nearly all have no symbol.
+        if kind == Kind::Relative {
+            return Ok(());
+        }
+        self.check_symbol(kind, index, symbol)?;
         self.collect_import(kind, entry, symbol)
     }
 
     /// Checks that the bytes written are inside a writable section and written once: a slot that another relocation
     /// takes over leaves its own unrelocated.
+    #[inline(always)]
     fn check_target(&mut self, kind: Kind, target: u64) -> Result<()> {
         let size = if kind == Kind::TlsDescriptor { 2 * WORD } else { WORD };
-        let writable = self.sections.data().contains(target, size);
-        check!(writable, PART, "one writes to {target:#x}, which is not in a writable section");
-        let packed = matches!(kind, Kind::Relative | Kind::Symbolic);
-        let aligned = target.is_multiple_of(WORD);
-        check!(aligned || packed, PART, "one writes to {target:#x}, which is not aligned");
-        let first = !aligned || self.written.insert(self.sections, target);
-        check!(first, PART, "two write to {target:#x}");
+        let Some(word) = self.data.word_index(target, size) else {
+            let detail = format!("one writes to {target:#x}, which is not in a writable section");
+            return Err(malformed(PART, detail));
+        };
+        if target.is_multiple_of(WORD) {
+            check!(self.written.insert(word), PART, "two write to {target:#x}");
+        } else {
+            let packed = matches!(kind, Kind::Relative | Kind::Symbolic);
+            check!(packed, PART, "one writes to {target:#x}, which is not aligned");
+        }
         Ok(())
     }
 
@@ -171,18 +184,24 @@ impl<'data> Checker<'_, 'data> {
     }
 
     /// Checks what will be called while the file is loaded or unloaded.
+    #[inline(always)]
     fn check_called(&mut self, kind: Kind, entry: &Rela64<LE>, symbol: &Sym64<LE>) -> Result<()> {
         let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
-        let callable = match kind {
+        match kind {
             Kind::Relative => {
-                let inside = addend <= self.image.end;
+                let inside = addend <= self.image_end;
                 check!(inside, PART, "one makes a pointer to {addend:#x}, outside the image");
-                self.is_code(addend)
             }
             Kind::IRelative => {
                 check!(self.is_code(addend), PART, "one has a resolver at {addend:#x}, which is not code");
-                false
             }
+            _ => {}
+        }
+        if !self.arrays.concern(target) {
+            return Ok(());
+        }
+        let callable = match kind {
+            Kind::Relative => self.is_code(addend),
             Kind::Symbolic if is_defined(symbol) => {
                 self.is_code(symbol.st_value.get(LE).wrapping_add(addend))
             }
@@ -203,8 +222,8 @@ impl<'data> Checker<'_, 'data> {
         let whole = kind == Kind::Symbolic && entry.r_addend.get(LE) == 0 && vaddr.is_multiple_of(WORD);
         let is_slot = whole || matches!(kind, Kind::GlobDat | Kind::JumpSlot);
         if is_slot && !is_defined(symbol) {
-            let name = self.symbols.text(symbol.st_name.get(LE).into())?;
-            self.import_slots.push(ImportSlot { name, vaddr });
+            let name = self.symbols.string(symbol.st_name.get(LE).into())?;
+            self.import_slots.push(&String::from_utf8_lossy(name), vaddr);
         }
         Ok(())
     }
@@ -235,6 +254,9 @@ impl<'data> Checker<'_, 'data> {
         source: &Source<'data, R>,
     ) -> Result<()> {
         self.check_target(Kind::Relative, target)?;
+        if !self.arrays.concern(target) {
+            return Ok(());
+        }
         let callable = match self.arrays.initial_value(target, source)? {
             Some(address) => self.is_code(address),
             None => false,
@@ -253,16 +275,15 @@ impl Written {
         Self(vec![0; words / 64 + 1])
     }
 
-    /// Adds the word at `target`, which is in `sections`. Returns whether it is new.
-    fn insert(&mut self, sections: &Sections<'_>, target: u64) -> bool {
-        let index = sections.data().word_index(target).and_then(|index| usize::try_from(index).ok());
-        let Some((slot, bit)) = index.and_then(|index| Some((self.0.get_mut(index / 64)?, index % 64)))
-        else {
-            return false;
-        };
-        let new = *slot >> bit & 1 == 0;
-        *slot |= 1 << bit;
-        new
+    /// Adds a word by its number. Returns whether it is new.
+    fn insert(&mut self, word: u64) -> bool {
+        let slot = usize::try_from(word / 64).ok().and_then(|index| self.0.get_mut(index));
+        slot.is_some_and(|slot| {
+            let bit = 1 << (word % 64);
+            let new = *slot & bit == 0;
+            *slot |= bit;
+            new
+        })
     }
 }
 
@@ -270,6 +291,8 @@ impl Written {
 /// exactly one relocation, which makes it the address of a function.
 struct CallArrays<'data> {
     arrays: Vec<CallArray<'data>>,
+    /// From the first array to the end of the last.
+    hull: Range<u64>,
 }
 
 struct CallArray<'data> {
@@ -280,8 +303,17 @@ struct CallArray<'data> {
 impl<'data> CallArrays<'data> {
     fn new(sections: &Sections<'data>) -> Result<Self> {
         let found = [sections.only(elf::SHT_INIT_ARRAY)?, sections.only(elf::SHT_FINI_ARRAY)?];
-        let arrays = found.into_iter().flatten().map(CallArray::new).collect::<Result<_>>()?;
-        Ok(Self { arrays })
+        let arrays = found.into_iter().flatten().map(CallArray::new).collect::<Result<Vec<_>>>()?;
+        let sections = || arrays.iter().map(|array| &array.section);
+        let start = sections().map(|section| section.addr).min().unwrap_or(0);
+        let end = sections().map(Section::end).max().unwrap_or(0);
+        Ok(Self { arrays, hull: start..end })
+    }
+
+    /// Whether a relocation of `target` may write to an array; most do not.
+    #[inline]
+    fn concern(&self, target: u64) -> bool {
+        target < self.hull.end && target.saturating_add(WORD) > self.hull.start
     }
 
     /// Records a relocation of `target`, which makes it something that can be called or not.
