@@ -56,7 +56,7 @@ fn find_line(text: &str, prefix: &str) -> Option<usize> {
 /// # Panics
 /// When a command fails or prints something else than the README shows, or the README shows nothing.
 pub fn run_readme(name: &str) {
-    let copy = Copy::of(name);
+    let copy = Example::of(name);
     let readme = copy.readme();
     let mut printed: Option<String> = None;
     let mut compared = 0;
@@ -84,24 +84,24 @@ fn copies() -> PathBuf {
 
 /// A copy of an example that commands may change. It keeps its own target folder, so that what has not changed since the
 /// last time is not built again; it is ours alone for as long as this lives.
-pub struct Copy {
+pub struct Example {
     folder: PathBuf,
     name: String,
     _lock: File,
 }
 
-impl Copy {
+impl Example {
     /// Copies `examples/<name>`, and fetches its dependencies if they are not there.
     ///
     /// # Panics
     /// When that fails.
-    pub fn of(name: &str) -> Copy {
-        let copy = Copy::made(name).unwrap_or_else(|error| panic!("cannot copy examples/{name}: {error}"));
+    pub fn of(name: &str) -> Example {
+        let copy = Example::made(name).unwrap_or_else(|error| panic!("cannot copy examples/{name}: {error}"));
         copy.output(copy.shell("cargo fetch"));
         copy
     }
 
-    fn made(name: &str) -> io::Result<Copy> {
+    fn made(name: &str) -> io::Result<Example> {
         let folder = copies().join(format!("example-{name}"));
         fs::create_dir_all(&folder)?;
         let lock = File::create(folder.join(".lock"))?;
@@ -112,7 +112,7 @@ impl Copy {
         let own = original.join("Cargo.lock");
         let lock_file = if is_tracked(&own) { own } else { root().join("Cargo.lock") };
         fs::copy(lock_file, folder.join("Cargo.lock"))?;
-        Ok(Copy { folder, name: name.to_owned(), _lock: lock })
+        Ok(Example { folder, name: name.to_owned(), _lock: lock })
     }
 
     /// Runs shell commands in the copy, and returns what they print to the standard output.
@@ -124,7 +124,7 @@ impl Copy {
     }
 
     /// Shell commands that are to run in the copy, with what has been fetched.
-    pub fn command(&self, commands: &str) -> Command {
+    fn command(&self, commands: &str) -> Command {
         let mut command = self.shell(commands);
         command.env("CARGO_NET_OFFLINE", "true");
         command

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{OpenptyResult, Winsize, openpty};
-use relib_tests::example::{Copy, blocks, run_readme};
+use relib_tests::example::{Example, blocks, run_readme};
 
 relib_tests::example_tests! {
     async_tokio: run_readme("async-tokio"),
@@ -43,7 +43,7 @@ fn terminals(readme: &str) -> VecDeque<Vec<String>> {
 
 /// Builds what `cargo run -p <package>` would run, and returns the executable: without cargo and a shell in between, the
 /// host itself is the child.
-fn build_host(copy: &Copy, command: &str) -> Command {
+fn build_host(copy: &Example, command: &str) -> Command {
     let package = command.strip_prefix("cargo run -p ").expect("the command names the package of the host");
     copy.run(&format!("cargo build -p {package}"));
     let mut host = Command::new(copy.folder().join("target/debug").join(package));
@@ -53,14 +53,14 @@ fn build_host(copy: &Copy, command: &str) -> Command {
 
 /// An example whose host goes on running.
 struct Live {
-    copy: Copy,
+    copy: Example,
     terminals: VecDeque<Vec<String>>,
     host: Option<(Child, Receiver<String>)>,
 }
 
 impl Live {
     fn of(name: &str) -> Self {
-        let copy = Copy::of(name);
+        let copy = Example::of(name);
         let terminals = terminals(&copy.readme());
         Self { copy, terminals, host: None }
     }
@@ -159,7 +159,7 @@ fn change_rules_and_state(name: &str) {
 fn play(name: &str) {
     run_readme(name);
 
-    let copy = Copy::of(name);
+    let copy = Example::of(name);
     let terminals = terminals(&copy.readme());
     let [start, change] = terminals.as_slices().0 else { panic!("the README has two terminals") };
     let (start, before) = start.split_last().expect("the first starts the game");

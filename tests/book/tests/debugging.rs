@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use relib_book::chapter;
-use relib_tests::example::{Copy, blocks};
+use relib_tests::example::{Example, blocks};
 
 /// Whether gdb is installed and may debug: not every container allows it.
 fn gdb_works() -> bool {
@@ -18,7 +18,7 @@ fn a_breakpoint_survives_a_reload() {
         return;
     }
     let chapter = chapter("debugging.md");
-    let copy = Copy::of("plugin-host");
+    let copy = Example::of("plugin-host");
     let printed: String = blocks(&chapter)
         .iter()
         .filter(|block| block.language == "sh")
