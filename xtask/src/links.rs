@@ -10,9 +10,8 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 /// What is wrong with the links of one Markdown file at `path`, which is relative to `root`.
 pub fn findings(root: &Path, path: &str, text: &str) -> Vec<String> {
     let folder = root.join(path).parent().unwrap_or(root).to_owned();
-    let included = includes(text).filter_map(|target| {
-        (!folder.join(target).is_file()).then(|| format!("{path}: includes `{target}`, which does not exist"))
-    });
+    let missing = includes(text).filter(|target| !folder.join(target).is_file());
+    let included = missing.map(|target| format!("{path}: includes `{target}`, which does not exist"));
     let linked = links(text).into_iter().filter_map(|link| {
         let (target, anchor) = link.split_once('#').unwrap_or((&link, ""));
         let target = folder.join(target);

@@ -1,6 +1,6 @@
 //! The guide in `docs/book`, chapter by chapter, so that `cargo test` compiles the Rust code in it.
 //!
-//! `tests/errors.rs` and `tests/debugging.rs` test what two of the chapters say. It must not know how relib works.
+//! What the chapters say about outputs, errors and gdb is tested in `tests`. It must not know how relib works.
 
 use std::path::{Path, PathBuf};
 
