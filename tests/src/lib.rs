@@ -2,6 +2,7 @@
 //!
 //! - [`scenarios`]: one module per feature; each scenario is a row of a const table and a function, its body;
 //! - [`project`]: copies of fixtures that a scenario may change and build;
+//! - [`example`]: runs the READMEs of the examples;
 //! - [`soak`]: the cycle that is repeated thousands of times, by a scenario and by `src/bin/relib-soak.rs`;
 //! - `src/bin/relib-scenario.rs`: the runner executable, which runs one body in a process of its own;
 //! - `tests/<feature>.rs`: one line per scenario, by [`scenario_tests!`]; `tests/catalogue.rs` checks that none of them
@@ -17,6 +18,7 @@ use relib_harness::process::{self, Runner};
 use relib_harness::snapshot::Snapshots;
 use relib_harness::{Failure, Feature, Fixtures, Platform, Profile, Run, Scenario};
 
+pub mod example;
 pub mod project;
 pub mod scenarios;
 pub mod soak;

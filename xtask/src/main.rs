@@ -7,6 +7,7 @@
 mod ci;
 mod demo;
 mod gen_support_table;
+mod links;
 mod report;
 mod runner;
 mod sanitizer;

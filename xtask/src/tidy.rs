@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 use crate::EXIT_FAILED;
+use crate::links;
 use crate::runner::Places;
 
 #[derive(clap::Args)]
@@ -23,10 +24,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         if path.ends_with(".snap.new") {
             findings.push(format!("{path}: a pending snapshot is tracked; accept it or remove it"));
         }
+        let (is_source, is_text) = (path.ends_with(".rs"), path.ends_with(".md"));
         // A file that is staged for removal is listed and not there.
-        if let Some(text) = path.ends_with(".rs").then(|| fs::read_to_string(root.join(&path)).ok()).flatten()
-        {
+        let Some(text) = (is_source || is_text).then(|| fs::read_to_string(root.join(&path)).ok()).flatten()
+        else {
+            continue;
+        };
+        if is_source {
             findings.extend(source_findings(&path, &text));
+        } else {
+            findings.extend(links::findings(&root, &path, &text));
         }
     }
     findings.extend(map_findings(&root)?);
