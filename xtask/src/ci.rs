@@ -48,9 +48,11 @@ const STEPS: &[Step] = &[
         "cargo fmt --all in examples/hello",
     ),
     step("formatting of the demo", "examples/demo", "fmt --all --check", "cargo fmt --all in examples/demo"),
+    step("formatting of the benchmarks", "benches", "fmt --all --check", "cargo fmt --all in benches"),
     step("tidy", ".", "xtask tidy", "what the lines above say"),
-    step("clippy", ".", "clippy --workspace --all-targets -- -D warnings", "what clippy says above"),
+    step("clippy", ".", CLIPPY, "what clippy says above"),
     step("clippy of the fixtures", "test-modules", CLIPPY_FIXTURES, "what clippy says above"),
+    step("clippy of the benchmarks", "benches", CLIPPY, "what clippy says above"),
     Step {
         name: "documentation",
         command: "doc --workspace --no-deps --quiet",
@@ -61,6 +63,7 @@ const STEPS: &[Step] = &[
     step("tests", ".", "test --workspace", "the failing test; `cargo test -p PACKAGE NAME` runs it alone"),
     step("support table", ".", "xtask gen-support-table --check", "cargo xtask gen-support-table"),
     step("soak", ".", "xtask soak --cycles 1000", "the growth shown above; more cycles show it better"),
+    step("benchmarks", ".", "xtask bench --quick", "the error above; no number fails this step"),
     step(
         "test matrix",
         ".",
@@ -68,6 +71,8 @@ const STEPS: &[Step] = &[
         "the difference above; accept an intended one with --bless",
     ),
 ];
+
+const CLIPPY: &str = "clippy --workspace --all-targets -- -D warnings";
 
 /// Built beside the fixtures that the scenarios load, so that their dependencies are checked once.
 const CLIPPY_FIXTURES: &str =
