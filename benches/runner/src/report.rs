@@ -44,8 +44,8 @@ fn ratio(ratio: f64) -> String {
 pub fn document(results: &Results) -> String {
     let mut text = String::from(
         "# Benchmarks\n\nrelib beside what a user would pick instead, on one machine in one run. `cargo xtask bench` \
-         measures again and writes this file; nothing in it is typed by hand but the explanations of \
-         `benches/explanations.md`, which it ends with. The ratio is relib's median divided by the other one's: less is \
+         measures again and writes this file; nothing in it is typed by hand but the explanations at its end, \
+         which come from `benches/explanations.md`. The ratio is relib's median divided by the other one's: less is \
          better, and 1 is as fast.\n\n",
     );
     text += &table(results);
@@ -71,7 +71,28 @@ pub fn document(results: &Results) -> String {
     for (name, value) in machine::description() {
         writeln!(text, "- {name}: {value}").expect("a text can be written to");
     }
-    text += "\n";
-    text += include_str!("../../explanations.md");
+    text += &explanations(results);
+    text
+}
+
+/// What `explanations.md` says about the rows that are above their goals.
+fn explanations(results: &Results) -> String {
+    let missed: Vec<&Row> =
+        results.rows.iter().filter(|row| goal(row.id).is_some_and(|goal| row.ratio() > goal)).collect();
+    if missed.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\n## What is above its goal\n");
+    for row in missed {
+        // Each section of the file starts with the name of the row that it is about.
+        let section = include_str!("../../explanations.md").split("\n## ").find_map(|section| {
+            let (title, body) = section.split_once('\n')?;
+            (title.trim() == row.id).then_some(body.trim())
+        });
+        let section = section.unwrap_or("Not explained yet.");
+        let title = format!("{}, against {}", row.what, row.against);
+        write!(text, "\n### {title}: {}\n\n{section}\n", ratio(row.ratio()))
+            .expect("a text can be written to");
+    }
     text
 }
