@@ -63,6 +63,7 @@ pub fn document(results: &Results) -> String {
          - One process, release build. The sides of a comparison take turns, and another one goes first in each round, so \
          that what changes meanwhile changes for all. Each number is the median of its rounds.\n\
          - All modules do the same: `benches/workload`. What they allocate is timed inside, without the call.\n\
+         - Turns are short, so that most are over before another process gets the processor.\n\
          - Peers are the published crates, in a workspace of their own (`benches`) with its own lock file.\n\
          - A padded file has bytes behind its end that the loader never reads: only copying it costs more.\n\
          - Instructions are those of user mode as `valgrind --tool=callgrind` counts them, by the difference between more \

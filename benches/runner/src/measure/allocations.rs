@@ -8,7 +8,7 @@ use crate::peers::{self, Files};
 use crate::results::Results;
 
 /// Blocks of one turn.
-const BLOCKS: u64 = 100_000;
+const BLOCKS: u64 = 20_000;
 
 pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<()> {
     let threads = machine::threads();

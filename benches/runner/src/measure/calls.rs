@@ -10,9 +10,9 @@ use crate::peers::{self, Files, Plain};
 use crate::results::Results;
 
 /// Calls in one turn.
-const CALLS: u64 = 100_000;
+const CALLS: u64 = 20_000;
 /// Calls in one turn where each allocates.
-const TEXTS: u64 = 10_000;
+const TEXTS: u64 = 2_000;
 /// What is made upper case.
 pub const TEXT: &str = "hello, world";
 

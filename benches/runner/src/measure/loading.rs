@@ -71,7 +71,11 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
     ));
     results.rows.push(row("unload-upstream", "unload, loaded in place", "upstream", ours, upstreams, rounds));
 
-    for (id, path, size) in [("copy-500k", &module_500, "500 KiB"), ("copy-20m", &module_20, "20 MiB")] {
+    for (id, path, size, rounds) in [
+        ("copy-500k", &module_500, "500 KiB", rounds),
+        // A turn of these takes many milliseconds.
+        ("copy-20m", &module_20, "20 MiB", effort.long_rounds),
+    ] {
         let target = files.scratch().join("copied");
         let mut copying = || {
             let (time, ()) = timed(|| {

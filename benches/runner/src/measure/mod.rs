@@ -31,9 +31,9 @@ pub struct Effort {
 
 impl Effort {
     /// For the report.
-    pub const FULL: Self = Self { rounds: 400, long_rounds: 200, live_blocks: 10_000_000, reloads: 200 };
+    pub const FULL: Self = Self { rounds: 400, long_rounds: 40, live_blocks: 10_000_000, reloads: 40 };
     /// To see that everything works.
-    pub const QUICK: Self = Self { rounds: 20, long_rounds: 2, live_blocks: 100_000, reloads: 2 };
+    pub const QUICK: Self = Self { rounds: 20, long_rounds: 3, live_blocks: 100_000, reloads: 2 };
 }
 
 /// All measurements.

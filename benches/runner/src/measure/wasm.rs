@@ -9,7 +9,7 @@ use crate::peers::{self, Files};
 use crate::results::Results;
 
 /// Calls in one turn.
-const CALLS: u64 = 100_000;
+const CALLS: u64 = 20_000;
 
 const MODULE: &str =
     r#"(module (func (export "add") (param i64 i64) (result i64) (i64.add (local.get 0) (local.get 1))))"#;
