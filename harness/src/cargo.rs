@@ -2,7 +2,6 @@
 //!
 //! It must not know what is built and why: fixtures and runner executables both go through here.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -36,34 +35,53 @@ impl Variant {
         }
     }
 
+    /// The folders that a variant adds to the paths of what is built, with what stands for them in outcomes: the same as
+    /// without a variant.
+    pub fn shown_folders(&self, root: &Path) -> Vec<(PathBuf, &'static str)> {
+        let Some(folder) = &self.folder else { return Vec::new() };
+        let target = root.join("target").join(folder);
+        let fixtures = target.join("fixtures");
+        let fixtures = self.target.as_ref().map_or(fixtures.clone(), |triple| fixtures.join(triple));
+        vec![(fixtures, "<root>/target/fixtures"), (target, "<root>/target")]
+    }
+
+    /// The variables that have a cargo build with the variant's compiler, target and flags: for builds that scenarios
+    /// make by themselves.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.environment_with(&[])
+    }
+
     /// Adds the variant's compiler, target and flags to a build, with `more` flags.
-    pub fn apply(&self, mut build: CargoBuild, more: &[String]) -> CargoBuild {
+    pub fn apply(&self, build: CargoBuild, more: &[String]) -> CargoBuild {
+        self.environment_with(more).into_iter().fold(build, |build, (name, value)| build.env(name, value))
+    }
+
+    fn environment_with(&self, more: &[String]) -> Vec<(String, String)> {
+        let mut environment = Vec::new();
         if let Some(rustc) = &self.rustc {
-            build = build.env("RUSTC", rustc);
+            environment.push(("RUSTC".to_owned(), rustc.display().to_string()));
         }
         if let Some(target) = &self.target {
-            build = build.target(target);
+            environment.push(("CARGO_BUILD_TARGET".to_owned(), target.clone()));
         }
         let flags: Vec<String> = self.rustflags.iter().chain(more).cloned().collect();
-        if flags.is_empty() { build } else { build.env("CARGO_ENCODED_RUSTFLAGS", encoded_rustflags(&flags)) }
+        if !flags.is_empty() {
+            environment.push(("CARGO_ENCODED_RUSTFLAGS".to_owned(), encoded_rustflags(&flags)));
+        }
+        environment
     }
 }
 
 /// The flags of the environment and then these, in the form that keeps spaces.
-fn encoded_rustflags(flags: &[String]) -> OsString {
-    let inherited = match (std::env::var_os("CARGO_ENCODED_RUSTFLAGS"), std::env::var("RUSTFLAGS")) {
-        (Some(encoded), _) => encoded,
-        (None, Ok(plain)) => plain.split_whitespace().collect::<Vec<_>>().join("\u{1f}").into(),
-        (None, Err(_)) => OsString::new(),
+fn encoded_rustflags(flags: &[String]) -> String {
+    const SEPARATOR: &str = "\u{1f}";
+    let inherited = match (std::env::var("CARGO_ENCODED_RUSTFLAGS"), std::env::var("RUSTFLAGS")) {
+        (Ok(encoded), _) => encoded,
+        (Err(_), Ok(plain)) => plain.split_whitespace().collect::<Vec<_>>().join(SEPARATOR),
+        (Err(_), Err(_)) => String::new(),
     };
-    let mut encoded = inherited;
-    for flag in flags {
-        if !encoded.is_empty() {
-            encoded.push("\u{1f}");
-        }
-        encoded.push(flag);
-    }
-    encoded
+    let inherited = inherited.split(SEPARATOR).filter(|flag| !flag.is_empty());
+    inherited.chain(flags.iter().map(String::as_str)).collect::<Vec<_>>().join(SEPARATOR)
 }
 
 /// A target that cargo built or found up to date.

@@ -61,6 +61,7 @@ fn runner() -> (tempfile::TempDir, Runner) {
             executable: PathBuf::from(EXECUTABLE),
             manifest,
             root: root().to_owned(),
+            shown_folders: Vec::new(),
             environment: Vec::new(),
         },
     )

@@ -65,6 +65,7 @@ pub fn run_and_assert(runner: &str, id: &str) {
         executable: runner.into(),
         manifest: Fixtures::manifest_path(root(), profile, &Variant::default()),
         root: root().to_owned(),
+        shown_folders: Vec::new(),
         environment: Vec::new(),
     };
     let finished = process::run(&runner, &scenario);

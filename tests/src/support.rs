@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fixture_interface::unload::Events;
+use object::read::elf::ElfFile64;
+use object::{Object, ObjectSection};
 use relib::{ExportsHandle, LoadError, LoadOptions, Module, ProvideImports, UnloadError, Unloaded};
-use relib_harness::{Failure, Run};
+use relib_harness::{Failure, OrFail, Run};
 
 /// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
 pub const TRACE: &str = "constructor-ran";
@@ -78,6 +80,16 @@ pub fn scratch_copy(
     let path = run.scratch_dir().join(name);
     std::fs::write(&path, bytes)?;
     Ok(path)
+}
+
+/// Another build of the same code: the same library with another text in a section that nothing reads.
+pub fn another_build(library: &[u8], number: u8) -> Result<Vec<u8>, Failure> {
+    let elf = ElfFile64::<object::Endianness>::parse(library)?;
+    let comment = elf.section_by_name(".comment").or_fail("the library has no section .comment")?;
+    let (offset, _) = comment.file_range().or_fail("the section .comment is not in the file")?;
+    let mut build = library.to_vec();
+    build[offset as usize] = number;
+    Ok(build)
 }
 
 /// Loads and unloads a fixture that imports nothing, so that what is set up once in a process is there, and then takes

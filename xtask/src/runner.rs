@@ -63,7 +63,8 @@ impl Places {
         eprintln!("building fixtures ({profile})");
         let manifest = Fixtures::manifest_path(&root, profile, variant);
         Fixtures::build(&root, profile, variant)?.save(&manifest)?;
-        Ok(Runner { executable, manifest, root, environment: Vec::new() })
+        let shown_folders = variant.shown_folders(&root);
+        Ok(Runner { executable, manifest, root, shown_folders, environment: Vec::new() })
     }
 }
 

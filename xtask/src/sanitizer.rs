@@ -28,22 +28,30 @@ impl Sanitizer {
             folder: Some("sanitizer-address".to_owned()),
             rustc: Some(nightly_rustc()?),
             // The fixtures use the runtime that the executable was linked with, which has to export it for them.
-            rustflags: vec!["-Zsanitizer=address".to_owned(), "-Clink-arg=-rdynamic".to_owned()],
+            // The names of functions are mangled as by the stable compiler, so that backtraces show the same.
+            rustflags: [
+                "-Zsanitizer=address",
+                "-Clink-arg=-rdynamic",
+                "-Csymbol-mangling-version=legacy",
+                "-Zunstable-options",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             // With a target, build scripts and macros are built without the sanitizer.
             target: Some("x86_64-unknown-linux-gnu".to_owned()),
         })
     }
 
-    /// The environment of the processes.
-    pub fn environment(self) -> Vec<(String, String)> {
+    /// The environment of the processes of scenarios whose runner was built by this variant.
+    pub fn environment(self, variant: &Variant) -> Vec<(String, String)> {
         let Sanitizer::Address = self;
         // Leaks are what the scenarios are about, and are measured by the harness. A report ends the process by SIGABRT,
         // so that the outcome shows it.
         let options = "detect_leaks=0:abort_on_error=1:disable_coredump=1:allocator_may_return_null=1";
-        vec![
-            ("ASAN_OPTIONS".to_owned(), options.to_owned()),
-            (SANITIZED_VARIABLE.to_owned(), "address".to_owned()),
-        ]
+        let mut environment = variant.environment();
+        environment.push(("ASAN_OPTIONS".to_owned(), options.to_owned()));
+        environment.push((SANITIZED_VARIABLE.to_owned(), "address".to_owned()));
+        environment
     }
 
     /// The scenarios that can run, with limits that leave room for the sanitizer; says which are left out, and why.

@@ -107,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         .map(|(profile, executable)| Ok((profile, arguments.places.prepare(executable, profile, &variant)?)))
         .collect::<Result<BTreeMap<_, _>>>()?;
     if let Some(sanitizer) = arguments.sanitizer {
-        runners.values_mut().for_each(|runner| runner.environment = sanitizer.environment());
+        runners.values_mut().for_each(|runner| runner.environment = sanitizer.environment(&variant));
         scenarios = sanitizer.allowed(scenarios);
     }
 

@@ -86,7 +86,21 @@ pub fn memory() -> io::Result<(u64, u64)> {
         .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/status holds no VmRSS"))?;
     drop(status);
-    // SAFETY: takes no arguments and returns a struct of numbers; glibc locks each arena while it reads it.
-    let info = unsafe { libc::mallinfo2() };
-    Ok(((info.uordblks + info.hblkhd) as u64, resident << 10))
+    Ok((heap_in_use(), resident << 10))
+}
+
+/// The bytes in use on the heap of the C library, or of the sanitizer that stands in its place: then the statistics of
+/// the C library stay at zero.
+fn heap_in_use() -> u64 {
+    // SAFETY: looks a name up among the symbols of the process.
+    let sanitizer =
+        unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__sanitizer_get_current_allocated_bytes".as_ptr()) };
+    if sanitizer.is_null() {
+        // SAFETY: takes no arguments and returns a struct of numbers; glibc locks each arena while it reads it.
+        let info = unsafe { libc::mallinfo2() };
+        return (info.uordblks + info.hblkhd) as u64;
+    }
+    // SAFETY: `sanitizer/allocator_interface.h` declares the function of this name by this signature.
+    let allocated = unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn() -> usize>(sanitizer) };
+    allocated() as u64
 }

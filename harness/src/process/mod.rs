@@ -41,6 +41,8 @@ pub struct Runner {
     pub manifest: PathBuf,
     /// The root of the workspace, for the redaction of paths.
     pub root: PathBuf,
+    /// Folders below the root with what is shown in their place, for the redaction of paths.
+    pub shown_folders: Vec<(PathBuf, &'static str)>,
     /// Environment variables for the process.
     pub environment: Vec<(String, String)>,
 }
@@ -113,7 +115,11 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
     let stderr = tail(&work.stderr())?;
     let report = Report::read(&work.report())?;
     let left = names(&work.temp())?;
-    let redactor = Redactor::new()
+    let redactor = runner
+        .shown_folders
+        .iter()
+        .fold(Redactor::new(), |redactor, (folder, shown)| redactor.path(folder, shown));
+    let redactor = redactor
         .path(&runner.root, "<root>")
         .path(&work.temp(), "<temp>")
         .path(&work.scratch(), "<scratch>")

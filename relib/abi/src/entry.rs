@@ -88,6 +88,50 @@ impl HeapTable {
     pub const NATURAL_ALIGNMENT: usize = 16;
 }
 
+/// A time on one thread during which a module's allocations go to the heap of a state that outlives the module.
+///
+/// The value lies on the stack of the code that entered the scope, and is the host's until the scope is left.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Scope {
+    /// What was in effect before.
+    pub outer: *const Scope,
+    /// The heap of the module that the scope is for.
+    pub module_heap: *mut c_void,
+    /// Where that module's allocations go.
+    pub state_heap: *mut c_void,
+}
+
+impl Scope {
+    /// A scope that has not been entered.
+    pub const fn new() -> Self {
+        Self {
+            outer: core::ptr::null(),
+            module_heap: core::ptr::null_mut(),
+            state_heap: core::ptr::null_mut(),
+        }
+    }
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Host functions for scopes. The first parameter is [`HostContext::module`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ScopeTable {
+    /// Enters a scope on the calling thread. `state` is the host's handle of the state's heap, or null for a scope in
+    /// which the module allocates as if it were in none.
+    ///
+    /// `scope` must stay in place until it is left, by the same thread and after all scopes that it entered since.
+    pub enter: unsafe extern "C" fn(*const c_void, state: *const c_void, scope: *mut Scope),
+    /// Leaves a scope.
+    pub leave: unsafe extern "C" fn(*const c_void, scope: *const Scope),
+}
+
 /// What the host gives to one module. It stays in place and unchanged until the image is gone.
 #[repr(C)]
 #[derive(Debug)]
@@ -96,6 +140,8 @@ pub struct HostContext {
     pub module: *const c_void,
     /// The module's heap.
     pub heap: HeapTable,
+    /// Scopes in which the module allocates elsewhere.
+    pub scopes: ScopeTable,
     /// Where the shims forward to.
     pub system: SystemTable,
 }
@@ -142,6 +188,8 @@ pub struct SystemTable {
     pub unmapped: unsafe extern "C" fn(*const c_void, address: *mut c_void, len: usize),
     /// The module opened a descriptor.
     pub descriptor_opened: unsafe extern "C" fn(*const c_void, descriptor: c_int),
+    /// Whether a descriptor is open that the module did not open: a copy to its number would be the host's.
+    pub descriptor_foreign: unsafe extern "C" fn(*const c_void, descriptor: c_int) -> bool,
     /// The module is about to close a descriptor.
     pub descriptor_closing: unsafe extern "C" fn(*const c_void, descriptor: c_int),
     /// The module changed a signal's disposition.

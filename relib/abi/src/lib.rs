@@ -22,7 +22,7 @@ pub mod symbol;
 /// Version of everything in this crate. A host loads only modules whose metadata carries the same number.
 ///
 /// It is raised whenever a `repr(C)` type, a metadata record or the meaning of either changes.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 3;
 
 /// The version of the relib crates, from the workspace's manifest.
 pub const RELIB_VERSION: &str = env!("CARGO_PKG_VERSION");

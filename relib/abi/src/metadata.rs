@@ -12,11 +12,11 @@ use crate::schema::{Field, Function, Shape, Type};
 ///
 /// Each import interface has a section of its own, so that the linker can drop the interfaces that a module does not
 /// use: `.relib.Name` in an ELF file, and `.relib$Name` for PE, which becomes a part of `.relib`.
-pub const SECTION: &str = ".relib";
+pub const SECTION: &str = crate::name!(section);
 
 /// Name of the section with the [`ImportTable`](crate::entry::ImportTable)s. They contain addresses, which only the
 /// loaded image knows, and so stand apart from the records. Divided by interfaces like [`SECTION`].
-pub const IMPORT_SECTION: &str = ".relibp";
+pub const IMPORT_SECTION: &str = crate::name!(import_section);
 
 /// First bytes of each record.
 pub const MAGIC: [u8; 4] = *b"RLB1";
@@ -39,6 +39,12 @@ pub enum RecordKind {
     Main = 4,
     /// The module's `before_unload`. Payload: an interface of that one function.
     BeforeUnload = 5,
+    /// How the module saves its state. Payload: an interface of one function, which returns the state.
+    SaveState = 6,
+    /// How the module takes saved state. Payload: as for `SaveState`.
+    RestoreState = 7,
+    /// How the module makes its state of one of another shape. Payload: as for `SaveState`.
+    MigrateState = 8,
 }
 
 impl RecordKind {
@@ -50,6 +56,9 @@ impl RecordKind {
             3 => Self::Import,
             4 => Self::Main,
             5 => Self::BeforeUnload,
+            6 => Self::SaveState,
+            7 => Self::RestoreState,
+            8 => Self::MigrateState,
             _ => return None,
         })
     }
@@ -171,7 +180,8 @@ const fn write_type<const N: usize>(writer: &mut Writer<N>, ty: &'static Type, t
         types.insert(ty.arguments[i]);
         i += 1;
     }
-    writer.bytes(&[ty.shape.tag()]);
+    writer.text(ty.repr);
+    writer.bytes(&[ty.shape.kind() as u8]);
     match &ty.shape {
         Shape::Struct(fields) => write_fields(writer, fields, types),
         Shape::Enum(variants) => {

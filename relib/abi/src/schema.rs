@@ -1,9 +1,9 @@
 //! Descriptions of the types and functions that cross the boundary.
 //!
 //! A [`Type`] is built in constants, one for each type that crosses. Its fingerprint covers everything that both sides
-//! must agree on: path, size, alignment, and for structs and enums each field with its name, offset and type. Two
-//! images may exchange a value exactly when their fingerprints of its type are equal; the description behind the
-//! fingerprint is only read to explain a difference.
+//! must agree on: path, size, alignment, and for structs and enums the representation and each field with its name, offset
+//! and type. Two images may exchange a value exactly when their fingerprints of its type are equal; the description
+//! behind the fingerprint is only read to explain a difference.
 
 /// A type that may cross the boundary.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Type {
     pub arguments: &'static [&'static Type],
     /// What the type is made of.
     pub shape: Shape,
+    /// What its `#[repr(...)]` says; empty if it has none. An enum with one lays out the same fields in another way.
+    pub repr: &'static str,
     /// Covers all of the above, including the fingerprints of the types that it refers to.
     pub fingerprint: u64,
 }
@@ -43,18 +45,58 @@ pub enum Shape {
     Enum(&'static [Variant]),
 }
 
+/// A [`Shape`] without what it carries, as metadata names it.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShapeKind {
+    /// [`Shape::Opaque`]
+    Opaque = 0,
+    /// [`Shape::Reference`]
+    Reference = 1,
+    /// [`Shape::MutableReference`]
+    MutableReference = 2,
+    /// [`Shape::Slice`]
+    Slice = 3,
+    /// [`Shape::Tuple`]
+    Tuple = 4,
+    /// [`Shape::Array`]
+    Array = 5,
+    /// [`Shape::Struct`]
+    Struct = 6,
+    /// [`Shape::Enum`]
+    Enum = 7,
+}
+
+impl ShapeKind {
+    const ALL: [Self; 8] = [
+        Self::Opaque,
+        Self::Reference,
+        Self::MutableReference,
+        Self::Slice,
+        Self::Tuple,
+        Self::Array,
+        Self::Struct,
+        Self::Enum,
+    ];
+
+    /// The kind with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
 impl Shape {
-    /// The number that stands for the shape in metadata.
-    pub const fn tag(&self) -> u8 {
+    /// What stands for the shape in metadata.
+    pub const fn kind(&self) -> ShapeKind {
         match self {
-            Self::Opaque => 0,
-            Self::Reference => 1,
-            Self::MutableReference => 2,
-            Self::Slice => 3,
-            Self::Tuple => 4,
-            Self::Array => 5,
-            Self::Struct(_) => 6,
-            Self::Enum(_) => 7,
+            Self::Opaque => ShapeKind::Opaque,
+            Self::Reference => ShapeKind::Reference,
+            Self::MutableReference => ShapeKind::MutableReference,
+            Self::Slice => ShapeKind::Slice,
+            Self::Tuple => ShapeKind::Tuple,
+            Self::Array => ShapeKind::Array,
+            Self::Struct(_) => ShapeKind::Struct,
+            Self::Enum(_) => ShapeKind::Enum,
         }
     }
 }
@@ -122,7 +164,7 @@ impl Type {
         arguments: &'static [&'static Type],
         shape: Shape,
     ) -> Self {
-        let mut hash = Fnv::new().text(path).number(size).number(align).number(shape.tag() as usize);
+        let mut hash = Fnv::new().text(path).number(size).number(align).number(shape.kind() as usize);
         let mut i = 0;
         while i < arguments.len() {
             hash = hash.number(arguments[i].fingerprint as usize);
@@ -143,7 +185,43 @@ impl Type {
             }
             _ => {}
         }
-        Self { path, size, align, arguments, shape, fingerprint: hash.0 }
+        Self { path, size, align, arguments, shape, repr: "", fingerprint: hash.0 }
+    }
+
+    /// The same type with a `#[repr(...)]`.
+    pub const fn with_repr(mut self, repr: &'static str) -> Self {
+        self.repr = repr;
+        self.fingerprint = Fnv(self.fingerprint).text(repr).0;
+        self
+    }
+}
+
+impl Type {
+    /// Covers what a serialized value depends on: fields, variants and their types by name and order, but neither where
+    /// a struct or an enum is defined nor how it is laid out. Types that a former build had under another name have the
+    /// same form.
+    pub const fn form(&self) -> u64 {
+        let mut hash = Fnv::new().number(self.shape.kind() as usize);
+        match &self.shape {
+            Shape::Struct(fields) => return hash.forms(fields).0,
+            Shape::Enum(variants) => {
+                let mut i = 0;
+                while i < variants.len() {
+                    hash = hash.text(variants[i].name).forms(variants[i].fields);
+                    i += 1;
+                }
+                return hash.0;
+            }
+            // The size tells arrays of different lengths apart, whose length is an argument of that "size".
+            _ if self.arguments.is_empty() => hash = hash.text(self.path).number(self.size),
+            _ => hash = hash.text(self.path),
+        }
+        let mut i = 0;
+        while i < self.arguments.len() {
+            hash = hash.number(self.arguments[i].form() as usize);
+            i += 1;
+        }
+        hash.0
     }
 }
 
@@ -195,6 +273,16 @@ impl Fnv {
         self.number(text.len()).bytes(text.as_bytes())
     }
 
+    const fn forms(mut self, fields: &[Field]) -> Self {
+        self = self.number(fields.len());
+        let mut i = 0;
+        while i < fields.len() {
+            self = self.text(fields[i].name).number(fields[i].ty.form() as usize);
+            i += 1;
+        }
+        self
+    }
+
     const fn fields(mut self, fields: &[Field]) -> Self {
         self = self.number(fields.len());
         let mut i = 0;
@@ -227,12 +315,27 @@ mod tests {
         let grown = struct_of(
             const { &[Field { name: "a", offset: 0, ty: U32 }, Field { name: "b", offset: 8, ty: U64 }] },
         );
-        let all = [&base, &renamed, &moved, &retyped, &grown].map(|ty| ty.fingerprint);
+        let represented = struct_of(const { &[Field { name: "a", offset: 0, ty: U32 }] }).with_repr("C");
+        let all = [&base, &renamed, &moved, &retyped, &grown, &represented].map(|ty| ty.fingerprint);
         for (i, one) in all.iter().enumerate() {
             for other in &all[i + 1..] {
                 assert_ne!(one, other);
             }
         }
+    }
+
+    #[test]
+    fn form_sees_what_is_serialized_and_nothing_else() {
+        const fn named(path: &'static str, fields: &'static [Field]) -> Type {
+            Type::new(path, 16, 8, &[], Shape::Struct(fields))
+        }
+        let base = named("v1::S", const { &[Field { name: "a", offset: 0, ty: U32 }] });
+        let moved = named("v2::T", const { &[Field { name: "a", offset: 4, ty: U32 }] });
+        let renamed = named("v1::S", const { &[Field { name: "b", offset: 0, ty: U32 }] });
+        let retyped = named("v1::S", const { &[Field { name: "a", offset: 0, ty: U64 }] });
+        assert_eq!(base.form(), moved.form());
+        assert_ne!(base.form(), renamed.form());
+        assert_ne!(base.form(), retyped.form());
     }
 
     #[test]

@@ -3,11 +3,31 @@
 //! The host never looks these up through the dynamic linker: it takes their addresses from the verified file, so that
 //! no other image can stand in for them. Code inside the module never refers to them either.
 
+/// The names of the contract as literals, for attributes such as `export_name`, which take no constants.
+#[macro_export]
+macro_rules! name {
+    (section) => {
+        ".relib"
+    };
+    (import_section) => {
+        ".relibp"
+    };
+    (prefix) => {
+        "__relib_"
+    };
+    (entry) => {
+        "__relib_entry"
+    };
+    (build_record) => {
+        "__relib_record_build"
+    };
+}
+
 /// Prefix of every symbol that relib exports from a module.
-pub const PREFIX: &str = "__relib_";
+pub const PREFIX: &str = crate::name!(prefix);
 
 /// The [`ModuleEntry`](crate::entry::ModuleEntry) of the module.
-pub const ENTRY: &str = "__relib_entry";
+pub const ENTRY: &str = crate::name!(entry);
 
 /// The [`FunctionEntry`](crate::call::FunctionEntry) of the module's `main`.
 pub const MAIN: &str = "__relib_main";
@@ -15,7 +35,11 @@ pub const MAIN: &str = "__relib_main";
 /// The [`FunctionEntry`](crate::call::FunctionEntry) of the module's `before_unload`.
 pub const BEFORE_UNLOAD: &str = "__relib_before_unload";
 
-/// The functions that a module may export by name, with the symbol of each.
-///
-/// Anything else goes through an interface, so that its signature is checked.
-pub const NAMED_EXPORTS: &[(&str, &str)] = &[("main", MAIN), ("before_unload", BEFORE_UNLOAD)];
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of the function that the module saves its state by.
+pub const SAVE_STATE: &str = "__relib_save_state";
+
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of the function that the module takes saved state by.
+pub const RESTORE_STATE: &str = "__relib_restore_state";
+
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of the function that makes the module's state of an older one.
+pub const MIGRATE_STATE: &str = "__relib_migrate_state";

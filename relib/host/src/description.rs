@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use relib_abi::metadata::{HEADER_LEN, MAGIC, RecordKind};
-use relib_abi::schema::{self, Field, Shape, Type};
+use relib_abi::schema::{self, Field, Shape, ShapeKind, Type};
 
 use crate::error::CallMainError;
 
@@ -19,6 +19,9 @@ pub(crate) struct ModuleDescription {
     pub(crate) imports: Vec<ImportDescription>,
     pub(crate) main: Option<InterfaceDescription>,
     pub(crate) before_unload: bool,
+    pub(crate) save_state: Option<InterfaceDescription>,
+    pub(crate) restore_state: Option<InterfaceDescription>,
+    pub(crate) migrate_state: Option<InterfaceDescription>,
 }
 
 /// What built a module.
@@ -69,6 +72,8 @@ struct TypeDescription {
     size: u64,
     align: u64,
     arguments: Vec<u64>,
+    /// What its `#[repr(...)]` says; empty if it has none.
+    repr: String,
     shape: ShapeDescription,
 }
 
@@ -147,12 +152,10 @@ impl ModuleDescription {
                 let id = relib_abi::metadata::interface_id(payload);
                 self.imports.push(ImportDescription { id, interface: reader.interface()? });
             }
-            RecordKind::Main => {
-                let interface = reader.interface()?;
-                if interface.functions.len() != 1 || self.main.replace(interface).is_some() {
-                    return Err(Damaged("main is not described as one function"));
-                }
-            }
+            RecordKind::Main => reader.one_function(&mut self.main)?,
+            RecordKind::SaveState => reader.one_function(&mut self.save_state)?,
+            RecordKind::RestoreState => reader.one_function(&mut self.restore_state)?,
+            RecordKind::MigrateState => reader.one_function(&mut self.migrate_state)?,
             RecordKind::BeforeUnload => {
                 reader.interface()?;
                 self.before_unload = true;
@@ -219,6 +222,15 @@ impl Reader<'_> {
         Ok(InterfaceDescription { name, functions, types })
     }
 
+    /// Reads the interface of a function that is exported by name, which is there once.
+    fn one_function(&mut self, place: &mut Option<InterfaceDescription>) -> Parsed<()> {
+        let interface = self.interface()?;
+        if interface.functions.len() != 1 || place.replace(interface).is_some() {
+            return Err(Damaged("a function that is exported by name is not described as one function"));
+        }
+        Ok(())
+    }
+
     fn function(&mut self) -> Parsed<FunctionDescription> {
         Ok(FunctionDescription {
             fingerprint: self.number64()?,
@@ -234,19 +246,20 @@ impl Reader<'_> {
         let size = self.number64()?;
         let align = self.number64()?;
         let arguments = self.list(Self::number64)?;
+        let repr = self.text()?;
         let [tag] = self.bytes()?;
-        let shape = match tag {
-            0 => ShapeDescription::Opaque,
-            1 => ShapeDescription::Reference,
-            2 => ShapeDescription::MutableReference,
-            3 => ShapeDescription::Slice,
-            4 => ShapeDescription::Tuple,
-            5 => ShapeDescription::Array,
-            6 => ShapeDescription::Struct(self.list(Self::field)?),
-            7 => ShapeDescription::Enum(self.list(Self::variant)?),
-            _ => return Err(Damaged("a type is of no known shape")),
+        let kind = ShapeKind::from_number(tag).ok_or(Damaged("a type is of no known shape"))?;
+        let shape = match kind {
+            ShapeKind::Opaque => ShapeDescription::Opaque,
+            ShapeKind::Reference => ShapeDescription::Reference,
+            ShapeKind::MutableReference => ShapeDescription::MutableReference,
+            ShapeKind::Slice => ShapeDescription::Slice,
+            ShapeKind::Tuple => ShapeDescription::Tuple,
+            ShapeKind::Array => ShapeDescription::Array,
+            ShapeKind::Struct => ShapeDescription::Struct(self.list(Self::field)?),
+            ShapeKind::Enum => ShapeDescription::Enum(self.list(Self::variant)?),
         };
-        Ok((fingerprint, TypeDescription { path, size, align, arguments, shape }))
+        Ok((fingerprint, TypeDescription { path, size, align, arguments, repr, shape }))
     }
 
     fn variant(&mut self) -> Parsed<VariantDescription> {
@@ -315,6 +328,31 @@ impl InterfaceDescription {
         }
     }
 
+    /// What the only function returns.
+    pub(crate) fn returned(&self) -> u64 {
+        self.functions[0].returns
+    }
+
+    /// What the only function returns, in words: a struct or an enum with what it consists of.
+    pub(crate) fn returned_in_words(&self) -> String {
+        let fingerprint = self.returned();
+        let name = self.type_name(fingerprint);
+        match self.types.get(&fingerprint).map(|ty| &ty.shape) {
+            Some(ShapeDescription::Struct(fields)) => {
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|field| format!("{}: {}", field.name, self.type_name(field.ty)))
+                    .collect();
+                format!("{name} {{ {} }}", fields.join(", "))
+            }
+            Some(ShapeDescription::Enum(variants)) => {
+                let variants: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
+                format!("{name} {{ {} }}", variants.join(", "))
+            }
+            _ => name,
+        }
+    }
+
     /// Whether this side has a function with this fingerprint; its index.
     fn position(&self, function: &schema::Function) -> Option<usize> {
         let fingerprint = function.fingerprint();
@@ -363,6 +401,7 @@ fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
         size: ty.size as u64,
         align: ty.align as u64,
         arguments: ty.arguments.iter().map(|argument| refer(types, argument)).collect(),
+        repr: ty.repr.to_owned(),
         shape,
     };
     types.insert(ty.fingerprint, description);
@@ -370,7 +409,7 @@ fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
 
 /// Why a `main` of a module that is described by `module` does not return `asked`; `None` if it does.
 pub(crate) fn match_main(asked: &'static Type, module: &InterfaceDescription) -> Option<CallMainError> {
-    let returns = module.functions[0].returns;
+    let returns = module.returned();
     if returns == asked.fingerprint {
         return None;
     }
@@ -382,6 +421,12 @@ pub(crate) fn match_main(asked: &'static Type, module: &InterfaceDescription) ->
         returns: module.type_name(returns),
         difference: comparison.of_types(asked.fingerprint, returns, 16),
     })
+}
+
+/// How the state that `old` saves differs from the one that `new` restores, if their names read alike.
+pub(crate) fn state_difference(old: &InterfaceDescription, new: &InterfaceDescription) -> Option<String> {
+    let sides = Sides { caller: "the old module", implementor: "the new one" };
+    Comparison { caller: old, implementor: new, sides }.of_types(old.returned(), new.returned(), 16)
 }
 
 /// Which of the two sides asks for functions and which offers them, in words.
@@ -446,6 +491,11 @@ pub enum InterfaceProblem {
         /// The interfaces that it implements.
         has: Vec<String>,
     },
+    /// One side has several interfaces of this name, of which it cannot be said which is meant.
+    Ambiguous {
+        /// The side that has them.
+        side: &'static str,
+    },
     /// One side does not have a function that the other calls.
     MissingFunction {
         /// The side that should implement it.
@@ -477,6 +527,10 @@ impl fmt::Display for InterfaceProblem {
             Self::MissingInterface { implementor, has } => {
                 write!(f, "{implementor} does not implement it; it implements {}", has.join(", "))
             }
+            Self::Ambiguous { side } => write!(
+                f,
+                "{side} has it more than once; implement it once, and link one version of the crate that declares it"
+            ),
             Self::MissingFunction { implementor, signature } => {
                 write!(f, "{implementor} does not implement `{signature}`")
             }
@@ -543,8 +597,17 @@ impl Comparison<'_> {
         }
         let (a, b) = (self.caller.types.get(&expected)?, self.implementor.types.get(&found)?);
         let inner = a.arguments.iter().zip(&b.arguments).find_map(|(a, b)| self.of_types(*a, *b, depth));
-        inner.or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
-            let Sides { caller, implementor } = self.sides;
+        let Sides { caller, implementor } = self.sides;
+        let of_representations = || {
+            (a.repr != b.repr).then(|| {
+                let [ours, theirs] = [a, b].map(|ty| match ty.repr.as_str() {
+                    "" => "no `#[repr]`".to_owned(),
+                    repr => format!("`#[repr({repr})]`"),
+                });
+                format!("`{}` has {ours} in {caller}, {theirs} in {implementor}", a.path)
+            })
+        };
+        inner.or_else(of_representations).or_else(|| self.of_shapes(a, b, depth)).or_else(|| {
             (a.size != b.size || a.align != b.align).then(|| {
                 format!(
                     "`{}` has size {} and alignment {} in {caller}, size {} and alignment {} in {implementor}",

@@ -9,9 +9,11 @@ use crate::description::InterfaceProblem;
 
 /// Why a module was not loaded.
 ///
-/// Except for [`Linking`](Self::Linking), [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged
-/// entry table, no code of the file has run when one of these is returned. A failed load leaves nothing behind and does
-/// not get in the way of the next one.
+/// No code of the file has run when one of these is returned, except, in a load [in place](crate::LoadOptions::in_place),
+/// for constructors before [`Linking`](Self::Linking), [`Redirecting`](Self::Redirecting),
+/// [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry table. A failed load leaves nothing
+/// behind, unless such constructors have started threads or the like that are in the way; it never gets in the way of the
+/// next one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -99,7 +101,7 @@ pub enum LoadError {
     InterfaceMismatch {
         /// The path.
         path: PathBuf,
-        /// The interface, by crate and trait.
+        /// The interface, by the path of its trait.
         interface: String,
         /// The first difference.
         problem: Box<InterfaceProblem>,
@@ -128,6 +130,13 @@ pub enum LoadError {
         path: PathBuf,
         /// What the dynamic loader says.
         source: libloading::Error,
+    },
+    /// The imports of the image could not be redirected.
+    Redirecting {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
     },
     /// The module has a global allocator that does not take its memory from relib.
     ForeignAllocator {
@@ -181,6 +190,7 @@ impl LoadError {
             | Self::PathInUse { path }
             | Self::Staging { path, .. }
             | Self::Linking { path, .. }
+            | Self::Redirecting { path, .. }
             | Self::ForeignAllocator { path } => Some(path),
             Self::OutOfMemory => None,
         }
@@ -250,6 +260,11 @@ impl fmt::Display for LoadError {
                  LoadOptions::staging_directory, or load it in place by LoadOptions::in_place"
             ),
             Self::Linking { .. } => write!(f, "the dynamic loader refuses the library"),
+            Self::Redirecting { .. } => write!(
+                f,
+                "its imports cannot be redirected, because the system does not let their slots be written; if the \
+                 process has too many mappings, raise vm.max_map_count"
+            ),
             Self::ForeignAllocator { .. } => write!(
                 f,
                 "the module's global allocator takes its memory from somewhere else than relib, so that an unload \
@@ -266,7 +281,8 @@ impl Error for LoadError {
         match self {
             Self::Missing { source, .. }
             | Self::Inaccessible { source, .. }
-            | Self::Staging { source, .. } => Some(source),
+            | Self::Staging { source, .. }
+            | Self::Redirecting { source, .. } => Some(source),
             Self::Linking { source, .. } => Some(source),
             _ => None,
         }

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once};
 
 use libmimalloc_sys as mimalloc;
-use relib_abi::entry::HeapTable;
+use relib_abi::entry::{HeapTable, Scope};
 
 use crate::imp;
 use crate::runtime::lock;
-use crate::threads;
+use crate::{state, threads};
 
 /// Memory in use by a module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct MemoryUse {
 }
 
 /// A module's heap. Dropping it leaks it, because code that is still mapped may use it; see [`Heap::destroy`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Heap(NonNull<mimalloc::mi_heap_t>);
 
 // SAFETY: mimalloc v3 allows every operation on a first-class heap from any thread.
@@ -223,28 +223,87 @@ mod stats {
 static TEARDOWN: Mutex<()> = Mutex::new(());
 
 thread_local! {
-    /// Whether the calling thread has allocated from a module's heap.
-    static ENTERED: Cell<bool> = const { Cell::new(false) };
+    /// What has to be known of the calling thread before it allocates: null if it has not allocated from a module's heap
+    /// yet, [`NO_SCOPE`] if it has, or the innermost scope that it is in. One value, so that the allocation path asks
+    /// once.
+    static SCOPE: Cell<*const Scope> = const { Cell::new(std::ptr::null()) };
 }
 
-/// To be called before a thread allocates.
+/// Stands for no scope on a thread that has allocated.
+const NO_SCOPE: *const Scope = std::ptr::without_provenance(align_of::<Scope>());
+
+/// Where an allocation from a module's heap goes; to be called before a thread allocates.
 #[inline]
-fn enter() {
-    if !ENTERED.get() {
+fn target(heap: *mut c_void) -> *mut mimalloc::mi_heap_t {
+    let scope = SCOPE.get();
+    if scope == NO_SCOPE { heap.cast() } else { target_in_scope(heap, scope) }
+}
+
+#[cold]
+fn target_in_scope(heap: *mut c_void, scope: *const Scope) -> *mut mimalloc::mi_heap_t {
+    if scope.is_null() {
         enter_first();
+        return heap.cast();
     }
+    innermost_scope(heap, scope).unwrap_or(heap).cast()
+}
+
+/// The state's heap that the module with `heap` allocates from in a scope, or in the next one around it that is for it.
+fn innermost_scope(heap: *mut c_void, mut scope: *const Scope) -> Option<*mut c_void> {
+    while !scope.is_null() && scope != NO_SCOPE {
+        // SAFETY: a scope stays in place until it is left, and was entered on this thread.
+        let Scope { outer, module_heap, state_heap } = unsafe { &*scope };
+        if *module_heap == heap {
+            return (!state_heap.is_null()).then_some(*state_heap);
+        }
+        scope = *outer;
+    }
+    None
 }
 
 #[cold]
 fn enter_first() {
-    ENTERED.set(true);
+    SCOPE.set(NO_SCOPE);
     // A thread that is too late for that leaves its heaps without the lock.
     threads::watch_end();
 }
 
+/// Enters a scope in which allocations from `module` go to `state`, or, without one, to the module's heap.
+///
+/// # Safety
+/// The scope must stay in place until it is left, by this thread and after all scopes that it enters since.
+pub(crate) unsafe fn enter_scope(scope: *mut Scope, module: Heap, state: Option<Heap>) {
+    if SCOPE.get().is_null() {
+        enter_first();
+    }
+    let state_heap = state.map_or(std::ptr::null_mut(), |state| state.0.as_ptr().cast());
+    let entered = Scope { outer: SCOPE.get(), module_heap: module.0.as_ptr().cast(), state_heap };
+    // SAFETY: the caller passes a place for a scope.
+    unsafe { scope.write(entered) };
+    SCOPE.set(scope);
+}
+
+/// Leaves a scope; returns the heap that allocations went to, if it was that of a state.
+///
+/// # Safety
+/// It must be the innermost one of this thread.
+pub(crate) unsafe fn leave_scope(scope: *const Scope) -> Option<Heap> {
+    // SAFETY: the scope is in place until now, as its enterer guarantees.
+    let scope = unsafe { &*scope };
+    SCOPE.set(scope.outer);
+    NonNull::new(scope.state_heap.cast()).map(Heap)
+}
+
+/// Whether the calling thread is in a scope in which allocations from `module` go elsewhere.
+pub(crate) fn is_in_scope(module: Heap) -> bool {
+    innermost_scope(module.0.as_ptr().cast(), SCOPE.get()).is_some()
+}
+
 /// Gives up the calling thread's part of all heaps. It may allocate again, and gets a new one.
 pub(crate) fn leave() {
-    if ENTERED.get() {
+    if !SCOPE.get().is_null() {
+        // A thread that ends in a scope never leaves it.
+        SCOPE.set(NO_SCOPE);
         let _teardown = lock(&TEARDOWN);
         // SAFETY: mimalloc allows this at any time on any thread but its main one, which never leaves: the blocks that
         // the thread has allocated stay alive.
@@ -294,7 +353,7 @@ static VALIDATED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
 /// Returns if `block` is of `heap`, or null; otherwise says what happened and stops the process.
 fn validate(heap: *mut c_void, block: *mut c_void, operation: &str) {
     // SAFETY: the heap is that of a loaded module; mimalloc accepts any address as a block.
-    if block.is_null() || unsafe { mi_heap_contains(heap.cast(), block) } {
+    if block.is_null() || unsafe { mi_heap_contains(heap.cast(), block) } || state::owns(block) {
         return;
     }
     let module = lock(&VALIDATED).get(&heap.addr()).cloned().unwrap_or_default();
@@ -344,10 +403,9 @@ unsafe extern "C" fn free(block: *mut c_void, _heap: *mut c_void) {
 macro_rules! forward {
     ($($name:ident => $target:ident($($argument:ident: $ty:ty),*);)*) => {$(
         unsafe extern "C" fn $name(heap: *mut c_void, $($argument: $ty),*) -> *mut c_void {
-            enter();
-            // SAFETY: the module passes the heap of its table, which is alive as long as its image, and arguments
-            // that meet the contract of `HeapTable`.
-            unsafe { mimalloc::$target(heap.cast(), $($argument),*) }
+            // SAFETY: the module passes the heap of its table, which is alive as long as its image, as is that of a
+            // state that it is in a scope of, and arguments that meet the contract of `HeapTable`.
+            unsafe { mimalloc::$target(target(heap), $($argument),*) }
         }
     )*};
 }

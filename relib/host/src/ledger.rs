@@ -2,7 +2,9 @@
 //!
 //! The ledger is exact in one direction: it never names something that the module does not own any more. A mapping
 //! that was given back in part is kept in part; a descriptor is recognised by what it refers to, so that a number that
-//! was closed elsewhere and used again is not taken for the module's.
+//! was closed elsewhere and used again is not taken for the module's. There is one exception: of two descriptors without
+//! a file, such as two eventfds, the kernel does not say whether they are the same. So a module must not leave it to the
+//! host to close such a descriptor if the host may open one of the same kind, and lets the unload close what is left.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -98,6 +100,11 @@ impl Ledger {
         if let Some(identity) = imp::DescriptorIdentity::of(number) {
             self.descriptors.insert(number, identity);
         }
+    }
+
+    /// Whether a descriptor is open that the module did not open.
+    pub(crate) fn is_foreign(&self, number: i32) -> bool {
+        imp::DescriptorIdentity::of(number).is_some_and(|open| self.descriptors.get(&number) != Some(&open))
     }
 
     pub(crate) fn descriptor_closing(&mut self, number: i32) {

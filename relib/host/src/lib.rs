@@ -55,8 +55,12 @@ mod load;
 mod module;
 mod options;
 mod panics;
+#[cfg(feature = "reload")]
+mod reload;
 mod runtime;
+mod saved;
 mod staging;
+mod state;
 mod symbols;
 mod threads;
 mod unload;
@@ -73,8 +77,15 @@ pub use panics::{PanicInfo, PanicLocation};
 pub use relib_interface::crossing::Return;
 pub use relib_interface::imports::ProvideImports;
 pub use relib_interface::interface::ExportsHandle;
+pub use relib_interface::state::StateMut;
 pub use relib_interface::transfer::Transfer;
 pub use relib_macros::{TransferInHost as Transfer, implement};
+#[cfg(feature = "reload")]
+pub use reload::{
+    Events, InUsePolicy, OldModule, ReloadError, ReloadEvent, ReloadOptions, Reloaded, Reloader,
+};
+pub use saved::{HandOver, SavedState, StateError};
+pub use state::State;
 pub use threads::ThreadInfo;
 pub use unload::{FailedUnload, StayReason, UnloadError, Unloaded};
 

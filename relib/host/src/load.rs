@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -18,11 +19,13 @@ use crate::error::{BuildPart, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, FileReader, ImageError, ImageFile};
 use crate::imp::{self, FileId, Library};
-use crate::module::{Main, Module, Parts};
+use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
 use crate::runtime::{Runtime, lock};
+use crate::saved::Saving;
 use crate::staging::StagedFile;
+use crate::state;
 use crate::symbols;
 
 /// Loads the module at `path`.
@@ -32,77 +35,134 @@ use crate::symbols;
 pub(crate) unsafe fn load<E: ExportsHandle>(
     options: &LoadOptions,
     path: &Path,
-    provided: Vec<ProvidedImports>,
+    provided: &[ProvidedImports],
 ) -> Result<Module<E>, LoadError> {
     let (path, file) = open(path)?;
-    let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
-    let separate = options.separate_instance && !options.in_place && !options.permanent;
-    let reservation = Reservation::of(&file, separate, &path)?;
+    let verified = Copied::of(options, path, file)?.verify::<E>(provided)?;
+    // SAFETY: as the caller guarantees.
+    unsafe { verified.map() }
+}
 
-    let staged = if options.in_place || options.permanent {
-        None
-    } else {
-        let staging = |source| LoadError::Staging { path: path.clone(), source };
-        Some(StagedFile::copy(&file, &path, options.staging_directory.as_deref()).map_err(staging)?)
-    };
-    // A private copy is what was read; without one the file itself has to be.
-    let verified_file = staged.as_ref().map_or(&file, StagedFile::file);
-    let (image, plan) = verify::<E>(verified_file, &path, &provided)?;
-    if let Some(staged) = &staged {
-        adapt_copy(staged.file(), &image).map_err(inaccessible)?;
+/// A module's file as it will be loaded: a private copy, unless the options say otherwise. Nothing is known of it yet.
+pub(crate) struct Copied {
+    path: PathBuf,
+    options: LoadOptions,
+    /// The file itself, if there is no copy.
+    file: File,
+    reservation: Reservation,
+    staged: Option<StagedFile>,
+}
+
+impl Copied {
+    /// Copies a file that [`open`] has opened.
+    pub(crate) fn of(options: &LoadOptions, path: PathBuf, file: File) -> Result<Self, LoadError> {
+        let separate = options.separate_instance && !options.in_place && !options.permanent;
+        let reservation = Reservation::of(&file, separate, &path)?;
+        let staged = if options.in_place || options.permanent {
+            None
+        } else {
+            let staging = |source| LoadError::Staging { path: path.clone(), source };
+            Some(StagedFile::copy(&file, &path, options.staging_directory.as_deref()).map_err(staging)?)
+        };
+        Ok(Self { path, options: options.clone(), file, reservation, staged })
     }
 
-    let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
-    let runtime = Arc::new(Runtime::new(heap));
-    let context = Box::new(HostContext {
-        module: Arc::as_ptr(&runtime).cast(),
-        heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
-        system: imp::system_table(),
-    });
-    if !options.permanent {
-        symbols::settle();
+    /// What is verified and mapped: a private copy is what was read; without one the file itself has to be.
+    pub(crate) fn file(&self) -> &File {
+        self.staged.as_ref().map_or(&self.file, StagedFile::file)
     }
-    let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
-    if staged.is_none() && imp::is_open(loaded_path) {
-        // SAFETY: the image was not loaded, so nothing has used the heap.
-        unsafe { heap.destroy() };
-        return Err(LoadError::PathInUse { path });
+
+    /// Verifies the file for a host that calls `E` and provides `provided`, and makes a private copy ready to be mapped.
+    pub(crate) fn verify<E: ExportsHandle>(
+        self,
+        provided: &[ProvidedImports],
+    ) -> Result<Verified<E>, LoadError> {
+        let (image, plan) = verify::<E>(self.file(), &self.path, provided)?;
+        if let Some(staged) = &self.staged {
+            let staging = |source| LoadError::Staging { path: self.path.clone(), source };
+            adapt_copy(staged.file(), &image).map_err(staging)?;
+        }
+        let Self { path, options, reservation, staged, .. } = self;
+        Ok(Verified { path, options, reservation, staged, image, plan, exports: PhantomData })
     }
-    // SAFETY: the file has been verified; running it is sound, says the caller.
-    let library = match unsafe { Library::open(loaded_path, options.permanent) } {
-        Ok(library) => library,
-        Err(source) => {
+}
+
+/// A module's file that has been verified for a host that calls `E`. Nothing of it has run.
+pub(crate) struct Verified<E> {
+    path: PathBuf,
+    options: LoadOptions,
+    reservation: Reservation,
+    staged: Option<StagedFile>,
+    image: ImageFile,
+    plan: Plan,
+    exports: PhantomData<fn() -> E>,
+}
+
+impl<E: ExportsHandle> Verified<E> {
+    /// Maps the image and connects it.
+    ///
+    /// # Safety
+    /// As for [`load_module`](crate::load_module).
+    pub(crate) unsafe fn map(self) -> Result<Module<E>, LoadError> {
+        let Self { path, options, reservation, staged, image, plan, .. } = self;
+        let heap = Heap::new().ok_or(LoadError::OutOfMemory)?;
+        let runtime = Arc::new(Runtime::new(heap));
+        let context = Box::new(HostContext {
+            module: Arc::as_ptr(&runtime).cast(),
+            heap: if options.validate_deallocations { heap.validating_table(&path) } else { heap.table() },
+            scopes: state::scope_table(),
+            system: imp::system_table(),
+        });
+        if !options.permanent {
+            symbols::settle();
+        }
+        let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
+        if staged.is_none() && imp::is_open(loaded_path) {
             // SAFETY: the image was not loaded, so nothing has used the heap.
             unsafe { heap.destroy() };
-            return Err(LoadError::Linking { path, source });
+            return Err(LoadError::PathInUse { path });
         }
-    };
-    let parts = Box::new(Parts {
-        path,
-        options: options.clone(),
-        runtime,
-        context,
-        library,
-        image,
-        staged,
-        panics: Arc::new(PanicStore::default()),
-        main: None,
-        before_unload: None,
-        reservation,
-    });
-    // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module yet.
-    match unsafe { connect::<E>(parts, plan) } {
-        Ok(module) => Ok(module),
-        Err((parts, detail)) => {
-            let path = parts.path.clone();
-            Module::new(parts, ()).discard();
-            Err(match detail {
-                Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
-                Disconnected::Damaged(detail) => LoadError::Damaged {
-                    path,
-                    detail: format!("the module's tables do not fit its metadata: {detail}; build it again"),
-                },
-            })
+        // SAFETY: the file has been verified; running it is sound, says the caller.
+        let library = match unsafe { Library::open(loaded_path, options.permanent) } {
+            Ok(library) => library,
+            Err(source) => {
+                // SAFETY: the image was not loaded, so nothing has used the heap.
+                unsafe { heap.destroy() };
+                return Err(LoadError::Linking { path, source });
+            }
+        };
+        let parts = Box::new(Parts {
+            path,
+            options,
+            runtime,
+            context,
+            library,
+            image,
+            staged,
+            panics: Arc::new(PanicStore::default()),
+            main: None,
+            before_unload: None,
+            saving: Saving::default(),
+            reservation,
+        });
+        // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module
+        // yet.
+        match unsafe { connect::<E>(parts, plan) } {
+            Ok(module) => Ok(module),
+            Err((parts, detail)) => {
+                let path = parts.path.clone();
+                Module::new(parts, ()).discard();
+                Err(match detail {
+                    Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
+                    Disconnected::Redirecting(source) => LoadError::Redirecting { path, source },
+                    Disconnected::Damaged(detail) => LoadError::Damaged {
+                        path,
+                        detail: format!(
+                            "the module's tables do not fit its metadata: {detail}; build it again"
+                        ),
+                    },
+                })
+            }
         }
     }
 }
@@ -110,11 +170,12 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
 /// Why a mapped module could not be connected.
 enum Disconnected {
     ForeignAllocator,
+    Redirecting(io::Error),
     Damaged(&'static str),
 }
 
 /// Opens a file by the path that leads to it without links; never by a search in library paths.
-fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
+pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
     let failed = |source: io::Error| {
         let path = path.to_owned();
         match source.kind() {
@@ -175,6 +236,9 @@ struct Plan {
     imports: Vec<PlannedImport>,
     main: Option<(u64, InterfaceDescription)>,
     before_unload: Option<u64>,
+    save_state: Option<(u64, InterfaceDescription)>,
+    restore_state: Option<(u64, InterfaceDescription)>,
+    migrate_state: Option<(u64, InterfaceDescription)>,
 }
 
 struct PlannedExport {
@@ -226,15 +290,25 @@ fn verify<E: ExportsHandle>(
         problem,
     };
     let mut exports = Vec::new();
-    for interface in E::interfaces() {
-        let Some(export) = module.exports.iter().find(|export| export.interface.name == interface.name)
-        else {
+    let asked = E::interfaces();
+    for &interface in &asked {
+        if asked.iter().any(|other| other.name == interface.name && other.payload != interface.payload) {
+            return Err(mismatch(interface.name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
+        }
+        let mut found = module.exports.iter().filter(|export| export.interface.name == interface.name);
+        let Some(export) = found.next() else {
             let has = module.exports.iter().map(|export| format!("`{}`", export.interface.name)).collect();
             return Err(mismatch(
                 interface.name,
                 Box::new(InterfaceProblem::MissingInterface { implementor: "the module", has }),
             ));
         };
+        if found.next().is_some() {
+            return Err(mismatch(
+                interface.name,
+                Box::new(InterfaceProblem::Ambiguous { side: "the module" }),
+            ));
+        }
         let functions = description::match_exports(interface, &export.interface)
             .map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
@@ -248,13 +322,17 @@ fn verify<E: ExportsHandle>(
     let mut imports = Vec::new();
     for import in module.imports {
         let name = &import.interface.name;
-        let Some(offer) = provided.iter().find(|offer| offer.interface.name == name) else {
+        let mut found = provided.iter().filter(|offer| offer.interface.name == name);
+        let Some(offer) = found.next() else {
             let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
             return Err(mismatch(
                 name,
                 Box::new(InterfaceProblem::MissingInterface { implementor: "the host", has }),
             ));
         };
+        if found.next().is_some() {
+            return Err(mismatch(name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
+        }
         let functions = description::match_imports(offer.interface, &import.interface)
             .map_err(|problem| mismatch(name, problem))?;
         let functions = functions.into_iter().map(|index| offer.functions[index]).collect();
@@ -268,6 +346,11 @@ fn verify<E: ExportsHandle>(
         imports,
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
+        save_state: function(symbol::SAVE_STATE, module.save_state.is_some())?.zip(module.save_state),
+        restore_state: function(symbol::RESTORE_STATE, module.restore_state.is_some())?
+            .zip(module.restore_state),
+        migrate_state: function(symbol::MIGRATE_STATE, module.migrate_state.is_some())?
+            .zip(module.migrate_state),
     };
     Ok((image, plan))
 }
@@ -288,13 +371,15 @@ fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     }
 }
 
+/// Versions of relib must be equal, and not only those of the contract: what a call does on its way is code of
+/// `relib_interface` in both images.
 fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
     let describe = |version: &str, abi: u32| format!("relib {version} (contract {abi})");
     let relib = (
         BuildPart::Relib,
         describe(relib_abi::RELIB_VERSION, relib_abi::ABI_VERSION),
         describe(&build.relib_version, build.abi_version),
-        relib_abi::ABI_VERSION == build.abi_version,
+        relib_abi::ABI_VERSION == build.abi_version && relib_abi::RELIB_VERSION == build.relib_version,
     );
     let rustc = (
         BuildPart::Rustc,
@@ -375,27 +460,44 @@ unsafe fn connect<E: ExportsHandle>(
         let functions = unsafe { functions.as_slice() };
         tables.insert(export.name, export.functions.iter().map(|index| functions[*index]).collect());
     }
-    // SAFETY: the module's table is constant, and nothing of the module runs before it is attached.
-    unsafe {
-        if !parts.options.permanent {
-            let wanted = |group| match group {
-                RedirectGroup::Always => true,
-                RedirectGroup::CAllocations => parts.options.reclaim_c_allocations,
-            };
+    if !parts.options.permanent {
+        let wanted = |group| match group {
+            RedirectGroup::Always => true,
+            RedirectGroup::CAllocations => parts.options.reclaim_c_allocations,
+        };
+        // SAFETY: the module's table is constant; its slots are those of the verified file.
+        let redirected = unsafe {
             let redirects = entry.redirects.as_slice().iter().filter(|redirect| wanted(redirect.group));
-            parts.library.redirect(&parts.image, redirects);
-        }
-        (entry.attach)(&*parts.context);
-        if parts.staged.is_some() {
-            parts.library.run_constructors(&parts.image);
+            parts.library.redirect(&parts.image, redirects)
+        };
+        if let Err(error) = redirected {
+            return Err((parts, Disconnected::Redirecting(error)));
         }
     }
+    // SAFETY: the context stays where it is until the image is gone, and is handed over once.
+    unsafe { (entry.attach)(&*parts.context) };
+    // Before the constructors, so that nothing of the module has run if this refuses it.
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));
     }
-    parts.main = plan
-        .main
-        .map(|(vaddr, description)| Main { entry: function_entry(&parts.library, vaddr), description });
+    if parts.staged.is_some() {
+        // SAFETY: the loader was kept from running the constructors of the private copy; running them is sound, says
+        // the caller of the load.
+        unsafe { parts.library.run_constructors(&parts.image) };
+    }
+    let named = |planned: Option<(u64, InterfaceDescription)>| {
+        planned.map(|(vaddr, description)| NamedFunction {
+            entry: function_entry(&parts.library, vaddr),
+            description: Arc::new(description),
+        })
+    };
+    let main = named(plan.main);
+    let saving = Saving {
+        save: named(plan.save_state),
+        restore: named(plan.restore_state),
+        migrate: named(plan.migrate_state),
+    };
+    (parts.main, parts.saving) = (main, saving);
     parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
     let exports = E::bind(&mut Binder { tables, panics: &parts.panics });
     Ok(Module::new(parts, exports))

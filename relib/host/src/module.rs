@@ -22,6 +22,7 @@ use crate::load::Reservation;
 use crate::options::LoadOptions;
 use crate::panics::{PanicInfo, PanicStore};
 use crate::runtime::Runtime;
+use crate::saved::Saving;
 use crate::staging::StagedFile;
 
 /// A loaded module, with the handle `E` for its exports.
@@ -47,17 +48,19 @@ pub(crate) struct Parts {
     pub(crate) image: ImageFile,
     pub(crate) staged: Option<StagedFile>,
     pub(crate) panics: Arc<PanicStore>,
-    pub(crate) main: Option<Main>,
+    pub(crate) main: Option<NamedFunction>,
     pub(crate) before_unload: Option<FunctionEntry>,
+    pub(crate) saving: Saving,
     #[expect(dead_code, reason = "held until the module is gone, so that its file is not loaded twice")]
     pub(crate) reservation: Reservation,
 }
 
-/// A module's `main`.
+/// A function that a module exports by name, and whose type matters.
 #[derive(Debug)]
-pub(crate) struct Main {
+pub(crate) struct NamedFunction {
     pub(crate) entry: FunctionEntry,
-    pub(crate) description: InterfaceDescription,
+    /// Says what it returns, as an interface of one function.
+    pub(crate) description: Arc<InterfaceDescription>,
 }
 
 impl<E> fmt::Debug for Module<E> {
@@ -119,10 +122,23 @@ impl<E: ExportsHandle> Module<E> {
         #[allow(improper_ctypes_definitions, reason = "both sides are built by the same compiler")]
         type Thunk<W> = unsafe extern "C" fn() -> Outcome<W>;
         // SAFETY: the caller says that the entry is that of such a function, whose thunk has this type.
-        let result = unsafe {
+        unsafe {
             let thunk = std::mem::transmute::<*const (), Thunk<R::Wire>>(entry.call);
-            receive::<R>(thunk(), entry.release)
-        };
+            self.receive::<R>(thunk(), entry)
+        }
+    }
+
+    /// Makes a value of what a thunk has returned; `None` if it panicked.
+    ///
+    /// # Safety
+    /// The outcome must just have been returned by the thunk of `entry`, a function of the module that returns `R`.
+    pub(crate) unsafe fn receive<R: Return>(
+        &self,
+        outcome: Outcome<R::Wire>,
+        entry: FunctionEntry,
+    ) -> Option<R> {
+        // SAFETY: as the caller guarantees; the image is loaded as long as the report is kept.
+        let result = unsafe { receive::<R>(outcome, entry.release) };
         result.map_err(|report| self.parts.panics.panicked(report)).ok()
     }
 }
@@ -168,25 +184,45 @@ impl<E> Module<E> {
     /// Afterwards the thread is to the module like one that never called it: it may call it again, and then gets new
     /// thread-local objects.
     ///
+    /// Does nothing for a module that was loaded [permanently](crate::LoadOptions::permanent): its destructors run at the
+    /// end of the thread.
+    ///
     /// # Errors
-    /// If code of the module is running on this thread, as in an import that the module has called.
+    /// If code of the module is running on this thread, as in an import that the module has called, or if destructors
+    /// of its thread-local objects are with the C library.
     pub fn release_thread(&self) -> Result<(), ReleaseError> {
         // The stack cannot be walked past code without unwind tables; then the table still knows of the module's threads.
         if self.parts.runtime.threads.runs_on_current() || imp::is_on_stack(&self.address_range()) {
             return Err(ReleaseError::CalledFromModule);
         }
+        if self.parts.options.permanent {
+            return Ok(());
+        }
+        if let Some(count) = self.destructors_elsewhere() {
+            return Err(ReleaseError::DestructorsElsewhere { count });
+        }
         self.finish_current_thread();
         Ok(())
     }
 
+    /// How many destructors of the module's thread-local objects are with the C library; `None` if there are none.
+    ///
+    /// Only constructors of an image that was loaded in place can have registered some there: those of a private copy
+    /// run when relib is in between.
+    pub(crate) fn destructors_elsewhere(&self) -> Option<usize> {
+        let count = || self.parts.library.thread_local_destructors();
+        if self.parts.staged.is_some() { None } else { count().filter(|count| *count > 0) }
+    }
+
     /// Runs the destructors of the calling thread and makes its thread-local objects new.
     ///
-    /// No code of the module may be running on this thread.
+    /// No code of the module may be running on this thread, and there must be no
+    /// [`destructors_elsewhere`](Self::destructors_elsewhere).
     pub(crate) fn finish_current_thread(&self) {
         let parts = &**self.parts;
         parts.runtime.threads.run_own_destructors();
         if let Some(template) = &parts.image.tls {
-            // SAFETY: the destructors have run, and no code of the module is running on this thread, say the callers.
+            // SAFETY: all destructors have run, and no code of the module is running on this thread, say the callers.
             unsafe { parts.library.reset_thread_locals(template) };
         }
     }
@@ -198,6 +234,12 @@ impl<E> Module<E> {
 pub enum ReleaseError {
     /// Code of the module is running on the thread.
     CalledFromModule,
+    /// Constructors of a module that was loaded in place have made thread-local objects before relib was there; the C
+    /// library has their destructors, and runs them at the end of the thread.
+    DestructorsElsewhere {
+        /// How many, on all threads.
+        count: usize,
+    },
 }
 
 impl fmt::Display for ReleaseError {
@@ -207,6 +249,11 @@ impl fmt::Display for ReleaseError {
                 f,
                 "code of the module is running on this thread; release the thread when all its calls into the module \
                  have returned"
+            ),
+            Self::DestructorsElsewhere { count } => write!(
+                f,
+                "{count} thread-local objects that constructors of the module have made are dropped by the C library \
+                 when their threads end; load the module without LoadOptions::in_place, so that relib is there first"
             ),
         }
     }

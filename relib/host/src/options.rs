@@ -61,12 +61,17 @@ impl LoadOptions {
 
     /// Keeps private copies under `directory` instead of the system's directory for temporary files. It must be on a
     /// file system that code may be executed from; one that can share blocks makes copies quickest.
+    ///
+    /// Has no effect on a load [in place](Self::in_place) or [permanently](Self::permanent), which make no copy.
     pub fn staging_directory(mut self, directory: impl AsRef<Path>) -> Self {
         self.staging_directory = Some(directory.as_ref().to_owned());
         self
     }
 
     /// Loads the file even if it is loaded already; the instances have separate statics and separate heaps.
+    ///
+    /// This needs a private copy: a load [in place](Self::in_place) or [permanently](Self::permanent) is refused if the
+    /// file is loaded already, whatever is asked for here.
     pub fn separate_instance(mut self, separate: bool) -> Self {
         self.separate_instance = separate;
         self
@@ -74,6 +79,10 @@ impl LoadOptions {
 
     /// The mode for production without reloading: the checks, the interfaces and the panic handling as always, but
     /// neither copy nor redirection. Such a module cannot be unloaded.
+    ///
+    /// Without redirection nothing is known of what the module takes from the system:
+    /// [`Module::descriptors`](crate::Module::descriptors) and [`Module::mappings`](crate::Module::mappings) are empty,
+    /// and [`descriptors`](Self::descriptors) and [`reclaim_c_allocations`](Self::reclaim_c_allocations) have no effect.
     pub fn permanent(mut self) -> Self {
         self.permanent = true;
         self
@@ -122,6 +131,6 @@ impl LoadOptions {
         imports: impl ProvideImports,
     ) -> Result<Module<E>, LoadError> {
         // SAFETY: as the caller guarantees.
-        unsafe { load::load(self, path.as_ref(), imports.provided()) }
+        unsafe { load::load(self, path.as_ref(), &imports.provided()) }
     }
 }

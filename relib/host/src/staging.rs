@@ -5,13 +5,13 @@
 //! The directory goes at the end of the process; what a killed process leaves behind is swept by the next one that
 //! stages something.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
-
-use tempfile::TempDir;
 
 use crate::imp;
 use crate::runtime::lock;
@@ -20,7 +20,7 @@ use crate::runtime::lock;
 const PREFIX: &str = "relib-";
 
 /// A file in each staging directory that its process keeps locked while it lives.
-const LOCK_NAME: &str = "lock";
+const LOCK_NAME: &str = ".relib-staging-lock";
 
 /// A copy of a module's file; removed when dropped.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ impl StagedFile {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         // Debuggers and backtraces show the path, so the copy keeps the original's name.
-        let mut name = std::ffi::OsString::from(format!("{number}-"));
+        let mut name = OsString::from(format!("{number}-"));
         name.push(path.file_name().unwrap_or_default());
-        let staged_path = directory.temporary.path().join(name);
+        let staged_path = directory.path.join(name);
         let mut file = File::options().read(true).write(true).create_new(true).open(&staged_path)?;
         let staged = Self { path: staged_path, file: file.try_clone()?, _directory: directory };
         // On Linux this is `copy_file_range`, which shares the blocks where the file system can.
@@ -66,38 +66,61 @@ impl Drop for StagedFile {
     }
 }
 
-/// A directory of this process; removed when dropped, or at the end of the process.
+/// A directory of the process that made it; removed when dropped there, or at the end of that process.
 #[derive(Debug)]
 struct Directory {
-    temporary: TempDir,
-    /// Held open for its lock.
-    _lock: File,
+    path: PathBuf,
+    process: u32,
+    /// Held open for its lock; dropped first, because some systems do not remove a directory with an open file.
+    lock: Option<File>,
 }
 
-/// The directory in use, with the one that it was made in. Kept for the next load even when no copy is in it.
-static CURRENT: Mutex<Option<(PathBuf, Arc<Directory>)>> = Mutex::new(None);
+/// The directories in use, by those that they were made in. Kept for the next load even when no copy is in them.
+static DIRECTORIES: Mutex<BTreeMap<PathBuf, Arc<Directory>>> = Mutex::new(BTreeMap::new());
 
 impl Directory {
     fn get(parent: &Path) -> io::Result<Arc<Self>> {
-        let mut current = lock(&CURRENT);
-        if let Some((known, directory)) = &*current
-            && known == parent
-        {
+        let mut directories = lock(&DIRECTORIES);
+        if let Some(directory) = directories.get(parent).filter(|directory| directory.is_usable()) {
             return Ok(Arc::clone(directory));
         }
         static AT_EXIT: Once = Once::new();
-        AT_EXIT.call_once(|| imp::at_process_exit(remove_current));
+        AT_EXIT.call_once(|| imp::at_process_exit(remove_all));
         let directory = Arc::new(Self::create(parent)?);
-        *current = Some((parent.to_owned(), Arc::clone(&directory)));
+        directories.insert(parent.to_owned(), Arc::clone(&directory));
         Ok(directory)
     }
 
     fn create(parent: &Path) -> io::Result<Self> {
         sweep(parent);
-        let temporary = imp::private_directory(PREFIX, parent)?;
-        let lock = File::create_new(temporary.path().join(LOCK_NAME))?;
+        let path = imp::private_directory(PREFIX, parent)?.keep();
+        let mut directory = Self { path, process: std::process::id(), lock: None };
+        // It gets its name when it is locked: before, another process would take the directory for an abandoned one.
+        let unlocked = directory.path.join("unlocked");
+        let lock = File::create_new(&unlocked)?;
         lock.lock()?;
-        Ok(Self { temporary, _lock: lock })
+        directory.lock = Some(lock);
+        fs::rename(unlocked, directory.path.join(LOCK_NAME))?;
+        Ok(directory)
+    }
+
+    /// Whether nobody has tidied the directory away, and it is not that of the process that this one was forked from.
+    fn is_usable(&self) -> bool {
+        self.is_own() && self.path.join(LOCK_NAME).exists()
+    }
+
+    fn is_own(&self) -> bool {
+        self.process == std::process::id()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(self.lock.take());
+        if self.is_own() {
+            // What is left after a failure is swept by another process.
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }
 
@@ -105,24 +128,74 @@ impl Directory {
 fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        let path = entry.path();
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !imp::is_private_directory(&path) {
             continue;
         }
         // A directory whose process has not made its lock yet has none: it is left alone.
-        if let Ok(file) = File::open(entry.path().join(LOCK_NAME))
+        if let Ok(file) = imp::open_at_once(&path.join(LOCK_NAME))
             && file.try_lock().is_ok()
         {
-            let _ = fs::remove_dir_all(entry.path());
+            drop(file);
+            let _ = fs::remove_dir_all(path);
         }
     }
 }
 
-/// Removes the directory with whatever is left in it: copies of modules that were never unloaded.
-extern "C" fn remove_current() {
+/// Removes the directories with whatever is left in them: copies of modules that were never unloaded.
+extern "C" fn remove_all() {
     // A thread that was stopped in the middle of a load must not keep the process from ending.
-    if let Ok(current) = CURRENT.try_lock()
-        && let Some((_, directory)) = &*current
-    {
-        let _ = fs::remove_dir_all(directory.temporary.path());
+    let Ok(mut directories) = DIRECTORIES.try_lock() else { return };
+    for directory in std::mem::take(&mut *directories).into_values().filter(|directory| directory.is_own()) {
+        let path = directory.path.clone();
+        // Closes the lock, unless copies are left.
+        drop(directory);
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(parent: &Path) -> StagedFile {
+        let original = File::open("/proc/self/exe").expect("a program can read itself");
+        StagedFile::copy(&original, Path::new("libx.so"), Some(parent)).expect("a file can be copied")
+    }
+
+    #[test]
+    fn a_directory_that_was_tidied_away_is_made_again() {
+        let parent = tempfile::tempdir().expect("there is a temporary directory");
+        let first = copy(parent.path());
+        fs::remove_dir_all(parent.path().join(first.path().parent().expect("a copy is in a directory")))
+            .expect("the directory can be removed");
+        assert!(copy(parent.path()).path().exists());
+    }
+
+    #[test]
+    fn each_parent_has_a_directory_of_its_own() {
+        let parents = [(); 2].map(|()| tempfile::tempdir().expect("there is a temporary directory"));
+        let copies = parents.each_ref().map(|parent| copy(parent.path()));
+        for (copy, parent) in copies.iter().zip(&parents) {
+            assert!(copy.path().starts_with(parent.path()), "{copy:?}");
+        }
+        assert_eq!(copy(parents[0].path()).path().parent(), copies[0].path().parent());
+    }
+
+    #[test]
+    fn only_what_a_process_has_abandoned_is_swept() {
+        let parent = tempfile::tempdir().expect("there is a temporary directory");
+        let private = |prefix, file: &str| {
+            let path = imp::private_directory(prefix, parent.path()).expect("it can be made").keep();
+            fs::write(path.join(file), "").expect("it can be written");
+            path
+        };
+        let abandoned = private(PREFIX, LOCK_NAME);
+        let others = private("another-", LOCK_NAME);
+        let without_lock = private(PREFIX, "unlocked");
+        let kept = copy(parent.path());
+        sweep(parent.path());
+        assert!(!abandoned.exists());
+        assert!(others.exists() && without_lock.exists() && kept.path().exists());
     }
 }

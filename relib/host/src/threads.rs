@@ -154,7 +154,7 @@ impl Drop for End {
         // A destructor may call into another module, or into one that was finished already, and register more.
         while let Some(module) = MODULES.with_borrow_mut(|modules| modules.pop()) {
             if let Some(module) = module.upgrade() {
-                module.threads.finish(current_key());
+                module.threads.run_own_destructors();
             }
         }
         heap::leave();
@@ -360,8 +360,8 @@ impl Threads {
         lock(&self.table).threads.get(&current_key()).is_some_and(Thread::runs_module)
     }
 
-    /// Runs the destructors that are registered on the calling thread, and those that they register. No code of the
-    /// module may be running on it.
+    /// Runs the destructors that are registered on the calling thread, and those that they register; then the thread is
+    /// unknown. No code of the module may be running on it.
     pub(crate) fn run_own_destructors(&self) {
         let key = current_key();
         self.run_destructors(key);
@@ -371,12 +371,6 @@ impl Threads {
     /// Forgets everything that is registered on any thread: what is left cannot be run any more.
     pub(crate) fn clear(&self) {
         lock(&self.table).threads.clear();
-    }
-
-    /// Ends the thread `key`, which is the calling one: its destructors run, and then it is gone.
-    fn finish(&self, key: ThreadKey) {
-        self.run_destructors(key);
-        self.remove(key);
     }
 
     fn remove(&self, key: ThreadKey) {

@@ -16,6 +16,7 @@ use crate::ledger::{Descriptor, Mapping};
 use crate::module::{Module, Parts};
 use crate::options::DescriptorPolicy;
 use crate::panics::PanicInfo;
+use crate::state::Holds;
 use crate::threads::{InUse, ThreadInfo};
 
 /// What an unload has reclaimed.
@@ -63,7 +64,15 @@ pub enum UnloadError {
         /// The descriptors.
         descriptors: Vec<Descriptor>,
     },
-    /// The image was closed, but the dynamic loader has kept it.
+    /// A [`State`](crate::State) that the module has changed is being changed, by this module or another.
+    StateInUse,
+    /// A [`State`](crate::State) holds memory of the module's own, which would go with it.
+    StateHoldsMemory {
+        /// Number of blocks.
+        blocks: usize,
+    },
+    /// The dynamic loader keeps the image: it was closed and is still there, or it cannot go for a reason that is known
+    /// before.
     ImageStayed {
         /// Why, as far as there is evidence.
         reasons: Vec<StayReason>,
@@ -178,6 +187,16 @@ impl fmt::Display for UnloadError {
                 "the module has left descriptors open: {}; close them in before_unload",
                 Shortened(descriptors)
             ),
+            Self::StateInUse => write!(
+                f,
+                "a state that the module has changed is being changed; unload it when that is over, or wait by \
+                 unload_within"
+            ),
+            Self::StateHoldsMemory { blocks } => write!(
+                f,
+                "a state holds memory of the module's own ({blocks} of its blocks), moved into it from a static or a \
+                 thread-local; pass a copy as the argument of ChangeState::change, or drop the state first"
+            ),
             Self::ImageStayed { reasons } => {
                 write!(f, "the module's image did not leave the process: ")?;
                 for (index, reason) in reasons.iter().enumerate() {
@@ -289,10 +308,30 @@ impl<E: ExportsHandle> Module<E> {
             }
         }
         self.refuse_if_in_use(deadline)?;
+        if self.destructors_elsewhere().is_some() {
+            return Err(UnloadError::ImageStayed { reasons: stay_reasons(parts) });
+        }
         // From here on the calling thread's thread-local objects are gone; they are new again if the unload fails.
         self.finish_current_thread();
         // Destructors may have started threads or called the host back.
-        self.refuse_if_in_use(deadline)
+        self.refuse_if_in_use(deadline)?;
+        self.refuse_if_in_state(deadline)
+    }
+
+    /// Refuses if a state that outlives the module has memory of it: of its heap, or of its image, which constructors
+    /// allocate from.
+    fn refuse_if_in_state(&self, deadline: Instant) -> Result<(), UnloadError> {
+        let image = self.address_range();
+        let runtime = &self.parts.runtime;
+        let is_of_module =
+            |block: *const u8| image.contains(&block.addr()) || runtime.heap.owns(block.cast());
+        for state in runtime.states() {
+            state.refuse_memory(is_of_module, deadline).map_err(|holds| match holds {
+                Holds::InScope => UnloadError::StateInUse,
+                Holds::ModuleMemory(blocks) => UnloadError::StateHoldsMemory { blocks },
+            })?;
+        }
+        Ok(())
     }
 
     fn refuse_if_in_use(&self, deadline: Instant) -> Result<(), UnloadError> {
@@ -339,9 +378,12 @@ impl<E: ExportsHandle> Module<E> {
         Ok(free(*parts, memory))
     }
 
-    /// Takes back a load that went wrong after the image was mapped. If the image stays, so does its memory.
+    /// Takes back a load that went wrong after the image was mapped. If the image stays, so does its memory; and it is
+    /// left where it is if constructors have started threads, or left handlers for signals.
     pub(crate) fn discard(self) {
-        if let Err(failed) = self.close() {
+        if self.refuse_if_in_use(Instant::now() + SHORT_WAIT).is_ok()
+            && let Err(failed) = self.close()
+        {
             drop(failed);
         }
     }

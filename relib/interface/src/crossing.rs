@@ -98,6 +98,40 @@ pub unsafe trait Return: Sized {
     unsafe fn receive(wire: &Self::Wire) -> Self;
 }
 
+/// A type whose values are lent for `'a`: a reference with exactly that lifetime.
+///
+/// The checks of `#[interface]` ask for it wherever a lifetime is written in a signature, with a lifetime that they know
+/// nothing else of. So an alias such as `type Name<'a> = &'static str` does not pass.
+///
+/// # Safety
+/// The type must be invariant in `'a` as far as this trait goes: implemented for one lifetime only, the one for which
+/// what it refers to is borrowed.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not lent for the lifetime that is written in it",
+    label = "may not cross between a host and a module",
+    note = "what crosses is owned, and then it has no lifetimes, or it is a reference to something owned: `&T`, `&mut T`, \
+            `&str`, `&Path`, `&[T]` or `&mut [T]`, or a `StateMut`"
+)]
+pub unsafe trait Lent<'a> {}
+
+// SAFETY: the reference lives for `'a`; what it refers to is `'static` data, as `Transfer` demands.
+unsafe impl<'a, T: Transfer> Lent<'a> for &'a T {}
+// SAFETY: as for `&T`.
+unsafe impl<'a, T: Transfer> Lent<'a> for &'a mut T {}
+// SAFETY: as for `&T`.
+unsafe impl<'a, T: Transfer> Lent<'a> for &'a [T] {}
+// SAFETY: as for `&T`.
+unsafe impl<'a, T: Transfer> Lent<'a> for &'a mut [T] {}
+// SAFETY: the reference lives for `'a`; text refers to nothing.
+unsafe impl<'a> Lent<'a> for &'a str {}
+// SAFETY: the reference lives for `'a`; a path refers to nothing.
+unsafe impl<'a> Lent<'a> for &'a Path {}
+
+/// Compiles only for types that are lent for `'a`.
+#[doc(hidden)]
+pub const fn require_lent<'a, T: Lent<'a>>() {}
+
 /// Implements [`Argument`] and [`Return`] for primitives, which cross by value.
 macro_rules! by_value {
     ($($ty:ty),*) => {$(
@@ -456,5 +490,28 @@ unsafe impl<T: Transfer> Argument for &mut [T] {
     #[inline]
     fn give_back(received: Self::Received) {
         received.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// An alias whose lifetime is that of the reference behind it.
+    type Text<'a> = &'a str;
+
+    #[crate::interface]
+    trait Honest {
+        fn first<'a>(text: Text<'a>, rest: Text<'_>) -> Text<'a>;
+    }
+
+    #[test]
+    fn an_alias_with_an_honest_lifetime_is_a_reference() {
+        struct Implementation;
+        impl Honest for Implementation {
+            fn first<'a>(text: Text<'a>, _rest: Text<'_>) -> Text<'a> {
+                text
+            }
+        }
+        assert_eq!(Implementation::first("a", "b"), "a");
+        assert_eq!(ModuleHonest::__RELIB_INTERFACE.functions[0].parameters.len(), 2);
     }
 }

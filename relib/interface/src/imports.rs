@@ -74,11 +74,18 @@ impl<const N: usize> ImportSlots<N> {
 #[doc(hidden)]
 #[track_caller]
 #[inline]
-pub unsafe fn call_import<R: Return>(name: &str, entry: FunctionEntry, outcome: Outcome<R::Wire>) -> R {
+pub unsafe fn call_import<R: Return>(
+    interface: &str,
+    function: &str,
+    entry: FunctionEntry,
+    outcome: Outcome<R::Wire>,
+) -> R {
     // SAFETY: as the caller guarantees; the host's image is never unloaded while a module of its is loaded.
     match unsafe { receive::<R>(outcome, entry.release) } {
         Ok(value) => value,
-        Err(report) => panic!("import `{name}` panicked in the host: {}", report.message()),
+        Err(report) => {
+            panic!("import `{interface}::{function}` panicked in the host: {}", report.message())
+        }
     }
 }
 

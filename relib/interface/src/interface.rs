@@ -11,7 +11,7 @@ use crate::panics::ReceivedReport;
 /// An interface as one side knows it.
 #[derive(Debug)]
 pub struct Interface {
-    /// Crate and trait: `shared::Exports`.
+    /// The path of the trait: `shared::Exports`.
     pub name: &'static str,
     /// The functions in the order of the trait.
     pub functions: &'static [Function],

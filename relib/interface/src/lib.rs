@@ -41,20 +41,24 @@ pub mod crossing;
 pub mod imports;
 pub mod interface;
 pub mod panics;
+pub mod saved;
+pub mod state;
 pub mod transfer;
 
 pub use relib_macros::{Transfer, interface};
+pub use state::StateMut;
 pub use transfer::Transfer;
 
 /// What the macros' expansions refer to. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cross_by_copy;
-    pub use crate::crossing::{Argument, Return};
+    pub use crate::crossing::{Argument, Return, require_lent};
     pub use crate::imports::{ImportSlots, ProvideImports, ProvidedImports, call_import};
     pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
     pub use crate::panics::catch;
-    pub use crate::transfer::{MustNotImplementDrop, Transfer, require_transfer};
+    pub use crate::saved::{Answer, Migration, Saved, Takeover};
+    pub use crate::transfer::{MustNotImplementDrop, Recursion, Transfer, require_transfer};
     pub use relib_abi::call::{FunctionEntry, Outcome, RawSlice};
     pub use relib_abi::entry::{ExportTable, ImportTable};
     pub use relib_abi::metadata;

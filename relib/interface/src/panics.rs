@@ -1,7 +1,8 @@
 //! Panics at the boundary: catching them in the image that raised them, and describing them to the other.
 //!
 //! A module's panic hook calls [`note`] while the panicking frames are still on the stack, so that the report has the
-//! place and the backtrace; [`catch`] ends the unwinding and makes the report. Nothing here uses a thread-local with a
+//! place and the backtrace; [`catch`] ends the unwinding and makes the report. The message connects the two, because not
+//! every panic that is noted ends here, and not every one that ends here was noted. Nothing here uses a thread-local with a
 //! destructor, because that would tie a host thread to the module.
 
 use std::any::Any;
@@ -28,12 +29,14 @@ pub(crate) fn catch_silently(body: impl FnOnce()) {
     }
 }
 
-/// Remembers where the panic of this thread happened, until [`catch`] describes it.
+/// Remembers where a panic happened, until [`catch`] describes it.
 ///
-/// To be called by the panic hook of the image.
+/// To be called by the panic hook of the image. A panic that is raised again by `resume_unwind` does not come by the hook;
+/// it is told from others by its message.
 pub fn note(info: &PanicHookInfo<'_>) {
     let place = Place {
         thread: thread_mark(),
+        message: message_of(info.payload()),
         file: info.location().map(|location| location.file().to_owned()).unwrap_or_default(),
         line: info.location().map_or(0, |location| location.line()),
         column: info.location().map_or(0, |location| location.column()),
@@ -51,17 +54,31 @@ pub fn note(info: &PanicHookInfo<'_>) {
 /// Where a panic happened, as the hook saw it.
 struct Place {
     thread: usize,
+    message: String,
     file: String,
     line: u32,
     column: u32,
     backtrace: Backtrace,
 }
 
-/// Panics that were noted and not yet caught at the boundary, at most one for each thread.
+/// Panics that were noted and not yet caught at the boundary, in their order, at most one for each thread.
 static PLACES: Mutex<Vec<Place>> = Mutex::new(Vec::new());
 
 /// More threads than this panicking at the same time lose their places, not their messages.
 const MAX_PLACES: usize = 64;
+
+/// Takes the place of the panic with this message: one of this thread's, or else the last of any thread, from which the
+/// payload may have come to be raised again here. A panic whose place was not noted, or has made room, has none.
+fn take_place(message: &str) -> Option<Place> {
+    let thread = thread_mark();
+    let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_message = |place: &Place| place.message == message;
+    let index = places
+        .iter()
+        .position(|place| place.thread == thread && of_message(place))
+        .or_else(|| places.iter().rposition(of_message))?;
+    Some(places.remove(index))
+}
 
 /// A number that no other live thread has in this image.
 fn thread_mark() -> usize {
@@ -80,12 +97,9 @@ struct OwnedReport {
 #[cold]
 fn report(payload: Box<dyn Any + Send>) -> *mut PanicReport {
     let message = message_of(&*payload);
+    // Before the payload is dropped, which may be a panic of its own.
+    let place = take_place(&message);
     drop_payload(payload);
-    let thread = thread_mark();
-    let place = {
-        let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
-        places.iter().position(|place| place.thread == thread).map(|index| places.remove(index))
-    };
     let (file, line, column) = match &place {
         Some(place) => (place.file.as_str(), place.line, place.column),
         None => ("", 0, 0),
@@ -217,6 +231,40 @@ mod tests {
         let report = report_of(|| panic!("number {}", 7)).expect("the body panicked");
         assert_eq!(report.message(), "number 7");
         assert!(report_of(|| ()).is_none());
+    }
+
+    #[test]
+    fn a_panic_has_its_own_place_or_none() {
+        use std::panic::resume_unwind;
+
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            note(info);
+            previous(info);
+        }));
+        let line_of = |body: fn()| {
+            let report = report_of(body).expect("the body panicked");
+            report.location().map(|(_, line, _)| line)
+        };
+        let swallow = |body: fn()| {
+            catch_unwind(body).expect_err("the body panicked");
+        };
+
+        assert_eq!(line_of(|| panic!("noted")), Some(line!()));
+
+        swallow(|| panic!("swallowed"));
+        assert_eq!(line_of(|| resume_unwind(Box::new("raised without a hook"))), None);
+
+        let line = line!() + 1;
+        let raise_again = || resume_unwind(catch_unwind(|| panic!("raised again")).expect_err("it panicked"));
+        assert_eq!(line_of(raise_again), Some(line));
+
+        let line = line!() + 2;
+        let bring_back = || {
+            let panicking = std::thread::spawn(|| panic!("from another thread"));
+            resume_unwind(panicking.join().expect_err("it panicked"))
+        };
+        assert_eq!(line_of(bring_back), Some(line));
     }
 
     #[test]

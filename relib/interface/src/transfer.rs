@@ -1,8 +1,9 @@
 //! [`Transfer`]: types whose values may cross the boundary, and its implementations for the standard library.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,8 @@ use relib_abi::schema::{Shape, Type};
 ///
 /// # Deriving
 /// `#[derive(Transfer)]` works for structs and enums whose fields are all `Transfer`. A type with a `Drop` of its own
-/// is refused, because both sides drop their copy. A field that leads back to the type itself, as in a tree, is
-/// recognised by the type's name; for a longer way round mark the field `#[transfer(recursive)]`:
+/// is refused, because both sides drop their copy. A field that leads back to the type itself, as in a tree, names it as
+/// `Self` or by its plain name:
 ///
 /// ```
 /// use relib_interface::Transfer;
@@ -28,6 +29,27 @@ use relib_abi::schema::{Shape, Type};
 ///     Number(f64),
 ///     Text(String),
 ///     List(Vec<Json>),
+/// }
+/// # fn main() {}
+/// ```
+///
+/// For a longer way round, through another type, mark one of the fields `#[transfer(unsafe(recursive))]`. relib then does
+/// not look into the type of that field: it is up to you that host and module are built with the same definition of it
+/// and of all that it reaches.
+///
+/// ```
+/// use relib_interface::Transfer;
+///
+/// #[derive(Transfer)]
+/// struct Folder {
+///     entries: Vec<Entry>,
+/// }
+///
+/// #[derive(Transfer)]
+/// enum Entry {
+///     File(String),
+///     // SAFETY: host and module are built from one workspace, where both types are defined once.
+///     Folder(#[transfer(unsafe(recursive))] Box<Folder>),
 /// }
 /// # fn main() {}
 /// ```
@@ -47,6 +69,9 @@ use relib_abi::schema::{Shape, Type};
 /// - [`deep_copy`](Self::deep_copy) must return a value whose heap memory is all from the allocator of the image that
 ///   it is compiled into.
 /// - If [`OWNS_MEMORY`](Self::OWNS_MEMORY) is false, copying the bytes must be a deep copy and dropping must do nothing.
+/// - [`visit_memory`](Self::visit_memory) must leave no block out, but for what its documentation says.
+/// - If [`REACHES_IMAGE`](Self::REACHES_IMAGE) is false, a value must stay good when the image that made it is gone, as
+///   long as its memory does.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` may not cross between a host and a module",
     label = "not `Transfer`",
@@ -60,8 +85,17 @@ pub unsafe trait Transfer: Sized + 'static {
     /// Whether a value can own heap memory.
     const OWNS_MEMORY: bool;
 
+    /// Whether a value can refer to something in the image that made it, such as a constant. A copy made by another
+    /// image does not.
+    const REACHES_IMAGE: bool;
+
     /// Copies the value into the allocator of the image that calls this.
     fn deep_copy(&self) -> Self;
+
+    /// Shows an address inside each block of heap memory that the value owns, beside others that are in no block.
+    ///
+    /// A tree without entries may own a block that it does not show.
+    fn visit_memory(&self, visit: &mut dyn FnMut(*const u8));
 }
 
 /// Implemented for every type that implements `Drop`, so that deriving [`Transfer`] for one is an error.
@@ -86,10 +120,13 @@ macro_rules! plain {
         unsafe impl Transfer for $ty {
             const TYPE: &'static Type = &Type::opaque::<$ty>($path, &[]);
             const OWNS_MEMORY: bool = false;
+            const REACHES_IMAGE: bool = false;
 
             fn deep_copy(&self) -> Self {
                 *self
             }
+
+            fn visit_memory(&self, _visit: &mut dyn FnMut(*const u8)) {}
         }
     )*};
 }
@@ -108,50 +145,114 @@ plain! {
     std::net::SocketAddr = "SocketAddr", std::cmp::Ordering = "Ordering",
 }
 
-/// Implements [`Transfer`] for types made of other types. `owns` and `copy` see the type's parameters.
+/// Implements [`Transfer`] for types made of other types. `owns`, `copy` and `visit` see the type's parameters.
 macro_rules! container {
     ([$($param:ident $(: $bound:ident $(+ $more:ident)*)?),*] $ty:ty = $path:literal,
-     owns: $owns:expr, copy: |$value:ident| $copy:expr) => {
+     owns: $owns:expr, $(reaches_image: $reaches:literal,)?
+     copy: |$value:ident| $copy:expr, visit: |$visited:ident, $visit:ident| $blocks:expr) => {
         // SAFETY: the standard library's type reaches only values of its parameters, which are `Transfer`, in memory
         // that it owns itself; the copy is built with this image's allocator; the description carries the parameters.
         unsafe impl<$($param: Transfer $($(+ $more)* + $bound)?),*> Transfer for $ty {
             const TYPE: &'static Type = &Type::opaque::<$ty>($path, const { &[$($param::TYPE),*] });
             const OWNS_MEMORY: bool = $owns;
+            const REACHES_IMAGE: bool = false $(|| $reaches)? $(|| $param::REACHES_IMAGE)*;
 
             fn deep_copy(&self) -> Self {
                 let $value = self;
                 $copy
             }
+
+            fn visit_memory(&self, $visit: &mut dyn FnMut(*const u8)) {
+                let $visited = self;
+                $blocks
+            }
         }
     };
 }
 
-container!([] String = "String", owns: true, copy: |value| value.as_str().to_owned());
-container!([] Box<str> = "Box<str>", owns: true, copy: |value| Box::from(&**value));
-container!([] OsString = "OsString", owns: true, copy: |value| value.as_os_str().to_owned());
-container!([] PathBuf = "PathBuf", owns: true, copy: |value| Path::to_owned(value));
-container!([T] Vec<T> = "Vec", owns: true, copy: |value| copy_slice(value));
-container!([T] Box<[T]> = "Box<[_]>", owns: true, copy: |value| copy_slice(value).into_boxed_slice());
-container!([T] VecDeque<T> = "VecDeque", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
-container!([T] Box<T> = "Box", owns: true, copy: |value| Box::new(T::deep_copy(value)));
-container!([K: Eq + Hash, V] HashMap<K, V> = "HashMap", owns: true,
-    copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect());
+container!([] String = "String", owns: true,
+    copy: |value| value.as_str().to_owned(), visit: |value, visit| visit(value.as_ptr()));
+container!([] Box<str> = "Box<str>", owns: true,
+    copy: |value| Box::from(&**value), visit: |value, visit| visit(value.as_ptr()));
+container!([] OsString = "OsString", owns: true,
+    copy: |value| value.as_os_str().to_owned(), visit: |value, visit| visit(value.as_encoded_bytes().as_ptr()));
+container!([] PathBuf = "PathBuf", owns: true, copy: |value| Path::to_owned(value),
+    visit: |value, visit| visit(value.as_os_str().as_encoded_bytes().as_ptr()));
+container!([T] Vec<T> = "Vec", owns: true,
+    copy: |value| copy_slice(value), visit: |value, visit| visit_slice(value, visit));
+container!([T] Box<[T]> = "Box<[_]>", owns: true,
+    copy: |value| copy_slice(value).into_boxed_slice(), visit: |value, visit| visit_slice(value, visit));
+container!([T] VecDeque<T> = "VecDeque", owns: true, copy: |value| value.iter().map(T::deep_copy).collect(),
+visit: |value, visit| {
+    let (first, second) = value.as_slices();
+    visit_slice(first, visit);
+    visit_slice(second, visit);
+});
+container!([T] Box<T> = "Box", owns: true, copy: |value| Box::new(T::deep_copy(value)),
+    visit: |value, visit| visit_slice(std::slice::from_ref(&**value), visit));
+// A hash table without entries may be one that lies in the image as a constant.
+container!([K: Eq + Hash, V] HashMap<K, V> = "HashMap", owns: true, reaches_image: true,
+    copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect(),
+    visit: |value, visit| value.iter().for_each(|(key, value)| visit_entry(key, value, visit)));
 container!([K: Ord, V] BTreeMap<K, V> = "BTreeMap", owns: true,
-    copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect());
-container!([T: Eq + Hash] HashSet<T> = "HashSet", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
-container!([T: Ord] BTreeSet<T> = "BTreeSet", owns: true, copy: |value| value.iter().map(T::deep_copy).collect());
-container!([T] Option<T> = "Option", owns: T::OWNS_MEMORY, copy: |value| value.as_ref().map(T::deep_copy));
+    copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect(),
+    visit: |value, visit| value.iter().for_each(|(key, value)| visit_entry(key, value, visit)));
+container!([T: Eq + Hash] HashSet<T> = "HashSet", owns: true, reaches_image: true,
+    copy: |value| value.iter().map(T::deep_copy).collect(),
+    visit: |value, visit| value.iter().for_each(|entry| visit_entry(entry, &(), visit)));
+container!([T: Ord] BTreeSet<T> = "BTreeSet", owns: true, copy: |value| value.iter().map(T::deep_copy).collect(),
+    visit: |value, visit| value.iter().for_each(|entry| visit_entry(entry, &(), visit)));
+container!([T] Option<T> = "Option", owns: T::OWNS_MEMORY, copy: |value| value.as_ref().map(T::deep_copy),
+    visit: |value, visit| value.iter().for_each(|value| value.visit_memory(visit)));
 container!([T, E] Result<T, E> = "Result", owns: T::OWNS_MEMORY || E::OWNS_MEMORY,
-    copy: |value| value.as_ref().map(T::deep_copy).map_err(E::deep_copy));
+copy: |value| value.as_ref().map(T::deep_copy).map_err(E::deep_copy),
+visit: |value, visit| match value {
+    Ok(value) => value.visit_memory(visit),
+    Err(error) => error.visit_memory(visit),
+});
 container!([T] std::ops::Range<T> = "Range", owns: T::OWNS_MEMORY,
-    copy: |value| value.start.deep_copy()..value.end.deep_copy());
+copy: |value| value.start.deep_copy()..value.end.deep_copy(),
+visit: |value, visit| {
+    value.start.visit_memory(visit);
+    value.end.visit_memory(visit);
+});
 container!([T] std::ops::RangeInclusive<T> = "RangeInclusive", owns: T::OWNS_MEMORY,
-    copy: |value| value.start().deep_copy()..=value.end().deep_copy());
+copy: |value| copy_inclusive(value),
+visit: |value, visit| {
+    value.start().visit_memory(visit);
+    value.end().visit_memory(visit);
+});
 container!([T] std::num::Wrapping<T> = "Wrapping", owns: T::OWNS_MEMORY,
-    copy: |value| std::num::Wrapping(value.0.deep_copy()));
+    copy: |value| std::num::Wrapping(value.0.deep_copy()), visit: |value, visit| value.0.visit_memory(visit));
 container!([T] std::cmp::Reverse<T> = "Reverse", owns: T::OWNS_MEMORY,
-    copy: |value| std::cmp::Reverse(value.0.deep_copy()));
-container!([T] PhantomData<T> = "PhantomData", owns: false, copy: |_value| PhantomData);
+    copy: |value| std::cmp::Reverse(value.0.deep_copy()), visit: |value, visit| value.0.visit_memory(visit));
+container!([T] PhantomData<T> = "PhantomData", owns: false, copy: |_value| PhantomData, visit: |_value, _visit| ());
+
+/// Shows the block that elements lie in, and what they own.
+fn visit_slice<T: Transfer>(slice: &[T], visit: &mut dyn FnMut(*const u8)) {
+    visit(slice.as_ptr().cast());
+    if T::OWNS_MEMORY {
+        slice.iter().for_each(|element| element.visit_memory(visit));
+    }
+}
+
+/// Shows the block that an entry of a map lies in, and what the entry owns.
+fn visit_entry<K: Transfer, V: Transfer>(key: &K, value: &V, visit: &mut dyn FnMut(*const u8)) {
+    visit(std::ptr::from_ref(key).cast());
+    key.visit_memory(visit);
+    value.visit_memory(visit);
+}
+
+/// Copies a range together with whether it has been iterated to its end, which its bounds do not tell.
+fn copy_inclusive<T: Transfer>(range: &std::ops::RangeInclusive<T>) -> std::ops::RangeInclusive<T> {
+    if T::OWNS_MEMORY {
+        // `std` iterates ranges of numbers, characters and addresses only; no such range has been iterated.
+        return range.start().deep_copy()..=range.end().deep_copy();
+    }
+    // SAFETY: the range is its bounds and a flag, and `T` promises by `OWNS_MEMORY` that a copy of the bytes is a deep
+    // copy.
+    unsafe { std::ptr::read(range) }
+}
 
 /// Copies a slice element by element, or at once where the bytes are all there is.
 fn copy_slice<T: Transfer>(slice: &[T]) -> Vec<T> {
@@ -178,15 +279,63 @@ unsafe impl<T: Transfer, const N: usize> Transfer for [T; N] {
         Shape::Array,
     );
     const OWNS_MEMORY: bool = T::OWNS_MEMORY;
+    const REACHES_IMAGE: bool = T::REACHES_IMAGE;
 
     fn deep_copy(&self) -> Self {
         std::array::from_fn(|i| self[i].deep_copy())
+    }
+
+    fn visit_memory(&self, visit: &mut dyn FnMut(*const u8)) {
+        self.iter().for_each(|element| element.visit_memory(visit));
     }
 }
 
 /// Stands for the length of an array: its "size" is the length, so that arrays of zero-sized elements differ too.
 const fn length_type<const N: usize>() -> &'static Type {
     const { &Type::new("length", N, 1, &[], Shape::Opaque) }
+}
+
+/// Stands for a type in its own description, where a field leads back to it; `A` are the arguments that it has there.
+#[doc(hidden)]
+pub struct Recursion<A>(PhantomData<A>);
+
+// SAFETY: there is one value, which owns and reaches nothing.
+unsafe impl<A: Transfer> Transfer for Recursion<A> {
+    const TYPE: &'static Type = &Type::opaque::<Self>("Self", A::TYPE.arguments);
+    const OWNS_MEMORY: bool = false;
+    const REACHES_IMAGE: bool = A::REACHES_IMAGE;
+
+    fn deep_copy(&self) -> Self {
+        Self(PhantomData)
+    }
+
+    fn visit_memory(&self, _visit: &mut dyn FnMut(*const u8)) {}
+}
+
+// What collections ask of their entries, so that they can be described with this in the place of one.
+
+impl<A> PartialEq for Recursion<A> {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl<A> Eq for Recursion<A> {}
+
+impl<A> PartialOrd for Recursion<A> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<A> Ord for Recursion<A> {
+    fn cmp(&self, _other: &Self) -> Ordering {
+        Ordering::Equal
+    }
+}
+
+impl<A> Hash for Recursion<A> {
+    fn hash<H: Hasher>(&self, _state: &mut H) {}
 }
 
 /// Implements [`Transfer`] for tuples.
@@ -198,11 +347,18 @@ macro_rules! tuples {
             const TYPE: &'static Type =
                 &Type::new("tuple", size_of::<Self>(), align_of::<Self>(), const { &[$($name::TYPE),*] }, Shape::Tuple);
             const OWNS_MEMORY: bool = false $(|| $name::OWNS_MEMORY)*;
+            const REACHES_IMAGE: bool = false $(|| $name::REACHES_IMAGE)*;
 
             #[allow(non_snake_case, clippy::unused_unit, reason = "the parts are named after their types")]
             fn deep_copy(&self) -> Self {
                 let ($($name,)*) = self;
                 ($($name.deep_copy(),)*)
+            }
+
+            #[allow(non_snake_case, unused_variables, reason = "the parts are named after their types; there may be none")]
+            fn visit_memory(&self, visit: &mut dyn FnMut(*const u8)) {
+                let ($($name,)*) = self;
+                $($name.visit_memory(visit);)*
             }
         }
     )*};
@@ -231,6 +387,41 @@ mod tests {
         let copy = original.deep_copy();
         assert_eq!(original, copy);
         assert_ne!(original["a"].as_ptr(), copy["a"].as_ptr());
+    }
+
+    #[test]
+    fn an_exhausted_range_stays_exhausted() {
+        let mut range = 0u32..=3;
+        range.by_ref().for_each(drop);
+        assert!(range.is_empty());
+        assert_eq!(range.deep_copy(), range);
+        assert!(range.deep_copy().is_empty());
+        let names = "a".to_owned()..="b".to_owned();
+        assert_eq!(names.deep_copy(), names);
+    }
+
+    #[test]
+    fn every_block_is_visited() {
+        #[derive(crate::Transfer)]
+        enum Tree {
+            Leaf(String),
+            Node { children: Vec<Tree>, note: Option<Box<u32>> },
+        }
+        let leaf = "leaf".to_owned();
+        let note = Box::new(7);
+        let (in_leaf, in_note) = (leaf.as_ptr(), std::ptr::from_ref(&*note).cast::<u8>());
+        let children = vec![Tree::Leaf(leaf)];
+        let in_children = children.as_ptr().cast::<u8>();
+        let value =
+            (BTreeMap::from([("key".to_owned(), Tree::Node { children, note: Some(note) })]), [1u8; 3]);
+        let in_key = value.0.keys().map(|key| key.as_ptr()).next().unwrap();
+        let in_tree = value.0.keys().map(|key| std::ptr::from_ref(key).cast::<u8>()).next().unwrap();
+        let mut visited = Vec::new();
+        value.visit_memory(&mut |address| visited.push(address));
+        visited.sort();
+        let mut expected = vec![in_leaf, in_note, in_children, in_key, in_tree];
+        expected.sort();
+        assert_eq!(visited, expected);
     }
 
     #[test]
@@ -269,6 +460,84 @@ mod tests {
         #[derive(crate::Transfer)]
         struct Id<const KIND: u32>(u64);
         assert_ne!(<Id<1>>::TYPE.fingerprint, <Id<2>>::TYPE.fingerprint);
+    }
+
+    /// The descriptions of a struct's fields.
+    fn fields(ty: &'static Type) -> Vec<&'static Type> {
+        match ty.shape {
+            Shape::Struct(fields) => fields.iter().map(|field| field.ty).collect(),
+            _ => panic!("not a struct"),
+        }
+    }
+
+    #[test]
+    fn a_type_of_the_same_name_is_another_type() {
+        mod v1 {
+            #[derive(crate::Transfer)]
+            pub struct Config {
+                pub verbose: bool,
+            }
+        }
+        #[derive(crate::Transfer)]
+        struct Config {
+            base: v1::Config,
+        }
+        assert_eq!(fields(Config::TYPE)[0].fingerprint, v1::Config::TYPE.fingerprint);
+    }
+
+    #[test]
+    fn what_is_around_a_recursion_is_described() {
+        #[derive(crate::Transfer)]
+        struct Pairs<T> {
+            pairs: Vec<(T, u8)>,
+        }
+        #[derive(crate::Transfer)]
+        struct Node {
+            children: Vec<(Node, u8)>,
+            others: Vec<(Self, bool)>,
+            units: Vec<(Node, ())>,
+            by_name: BTreeMap<String, Box<Node>>,
+            pairs: Pairs<Node>,
+        }
+        #[derive(crate::Transfer)]
+        struct Generic<T, const N: usize> {
+            value: T,
+            same: Vec<Generic<T, N>>,
+            other: Option<Box<Generic<u8, N>>>,
+        }
+        let node = fields(Node::TYPE);
+        assert_eq!(node[0].fingerprint, <Vec<(Recursion<()>, u8)>>::TYPE.fingerprint);
+        assert_eq!(node[1].fingerprint, <Vec<(Recursion<()>, bool)>>::TYPE.fingerprint);
+        assert_ne!(node[2].fingerprint, <Vec<((), Recursion<()>)>>::TYPE.fingerprint);
+        assert_eq!(node[3].fingerprint, <BTreeMap<String, Box<Recursion<()>>>>::TYPE.fingerprint);
+        assert_eq!(fields(node[4])[0].fingerprint, <Vec<(Recursion<()>, u8)>>::TYPE.fingerprint);
+        let generic = fields(<Generic<String, 3>>::TYPE);
+        assert_eq!(generic[1].fingerprint, <Vec<Recursion<(String,)>>>::TYPE.fingerprint);
+        assert_eq!(generic[2].fingerprint, <Option<Box<Recursion<(u8,)>>>>::TYPE.fingerprint);
+        assert!(Node::OWNS_MEMORY && !Node::REACHES_IMAGE);
+    }
+
+    #[test]
+    fn fingerprints_see_representations() {
+        mod plain {
+            #[derive(crate::Transfer)]
+            pub enum Event {
+                Key(u32),
+                End,
+            }
+        }
+        mod tagged {
+            #[derive(crate::Transfer)]
+            #[repr(C)]
+            #[repr(u8)]
+            pub enum Event {
+                Key(u32),
+                End,
+            }
+        }
+        assert_eq!((plain::Event::TYPE.repr, tagged::Event::TYPE.repr), ("", "C, u8"));
+        let _ = [plain::Event::Key(0), plain::Event::End];
+        let _ = [tagged::Event::Key(0), tagged::Event::End];
     }
 
     #[test]

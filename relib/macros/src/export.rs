@@ -1,9 +1,11 @@
 //! `#[export]`: what a module offers to its host.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
+use relib_abi::metadata::{RecordKind, SECTION};
+use relib_abi::symbol::{self, PREFIX};
 use syn::spanned::Spanned;
-use syn::{Error, Item, ItemFn, ItemImpl, Result, ReturnType, Type, parse_quote, parse2};
+use syn::{Error, Ident, Item, ItemFn, ItemImpl, Result, ReturnType, Signature, Type, parse_quote, parse2};
 
 use crate::implement::Implementation;
 
@@ -30,65 +32,106 @@ fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream>
             "only `main` and `before_unload` are exported by name; put other functions into an `#[interface]` trait",
         ));
     }
-    let unsupported = signature
-        .asyncness
-        .map(|token| token.span())
-        .or(signature.unsafety.map(|token| token.span()))
-        .or(signature.abi.as_ref().map(Spanned::span))
-        .or((!signature.generics.params.is_empty()).then(|| signature.generics.span()))
-        .or((!signature.inputs.is_empty()).then(|| signature.inputs.span()));
-    if let Some(span) = unsupported {
+    let with_parameters = (!signature.inputs.is_empty()).then(|| signature.inputs.span());
+    if let Some(span) = unsupported(signature).or(with_parameters) {
         return Err(Error::new(span, format!("`{name}` must be a plain function without parameters")));
     }
     let returns: Type = match &signature.output {
         ReturnType::Default => parse_quote!(()),
         ReturnType::Type(_, ty) => (**ty).clone(),
     };
-    let text = name.to_string();
-    let symbol = format!("__relib_{name}");
-    let record_symbol = format!("__relib_record_{name}");
-    let kind = if name == "main" { quote!(Main) } else { quote!(BeforeUnload) };
+    let named = if name == "main" { &MAIN } else { &BEFORE_UNLOAD };
     let check = (name == "before_unload").then(|| quote!(let () = #name();));
     let call = if name == "before_unload" { quote!(()) } else { quote!(#name()) };
+    let thunk = Thunk {
+        parameters: quote!(),
+        returns: quote!(#returns),
+        body: quote! {
+            #check
+            #call
+        },
+    };
+    let export = named.export(&thunk, &quote!(<#returns as #root::Return>::TYPE), root);
     Ok(quote! {
         #function
-
-        const _: () = {
-            #[allow(improper_ctypes_definitions)]
-            unsafe extern "C" fn thunk() -> #root::Outcome<<#returns as #root::Return>::Wire> {
-                #root::catch(|| {
-                    #check
-                    <#returns as #root::Return>::send(#call)
-                })
-            }
-
-            #[unsafe(export_name = #symbol)]
-            pub static ENTRY: #root::FunctionEntry = #root::FunctionEntry {
-                call: thunk as *const (),
-                release: <#returns as #root::Return>::RELEASE,
-            };
-
-            const FUNCTIONS: &[#root::Function] = &[#root::Function {
-                name: #text,
-                parameters: &[],
-                returns: <#returns as #root::Return>::TYPE,
-            }];
-            const PAYLOAD_LEN: usize = #root::metadata::interface_payload_len(#text, FUNCTIONS);
-            const PAYLOAD: [u8; PAYLOAD_LEN] = #root::metadata::interface_payload(#text, FUNCTIONS);
-            const LEN: usize = #root::metadata::record_len(&[&PAYLOAD]);
-
-            #[unsafe(link_section = ".relib")]
-            #[unsafe(export_name = #record_symbol)]
-            pub static RECORD: [u8; LEN] =
-                #root::metadata::record(#root::metadata::RecordKind::#kind, &[&PAYLOAD]);
-        };
+        #export
     })
+}
+
+const MAIN: NamedExport = NamedExport { name: "main", symbol: symbol::MAIN, kind: RecordKind::Main };
+const BEFORE_UNLOAD: NamedExport =
+    NamedExport { name: "before_unload", symbol: symbol::BEFORE_UNLOAD, kind: RecordKind::BeforeUnload };
+
+/// A function that the host finds by its name.
+pub struct NamedExport {
+    /// What it is called in metadata.
+    pub name: &'static str,
+    /// The symbol of its entry.
+    pub symbol: &'static str,
+    /// The kind of its record.
+    pub kind: RecordKind,
+}
+
+/// The function that the host calls for it.
+pub struct Thunk {
+    pub parameters: TokenStream,
+    pub returns: TokenStream,
+    /// An expression of the type that is returned.
+    pub body: TokenStream,
+}
+
+impl NamedExport {
+    /// The thunk with its entry and its record, which describes a function that returns `described`.
+    pub fn export(&self, thunk: &Thunk, described: &TokenStream, root: &TokenStream) -> TokenStream {
+        let Thunk { parameters, returns, body } = thunk;
+        let text = self.name;
+        let symbol = self.symbol;
+        let record_symbol = format!("{PREFIX}record_{text}");
+        let kind = Ident::new(&format!("{:?}", self.kind), Span::call_site());
+        quote! {
+            const _: () = {
+                #[allow(improper_ctypes_definitions)]
+                unsafe extern "C" fn thunk(#parameters) -> #root::Outcome<<#returns as #root::Return>::Wire> {
+                    #root::catch(move || <#returns as #root::Return>::send({ #body }))
+                }
+
+                #[unsafe(export_name = #symbol)]
+                pub static ENTRY: #root::FunctionEntry = #root::FunctionEntry {
+                    call: thunk as *const (),
+                    release: <#returns as #root::Return>::RELEASE,
+                };
+
+                const FUNCTIONS: &[#root::Function] = &[#root::Function {
+                    name: #text,
+                    parameters: &[],
+                    returns: #described,
+                }];
+                const PAYLOAD_LEN: usize = #root::metadata::interface_payload_len(#text, FUNCTIONS);
+                const PAYLOAD: [u8; PAYLOAD_LEN] = #root::metadata::interface_payload(#text, FUNCTIONS);
+                const LEN: usize = #root::metadata::record_len(&[&PAYLOAD]);
+
+                #[unsafe(link_section = #SECTION)]
+                #[unsafe(export_name = #record_symbol)]
+                pub static RECORD: [u8; LEN] =
+                    #root::metadata::record(#root::metadata::RecordKind::#kind, &[&PAYLOAD]);
+            };
+        }
+    }
+}
+
+/// The first thing about a function that keeps it from being exported by name, apart from its parameters.
+pub fn unsupported(signature: &Signature) -> Option<Span> {
+    signature
+        .asyncness
+        .map(|token| token.span())
+        .or(signature.unsafety.map(|token| token.span()))
+        .or(signature.abi.as_ref().map(Spanned::span))
+        .or((!signature.generics.params.is_empty()).then(|| signature.generics.span()))
 }
 
 fn export_interface(item: &ItemImpl, root: &TokenStream) -> Result<TokenStream> {
     let Implementation { interface, implementor, name } = Implementation::of(item)?;
-    let symbol =
-        format!("__relib_export_{}_{name}", interface.segments.last().expect("a path has a segment").ident);
+    let symbol = format!("{PREFIX}export_{name}_{}", crate::unique_name());
     let record_symbol = format_ident!("{symbol}_record").to_string();
     Ok(quote! {
         #[doc = "Implements the interface that this module exports."]
@@ -108,7 +151,7 @@ fn export_interface(item: &ItemImpl, root: &TokenStream) -> Result<TokenStream> 
             const PAYLOAD: &[u8] = <#implementor as #interface>::__RELIB_INTERFACE.payload;
             const LEN: usize = #root::metadata::record_len(&[&SYMBOL, PAYLOAD]);
 
-            #[unsafe(link_section = ".relib")]
+            #[unsafe(link_section = #SECTION)]
             #[unsafe(export_name = #record_symbol)]
             pub static RECORD: [u8; LEN] =
                 #root::metadata::record(#root::metadata::RecordKind::Export, &[&SYMBOL, PAYLOAD]);

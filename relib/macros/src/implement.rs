@@ -2,8 +2,9 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use relib_abi::symbol::PREFIX;
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ItemImpl, Path, Result, Type, parse2};
+use syn::{Error, Ident, ImplItem, ItemImpl, Path, Result, Type, parse2};
 
 /// The parts of `impl Interface for Type` where `Type` is a name to be declared.
 pub struct Implementation<'a> {
@@ -25,6 +26,21 @@ impl<'a> Implementation<'a> {
                 item.generics.span(),
                 "the implementation of an interface cannot be generic",
             ));
+        }
+        for member in &item.items {
+            let ident = match member {
+                ImplItem::Const(constant) => &constant.ident,
+                ImplItem::Fn(function) => &function.sig.ident,
+                ImplItem::Type(ty) => &ty.ident,
+                other => return Err(Error::new(other.span(), "expected the functions of the interface")),
+            };
+            if ident.to_string().to_lowercase().starts_with(PREFIX) {
+                return Err(Error::new(
+                    ident.span(),
+                    "names that start with `__relib_` are the interface's own: the functions that they stand for must be \
+                     those that the macro made",
+                ));
+            }
         }
         let name = match &*item.self_ty {
             Type::Path(path) => path.path.get_ident(),
@@ -63,4 +79,40 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    fn refusal(members: proc_macro2::TokenStream) -> Option<String> {
+        let item = quote!(impl Exports for ModuleExportsImpl { #members });
+        let expanded = super::expand(quote!(), item, &quote!(::relib::__private));
+        expanded.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_the_interface_provides_cannot_be_replaced() {
+        assert_eq!(
+            refusal(quote!(
+                fn greet() {}
+            )),
+            None
+        );
+        for member in [
+            quote!(
+                const __RELIB_FUNCTIONS: &'static [FunctionEntry] = &[];
+            ),
+            quote!(
+                const __RELIB_INTERFACE: &'static Interface = OTHER;
+            ),
+            quote!(
+                unsafe extern "C" fn __relib_thunk_greet() {}
+            ),
+        ] {
+            let refusal = refusal(quote!(fn greet() {} #member)).expect("the member is refused");
+            assert!(refusal.contains("the interface's own"), "{refusal}");
+        }
+        assert!(refusal(quote!(hidden! {})).is_some());
+    }
 }

@@ -1,9 +1,8 @@
 //! `#[interface]`: the trait with its thunks, and the handle for the calling side.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
+use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
@@ -56,9 +55,9 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
         const __RELIB_INTERFACE: &'static #root::Interface = #handle::__RELIB_INTERFACE;
     });
     let description = description(&name, &functions, root);
-    let checks = functions
-        .iter()
-        .map(|function| [references_outlive_the_call(function, root), Some(owned_types(function, root))]);
+    let checks = functions.iter().map(|function| {
+        [references_outlive_the_call(function, root), Some(lifetimes_are_as_written(function, root))]
+    });
     let checks = checks.flatten();
     let caller = match direction {
         Direction::Exports => exports_handle(&item, &handle, &functions, root),
@@ -93,13 +92,9 @@ fn direction(arguments: TokenStream) -> Result<Direction> {
     }
 }
 
-/// Crate and trait, by which the two sides find each other's interfaces.
-fn interface_name(ident: &Ident) -> String {
-    // Cargo sets the variable for each compiler run; without cargo the trait's name has to do.
-    match std::env::var("CARGO_CRATE_NAME") {
-        Ok(krate) => format!("{krate}::{ident}"),
-        Err(_) => ident.to_string(),
-    }
+/// The path of the trait, by which the two sides find each other's interfaces, as an expression.
+fn interface_name(ident: &Ident) -> TokenStream {
+    quote!(::core::concat!(::core::module_path!(), "::", ::core::stringify!(#ident)))
 }
 
 fn thunk_name(function: &Function) -> Ident {
@@ -155,17 +150,35 @@ fn references_outlive_the_call(function: &Function, root: &TokenStream) -> Optio
     })
 }
 
-/// Refuses a reference behind the name of a type, whose lifetime this macro cannot see: it could be `'static`.
-fn owned_types(function: &Function, root: &TokenStream) -> TokenStream {
+/// Refuses types that reach what outlives neither call nor module. The compiler sees through names that this macro cannot
+/// see through, such as aliases and associated types: a type in which a lifetime is written must be lent for that very
+/// lifetime, and every other type must be one that is copied.
+fn lifetimes_are_as_written(function: &Function, root: &TokenStream) -> TokenStream {
     let types = function.parameters.iter().map(|(_, ty)| ty).chain([&function.returns]);
-    let checks = types
-        .filter(|ty| !lifetimes::occur_in(ty))
-        .map(|ty| quote_spanned!(ty.span()=> #root::require_transfer::<#ty>();));
-    quote!(const _: () = { #(#checks)* };)
+    let checks = types.map(|ty| {
+        // The names of the checks have no path, so that every token has the place of the type, and so has the error.
+        let check = if lifetimes::occur_in(ty) {
+            let lent = lifetimes::replace(ty, "'relib");
+            quote_spanned!(ty.span()=> require_lent::<'relib, #lent>();)
+        } else {
+            quote_spanned!(ty.span()=> require_transfer::<#ty>();)
+        };
+        quote! {
+            const _: () = {
+                #[allow(unused_imports)]
+                use #root::{require_lent, require_transfer};
+                #[allow(dead_code, clippy::extra_unused_lifetimes)]
+                fn check<'relib>() {
+                    #check
+                }
+            };
+        }
+    });
+    quote!(#(#checks)*)
 }
 
 /// The constant that describes the interface.
-fn description(name: &str, functions: &[Function], root: &TokenStream) -> TokenStream {
+fn description(name: &TokenStream, functions: &[Function], root: &TokenStream) -> TokenStream {
     let functions = functions.iter().map(|function| {
         let name = function.name.to_string();
         let (types, returns) = static_types(function);
@@ -187,20 +200,22 @@ fn description(name: &str, functions: &[Function], root: &TokenStream) -> TokenS
 }
 
 /// The wire call of function `index` through `thunk`, as an expression of the type `Outcome`.
+///
+/// It stands where the parameters are in scope under the names that the user gave them, so its own names are reserved.
 fn wire_call(function: &Function, thunk: TokenStream, root: &TokenStream) -> TokenStream {
     let (types, returns) = static_types(function);
     let names = function.parameters.iter().map(|(name, _)| name);
     quote! {{
-        #[allow(improper_ctypes_definitions)]
-        type Thunk = unsafe extern "C" fn(
+        #[allow(improper_ctypes_definitions, non_camel_case_types)]
+        type __RelibThunk = unsafe extern "C" fn(
             #(<#types as #root::Argument>::Wire),*
         ) -> #root::Outcome<<#returns as #root::Return>::Wire>;
         // SAFETY: relib compared the fingerprints of this function on both sides before it connected them, so the
         // address is that of a thunk of this type.
-        let thunk = unsafe { ::core::mem::transmute::<*const (), Thunk>(#thunk) };
+        let __relib_thunk = unsafe { ::core::mem::transmute::<*const (), __RelibThunk>(#thunk) };
         // SAFETY: the arguments are alive and unused until the call returns; the image is loaded as long as its
         // functions can be reached.
-        unsafe { thunk(#(#root::Argument::lend(&mut #names)),*) }
+        unsafe { __relib_thunk(#(#root::Argument::lend(&mut #names)),*) }
     }}
 }
 
@@ -221,9 +236,9 @@ fn exports_handle(
         let (_, static_returns) = static_types(function);
         let call = wire_call(function, quote!(self.0.thunk(#index)), root);
         let body = quote! {{
-            let outcome = #call;
+            let __relib_outcome = #call;
             // SAFETY: the outcome is that of the function with this index, whose return type is this.
-            unsafe { self.0.finish::<#static_returns>(#index, outcome) }
+            unsafe { self.0.finish::<#static_returns>(#index, __relib_outcome) }
         }};
         if lifetimes::occur_in(&function.returns) {
             // What comes back may live in the module, so it borrows from the handle as well as from the arguments.
@@ -274,7 +289,7 @@ fn exports_handle(
 fn imports_handle(
     item: &ItemTrait,
     handle: &Ident,
-    name: &str,
+    name: &TokenStream,
     functions: &[Function],
     root: &TokenStream,
 ) -> TokenStream {
@@ -284,11 +299,8 @@ fn imports_handle(
     let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
     // Sections of their own, since linkers drop whole sections: otherwise a module that uses one interface of a crate
     // would import all of them. PE linkers join what stands before the `$`.
-    // Two interfaces of one crate may have the same name in different modules; their functions tell them apart.
-    let mut hasher = DefaultHasher::new();
-    item.to_token_stream().to_string().hash(&mut hasher);
-    let own = format!("{}.{:016x}", item.ident, hasher.finish());
-    let sections = |separator| [".relib", ".relibp"].map(|section| format!("{section}{separator}{own}"));
+    let own = format!("{}.{}", item.ident, crate::unique_name());
+    let sections = |separator| [SECTION, IMPORT_SECTION].map(|section| format!("{section}{separator}{own}"));
     let [record_section, table_section] = sections(".");
     let [record_section_pe, table_section_pe] = sections("$");
     let wrappers = functions.iter().enumerate().map(|(index, function)| {
@@ -299,17 +311,16 @@ fn imports_handle(
         let types = function.parameters.iter().map(|(_, ty)| ty);
         let returns = &function.returns;
         let (_, static_returns) = static_types(function);
-        let path = format!("{name}::{ident}");
-        let call = wire_call(function, quote!(entry.call), root);
+        let call = wire_call(function, quote!(__relib_entry.call), root);
         quote! {
             #(#attributes)*
             #[allow(unused_mut)]
             #[track_caller]
             #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
-                let entry = #slots.function(#index);
-                let outcome = #call;
+                let __relib_entry = #slots.function(#index);
+                let __relib_outcome = #call;
                 // SAFETY: the outcome is that of the entry, whose return type is this.
-                unsafe { #root::call_import::<#static_returns>(#path, entry, outcome) }
+                unsafe { #root::call_import::<#static_returns>(#name, ::core::stringify!(#ident), __relib_entry, __relib_outcome) }
             }
         }
     });

@@ -8,8 +8,12 @@ mod export;
 mod implement;
 mod interface;
 mod lifetimes;
+mod recursion;
+mod saved;
 mod signature;
 mod transfer;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as TokenStream2;
@@ -17,6 +21,14 @@ use quote::quote;
 
 fn respond(result: syn::Result<TokenStream2>) -> TokenStream {
     result.unwrap_or_else(|error| error.into_compile_error()).into()
+}
+
+/// A name that no other expansion gets in any crate that is linked into the same image.
+fn unique_name() -> String {
+    static EXPANSIONS: AtomicUsize = AtomicUsize::new(0);
+    let number = EXPANSIONS.fetch_add(1, Ordering::Relaxed);
+    // Cargo sets the variable for each compiler run, which expands the macros of one crate in their order.
+    format!("{}_{number}", std::env::var("CARGO_CRATE_NAME").unwrap_or_default())
 }
 
 /// Where the runtime support is found from a crate that depends on `relib_interface`.
@@ -53,6 +65,10 @@ pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Derives `Transfer` for a struct or enum whose fields are all `Transfer`.
+///
+/// A field that leads back to the type itself, as in a tree, may name it as `Self` or by its plain name. One that leads
+/// back through other types is marked `#[transfer(unsafe(recursive))]`. relib does not look into the type of such a field:
+/// it is up to you that host and module are built with the same definition of it and of all that it reaches.
 #[proc_macro_derive(Transfer, attributes(transfer))]
 pub fn derive_transfer(item: TokenStream) -> TokenStream {
     respond(transfer::expand(item.into(), &interface_root()))
@@ -78,6 +94,34 @@ pub fn derive_transfer_in_host(item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn export(arguments: TokenStream, item: TokenStream) -> TokenStream {
     respond(export::expand(arguments.into(), item.into(), &module_root()))
+}
+
+/// Marks the function by which a module saves its state for the next build: it takes nothing and returns the state, of a
+/// type that is `Transfer` and serde's `Serialize`.
+///
+/// It is called while the module goes on to be used if the next build does not take the state over: it should leave
+/// everything as it is.
+#[proc_macro_attribute]
+pub fn save_state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    respond(saved::expand_save(arguments.into(), item.into(), &module_root()))
+}
+
+/// Marks the function by which a module takes over the state that the former build saved: it takes the state, of a type
+/// that is `Transfer` and serde's `DeserializeOwned`, and returns nothing, or a `Result<(), E>` whose error is a refusal.
+///
+/// It is called if the former build's state is of the very same type; for another see [`macro@migrate_state`].
+#[proc_macro_attribute]
+pub fn restore_state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    respond(saved::expand_restore(arguments.into(), item.into(), &module_root()))
+}
+
+/// Marks the function that makes a module's state of one that a former build saved in another shape: it takes an
+/// `OldState` and returns a `Result<T, E>` with the state for [`macro@restore_state`], or the reason for a refusal.
+///
+/// Without it a state of another shape is refused.
+#[proc_macro_attribute]
+pub fn migrate_state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    respond(saved::expand_migrate(arguments.into(), item.into(), &module_root()))
 }
 
 /// Makes the implementation of an import interface something that a host can pass to `load_module`.

@@ -2,8 +2,8 @@
 
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, GenericParam, Generics, Ident, Pat, Result, ReturnType, TraitItemFn, Type,
-    parse_quote,
+    Attribute, Error, FnArg, GenericParam, Generics, Ident, Pat, PatType, Receiver, Result, ReturnType,
+    TraitItemFn, Type, parse_quote,
 };
 
 use crate::lifetimes;
@@ -21,6 +21,11 @@ pub struct Function {
 impl Function {
     pub fn from_trait_item(item: &TraitItemFn) -> Result<Self> {
         let signature = &item.sig;
+        refuse_conditions(&item.attrs)?;
+        for argument in &signature.inputs {
+            let (FnArg::Receiver(Receiver { attrs, .. }) | FnArg::Typed(PatType { attrs, .. })) = argument;
+            refuse_conditions(attrs)?;
+        }
         if let Some(asyncness) = &signature.asyncness {
             return Err(Error::new(
                 asyncness.span(),
@@ -70,10 +75,23 @@ impl Function {
     }
 }
 
-fn is_for_callers(attribute: &Attribute) -> bool {
-    ["doc", "cfg", "deprecated", "must_use", "allow", "expect"]
+/// Refuses attributes that could make a function or a parameter disappear after this macro has described it.
+fn refuse_conditions(attributes: &[Attribute]) -> Result<()> {
+    match attributes
         .iter()
-        .any(|name| attribute.path().is_ident(name))
+        .find(|attribute| attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr"))
+    {
+        Some(condition) => Err(Error::new(
+            condition.span(),
+            "the functions of an interface cannot depend on conditions: both sides must see the same ones; put them into \
+             an interface of their own and the condition on that",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_for_callers(attribute: &Attribute) -> bool {
+    ["doc", "deprecated", "must_use", "allow", "expect"].iter().any(|name| attribute.path().is_ident(name))
 }
 
 fn parameter(argument: &FnArg) -> Result<(Ident, Type)> {

@@ -3,11 +3,12 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
-use syn::visit::Visit;
 use syn::{
-    Data, DeriveInput, Error, Field, Fields, GenericParam, Ident, Index, Member, Result, Type, parse_quote,
-    parse2,
+    Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Index, Member, Result, Type,
+    parse_quote, parse2,
 };
+
+use crate::recursion;
 
 pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = parse2(item)?;
@@ -19,8 +20,8 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
     }
     let name = &input.ident;
     let parts = match &input.data {
-        Data::Struct(data) => of_struct(name, &data.fields, root)?,
-        Data::Enum(data) => of_enum(name, data, root)?,
+        Data::Struct(data) => of_struct(&input, &data.fields, root)?,
+        Data::Enum(data) => of_enum(&input, data, root)?,
         Data::Union(data) => {
             return Err(Error::new(
                 data.union_token.span(),
@@ -28,7 +29,10 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
             ));
         }
     };
-    let Parts { shape, types, copy } = parts;
+    let Parts { shape, types, copy, visit } = parts;
+    let reaches = fields_of(&input.data)
+        .map(|field| reaches_image(&input, field, root))
+        .collect::<Result<Vec<TokenStream>>>()?;
 
     let mut generics = input.generics.clone();
     for parameter in &mut generics.params {
@@ -56,22 +60,29 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
         }
         GenericParam::Lifetime(_) => None,
     });
+    let repr = representation(&input.attrs)?;
     let description = quote!(#root::Type::new(
         ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
         ::core::mem::size_of::<Self>(),
         ::core::mem::align_of::<Self>(),
         const { &[#(#arguments),*] },
         #shape,
-    ));
+    ).with_repr(#repr));
     Ok(quote! {
         // SAFETY: every field is `Transfer`; the description has each of them, with offsets where the layout is not
         // given by the compiler and the fields alone; the copy copies each field.
         unsafe impl #impl_generics #root::Transfer for #name #type_generics #where_clause {
             const TYPE: &'static #root::Type = const { &#description };
             const OWNS_MEMORY: bool = false #(|| <#types as #root::Transfer>::OWNS_MEMORY)*;
+            const REACHES_IMAGE: bool = false #(|| #reaches)*;
 
             fn deep_copy(&self) -> Self {
                 #copy
+            }
+
+            #[allow(unused_variables)]
+            fn visit_memory(&self, visit: &mut dyn ::core::ops::FnMut(*const u8)) {
+                #visit
             }
         }
 
@@ -89,26 +100,32 @@ struct Parts {
     types: Vec<Type>,
     /// The body of `deep_copy`.
     copy: TokenStream,
+    /// The body of `visit_memory`.
+    visit: TokenStream,
 }
 
-fn of_struct(name: &Ident, fields: &Fields, root: &TokenStream) -> Result<Parts> {
+fn of_struct(owner: &DeriveInput, fields: &Fields, root: &TokenStream) -> Result<Parts> {
     let mut descriptions = Vec::new();
     let mut copies = Vec::new();
+    let mut visits = Vec::new();
     for (field, member) in fields.iter().zip(members(fields)) {
         let offset = quote!(::core::mem::offset_of!(Self, #member));
-        descriptions.push(field_description(name, field, &member, offset, root)?);
+        descriptions.push(field_description(owner, field, &member, offset, root)?);
         copies.push(quote!(#member: #root::Transfer::deep_copy(&self.#member)));
+        visits.push(quote!(#root::Transfer::visit_memory(&self.#member, visit);));
     }
     Ok(Parts {
         shape: quote!(#root::Shape::Struct(const { &[#(#descriptions),*] })),
         types: fields.iter().map(|field| field.ty.clone()).collect(),
         copy: quote!(Self { #(#copies),* }),
+        visit: quote!(#(#visits)*),
     })
 }
 
-fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Parts> {
+fn of_enum(owner: &DeriveInput, data: &syn::DataEnum, root: &TokenStream) -> Result<Parts> {
     let mut variants = Vec::new();
     let mut arms = Vec::new();
+    let mut visiting_arms = Vec::new();
     let fieldless = data.variants.iter().all(|variant| variant.fields.is_empty());
     for variant in &data.variants {
         let ident = &variant.ident;
@@ -123,9 +140,10 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
         let mut descriptions = Vec::new();
         let mut bindings = Vec::new();
         let mut copies = Vec::new();
+        let mut visits = Vec::new();
         for (index, (field, member)) in variant.fields.iter().zip(members(&variant.fields)).enumerate() {
             descriptions.push(field_description(
-                name,
+                owner,
                 field,
                 &member,
                 quote!(#root::Field::NO_OFFSET),
@@ -134,6 +152,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             let binding = format_ident!("field_{index}");
             bindings.push(quote!(#member: #binding));
             copies.push(quote!(#member: #root::Transfer::deep_copy(#binding)));
+            visits.push(quote!(#root::Transfer::visit_memory(#binding, visit);));
         }
         variants.push(quote!(#root::Variant {
             name: #text,
@@ -141,9 +160,13 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             fields: const { &[#(#descriptions),*] },
         }));
         arms.push(quote!(Self::#ident { #(#bindings),* } => Self::#ident { #(#copies),* }));
+        visiting_arms.push(quote!(Self::#ident { #(#bindings),* } => { #(#visits)* }));
     }
     if arms.is_empty() {
-        return Err(Error::new(name.span(), "an enum without variants has no values that could cross"));
+        return Err(Error::new(
+            owner.ident.span(),
+            "an enum without variants has no values that could cross",
+        ));
     }
     Ok(Parts {
         shape: quote!(#root::Shape::Enum(const { &[#(#variants),*] })),
@@ -154,6 +177,7 @@ fn of_enum(name: &Ident, data: &syn::DataEnum, root: &TokenStream) -> Result<Par
             .map(|field| field.ty.clone())
             .collect(),
         copy: quote!(match self { #(#arms),* }),
+        visit: quote!(match self { #(#visiting_arms),* }),
     })
 }
 
@@ -169,7 +193,7 @@ fn members(fields: &Fields) -> Vec<Member> {
 }
 
 fn field_description(
-    name: &Ident,
+    owner: &DeriveInput,
     field: &Field,
     member: &Member,
     offset: TokenStream,
@@ -180,43 +204,57 @@ fn field_description(
         Member::Unnamed(index) => index.index.to_string(),
     };
     let ty = &field.ty;
-    let description = if is_marked_recursive(field)? || mentions(ty, name) {
+    let description = if is_marked_recursive(field)? {
         // The full description of the field's type would contain itself: its name and layout have to do.
         let written = quote!(#ty).to_string();
         quote!(const { &#root::Type::opaque::<#ty>(#written, &[]) })
     } else {
+        let ty = recursion::cut(ty, owner, root)?;
         quote!(<#ty as #root::Transfer>::TYPE)
     };
     Ok(quote!(#root::Field { name: #text, offset: #offset, ty: #description }))
+}
+
+fn fields_of(data: &Data) -> Box<dyn Iterator<Item = &Field> + '_> {
+    match data {
+        Data::Struct(data) => Box::new(data.fields.iter()),
+        Data::Enum(data) => Box::new(data.variants.iter().flat_map(|variant| &variant.fields)),
+        Data::Union(data) => Box::new(data.fields.named.iter()),
+    }
+}
+
+/// Whether a value of the field can refer to the image, as an expression.
+fn reaches_image(owner: &DeriveInput, field: &Field, root: &TokenStream) -> Result<TokenStream> {
+    if is_marked_recursive(field)? {
+        // The way back to this type leads through others, which cannot be asked without asking this one.
+        return Ok(quote!(true));
+    }
+    // What is around the type itself has to be asked; the type inside adds nothing.
+    let ty = recursion::cut(&field.ty, owner, root)?;
+    Ok(quote!(<#ty as #root::Transfer>::REACHES_IMAGE))
 }
 
 fn is_marked_recursive(field: &Field) -> Result<bool> {
     let mut marked = false;
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("transfer")) {
         attribute.parse_nested_meta(|meta| {
-            if meta.path.is_ident("recursive") {
-                marked = true;
-                Ok(())
-            } else {
-                Err(meta.error("expected `recursive`"))
+            if !meta.path.is_ident("unsafe") {
+                return Err(meta.error("expected `unsafe(recursive)`"));
             }
+            meta.parse_nested_meta(|meta| {
+                marked = meta.path.is_ident("recursive");
+                if marked { Ok(()) } else { Err(meta.error("expected `recursive`")) }
+            })
         })?;
     }
     Ok(marked)
 }
 
-/// Whether a type is written with the name of the type that it is part of.
-fn mentions(ty: &Type, name: &Ident) -> bool {
-    struct Find<'a> {
-        name: &'a Ident,
-        found: bool,
-    }
-    impl Visit<'_> for Find<'_> {
-        fn visit_ident(&mut self, ident: &Ident) {
-            self.found |= ident == self.name || ident == "Self";
-        }
-    }
-    let mut find = Find { name, found: false };
-    find.visit_type(ty);
-    find.found
+/// What `#[repr(...)]` says, which decides about the layout without being visible in the fields.
+fn representation(attributes: &[Attribute]) -> Result<String> {
+    let lists = attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("repr"))
+        .map(|attribute| Ok(attribute.meta.require_list()?.tokens.to_string()));
+    Ok(lists.collect::<Result<Vec<String>>>()?.join(", "))
 }

@@ -7,9 +7,9 @@ use relib_abi::entry::{HostContext, ModuleEntry, SystemTable};
 use relib_abi::metadata::{self, RecordKind};
 use relib_interface::panics;
 
-use crate::{allocator, imp};
+use crate::{allocator, imp, state};
 
-#[unsafe(export_name = "__relib_entry")]
+#[unsafe(export_name = relib_abi::name!(entry))]
 static ENTRY: ModuleEntry = ModuleEntry {
     abi_version: relib_abi::ABI_VERSION,
     attach,
@@ -20,8 +20,8 @@ static ENTRY: ModuleEntry = ModuleEntry {
 const BUILD_LEN: usize = metadata::record_len(&[metadata::BUILD_PAYLOAD]);
 
 /// Stands for the whole crate in the file: a library without it is not a module.
-#[unsafe(link_section = ".relib")]
-#[unsafe(export_name = "__relib_record_build")]
+#[unsafe(link_section = relib_abi::name!(section))]
+#[unsafe(export_name = relib_abi::name!(build_record))]
 static BUILD: [u8; BUILD_LEN] = metadata::record(RecordKind::Build, &[metadata::BUILD_PAYLOAD]);
 
 /// The context that the host gave, or null before that.
@@ -39,8 +39,11 @@ unsafe extern "C" fn attach(context: *const HostContext) {
 fn record_panics() {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        panics::note(info);
-        previous(info);
+        // What the hook allocates, and `std` may keep, is not for a state.
+        state::outside(|| {
+            panics::note(info);
+            previous(info);
+        });
     }));
 }
 
@@ -48,9 +51,14 @@ fn record_panics() {
 ///
 /// The shims that need it are only reached through imports that the host redirected, which it does after `attach`.
 pub(crate) fn host() -> (&'static SystemTable, *const std::ffi::c_void) {
-    let context = CONTEXT.load(Ordering::Acquire);
-    assert!(!context.is_null(), "a redirected import was called before the host attached the module");
-    // SAFETY: the pointer is the host's context, which stays in place until this image is gone.
-    let context = unsafe { &*context };
+    let context = context();
     (&context.system, context.module)
+}
+
+/// What the host gave to this module.
+pub(crate) fn context() -> &'static HostContext {
+    let context = CONTEXT.load(Ordering::Acquire);
+    assert!(!context.is_null(), "the host was called before it attached the module");
+    // SAFETY: the pointer is the host's context, which stays in place until this image is gone.
+    unsafe { &*context }
 }

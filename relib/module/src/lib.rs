@@ -62,10 +62,18 @@ extern crate self as relib_module;
 mod allocator;
 mod entry;
 mod imp;
+#[cfg(feature = "serde")]
+mod saved;
+mod state;
 
 pub use allocator::ModuleAlloc;
 pub use relib_interface::transfer::Transfer;
 pub use relib_macros::{TransferInModule as Transfer, export};
+#[cfg(feature = "serde")]
+pub use relib_macros::{migrate_state, restore_state, save_state};
+#[cfg(feature = "serde")]
+pub use saved::OldState;
+pub use state::ChangeState;
 
 /// Exports `fn main` or `fn before_unload`; the same as marking the function with [`macro@export`].
 ///
@@ -88,5 +96,7 @@ macro_rules! define_module_export {
 /// What the macros' expansions refer to. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "serde")]
+    pub use crate::saved::{OldState, restore, save};
     pub use relib_interface::__private::*;
 }

@@ -10,6 +10,16 @@ use fixture_interface::memory::Leak;
 #[cfg_attr(not(own_global_allocator), expect(dead_code, reason = "relib's allocator is the global one"))]
 static GLOBAL: System = System;
 
+/// Leaves a trace in the working directory.
+extern "C" fn constructor() {
+    // Without a trace the scenario fails, so an error need not be reported.
+    let _ = std::fs::write("constructor-ran", "");
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = constructor;
+
 #[relib_module::export]
 impl Leak for LeakImpl {
     fn leak(blocks: usize, bytes: usize) {

@@ -60,4 +60,15 @@ impl Descriptors for DescriptorsImpl {
     fn hand_over(file: &str) -> i32 {
         File::open(file).expect("the file should open").into_raw_fd()
     }
+
+    fn redirect_and_restore(number: i32, file: &str) {
+        let other = File::open(file).expect("the file should open");
+        // SAFETY: the calls change what the numbers refer to, as the scenario wants it.
+        unsafe {
+            let saved = libc::dup(number);
+            libc::dup2(other.as_raw_fd(), number);
+            libc::dup2(saved, number);
+            libc::close(saved);
+        }
+    }
 }

@@ -14,6 +14,8 @@ pub trait Descriptors {
     fn close();
     /// Opens a file and gives up its descriptor, which is the caller's from then on.
     fn hand_over(file: &str) -> i32;
+    /// Has a descriptor of the host's refer to a file for a while, and then again to what it referred to before.
+    fn redirect_and_restore(number: i32, file: &str);
 }
 
 /// Maps memory.

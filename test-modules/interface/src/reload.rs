@@ -1,6 +1,8 @@
 //! Interfaces of the fixtures for "Reload".
 
-use relib_interface::{Transfer, interface};
+use std::collections::BTreeMap;
+
+use relib_interface::{StateMut, Transfer, interface};
 
 /// Tells builds of a module apart.
 #[interface]
@@ -34,6 +36,45 @@ pub trait Store {
     fn save(state: Vec<u32>);
     /// Gives back what was kept last.
     fn restore() -> Vec<u32>;
+}
+
+/// Remembers what it was told, in a state of its own.
+#[interface]
+pub trait Talker {
+    /// Remembers a word; returns all that it remembers.
+    fn say(word: &str) -> String;
+}
+
+/// State that lies in a heap of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Transfer)]
+pub struct World {
+    /// A list.
+    pub names: Vec<String>,
+    /// A tree.
+    pub places: BTreeMap<String, Vec<u64>>,
+    /// A number.
+    pub ticks: u64,
+}
+
+/// Works on a [`World`].
+#[interface]
+pub trait Worlds {
+    /// Adds a name; makes the world if there is none. Returns all names.
+    fn tick(world: StateMut<'_, World>, name: &str) -> Vec<String>;
+    /// The world in words.
+    fn describe(world: &World) -> String;
+    /// Adds a name and panics.
+    fn panic_midway(world: StateMut<'_, World>);
+    /// Why a thread could not be started while the world is being changed.
+    fn start_thread_inside(world: StateMut<'_, World>) -> Option<String>;
+    /// Puts lines into a static of the module while the world is being changed.
+    fn keep(world: StateMut<'_, World>);
+    /// Moves a name from a static of the module into the world, with its memory.
+    fn give_own(world: StateMut<'_, World>, name: &str);
+    /// Makes the world anew, as a copy.
+    fn renew(world: StateMut<'_, World>);
+    /// Counts the lines of [`Worlds::keep`].
+    fn kept() -> usize;
 }
 
 /// Does a bit of everything.

@@ -102,9 +102,14 @@ fn fd_handed_over(run: &mut Run) -> Result<(), Failure> {
     // The system gives out the lowest free number, which is the one that was just closed.
     let file = File::open(ours)?;
     run.check_eq("the number of the host's file", file.as_raw_fd(), number)?;
+    // Another one, which the module borrows, as for redirecting the standard output for a while.
+    let borrowed = File::open(&theirs)?;
+    let restored = module.exports().redirect_and_restore(borrowed.as_raw_fd(), &theirs.to_string_lossy());
+    restored.or_fail("redirect_and_restore panicked")?;
     let report = module.unload()?;
     run.observe("descriptors that the unload closed", report.descriptors.len());
-    run.check(is_open(number), "the unload has closed a descriptor of the host's")
+    run.check(is_open(number), "the unload has closed a descriptor of the host's")?;
+    run.check(is_open(borrowed.as_raw_fd()), "the unload has closed a descriptor that the module put back")
 }
 
 fn mmap_leak(run: &mut Run) -> Result<(), Failure> {

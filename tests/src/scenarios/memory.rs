@@ -12,7 +12,7 @@ use relib::{LoadOptions, MemoryUse, Module, Unloaded};
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{SECONDS, load, load_with, warm_up};
+use crate::support::{SECONDS, TRACE, load, load_with, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -196,8 +196,10 @@ fn alloc_custom_global(run: &mut Run) -> Result<(), Failure> {
     // The directory is named after a hash of the fixture's flags.
     let fixture = run.fixture("alloc-system-global").display().to_string();
     run.observe("another allocator", refused.message().replace(&fixture, "<fixture>"));
+    run.check(!std::fs::exists(TRACE)?, "a constructor of the refused module ran")?;
     let options = LoadOptions::new().allow_foreign_allocator(true);
     let module = load_with::<ModuleLeak>(run, "alloc-system-global", &options)?;
+    run.check(std::fs::exists(TRACE)?, "a constructor that ran left no trace")?;
     module.exports().leak(10, 1024).or_fail("leak panicked")?;
     let report = module.unload()?;
     observe(run, "reclaimed when it is accepted", report.memory);
@@ -287,7 +289,8 @@ fn c_library_leak(run: &mut Run) -> Result<(), Failure> {
     let expected = (BLOCKS * BYTES * 5) as u64;
     run.check(leaked >= expected, format!("only {leaked} bytes of {expected} stayed"))?;
     // That is the documented default, and no leak of relib's.
-    run.tolerance().heap += leaked;
+    let heap = &mut run.tolerance().heap;
+    *heap = heap.saturating_add(leaked);
     Ok(())
 }
 

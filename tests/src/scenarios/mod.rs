@@ -9,6 +9,7 @@ pub mod load;
 pub mod memory;
 pub mod panics;
 pub mod reload;
+pub mod reloader;
 pub mod thread_locals;
 pub mod threads;
 pub mod unload;

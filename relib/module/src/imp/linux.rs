@@ -93,6 +93,12 @@ fn opened(descriptor: c_int) -> c_int {
     descriptor
 }
 
+/// Passes on a descriptor that a call has made at the number `target`, unless one of the host's was there: then the new
+/// one is the host's as well, which the module may also have put back.
+fn opened_over(target: c_int, call: impl FnOnce() -> c_int) -> c_int {
+    if tell_host!(descriptor_foreign(target)) { call() } else { opened(call()) }
+}
+
 /// Passes on the two descriptors that a successful call has stored.
 ///
 /// # Safety
@@ -280,12 +286,12 @@ shims! {
 
     fn dup2(descriptor: c_int, target: c_int) -> c_int {
         // SAFETY: passed on as the module called it.
-        opened(unsafe { original(descriptor, target) })
+        opened_over(target, || unsafe { original(descriptor, target) })
     }
 
     fn dup3(descriptor: c_int, target: c_int, flags: c_int) -> c_int {
         // SAFETY: passed on as the module called it.
-        opened(unsafe { original(descriptor, target, flags) })
+        opened_over(target, || unsafe { original(descriptor, target, flags) })
     }
 
     fn fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int {

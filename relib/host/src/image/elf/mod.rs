@@ -24,6 +24,7 @@ use std::ops::Range;
 
 use object::LittleEndian as LE;
 use object::read::ReadRef;
+use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 
 use super::error::{Result, check};
 use super::source::Source;
@@ -74,11 +75,11 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
 /// The sections with relib's import tables, which the dynamic loader relocates.
 fn import_tables(sections: &Sections<'_>) -> Result<Vec<Range<u64>>> {
     sections
-        .named(b".relibp")
+        .named(IMPORT_SECTION.as_bytes())
         .map(|section| {
             check!(
                 section.has(object::elf::SHF_ALLOC) && !section.is_nobits() && section.addr % 8 == 0,
-                "the section .relibp",
+                "a section of import tables",
                 "it is not part of the image"
             );
             Ok(section.range())
@@ -92,6 +93,6 @@ fn metadata<'data, R: ReadRef<'data>>(
     sections: &Sections<'data>,
 ) -> Result<Option<Metadata>> {
     let parts: Vec<&[u8]> =
-        sections.named(b".relib").map(|section| section.bytes(source)).collect::<Result<_>>()?;
+        sections.named(SECTION.as_bytes()).map(|section| section.bytes(source)).collect::<Result<_>>()?;
     Ok((!parts.is_empty()).then(|| Metadata { bytes: parts.concat() }))
 }

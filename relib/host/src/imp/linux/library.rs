@@ -1,7 +1,7 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::mem::MaybeUninit;
+use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use crate::image::{ImageFile, TlsTemplate};
 #[derive(Debug)]
 pub(crate) struct Library {
     path: PathBuf,
+    /// Null if the image has stayed when it was closed, and could not be opened again.
     handle: *mut c_void,
     base: usize,
 }
@@ -27,7 +28,7 @@ unsafe impl Send for Library {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Library {}
 
-/// The image was closed and is still there. The library has been opened again and can be used.
+/// The image was closed and is still there. The library has been opened again if that was possible, and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;
 
@@ -67,6 +68,9 @@ impl Library {
 
     /// Points imports of the image at shims, and tells each shim the address that its import had.
     ///
+    /// # Errors
+    /// If the system does not let the slots be written.
+    ///
     /// # Safety
     /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
     /// run meanwhile.
@@ -74,7 +78,7 @@ impl Library {
         &self,
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
-    ) {
+    ) -> io::Result<()> {
         let mut by_name: Vec<(&[u8], &Redirect)> = redirects
             // SAFETY: the module's table describes its names by slices that are constants of its image.
             .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
@@ -95,26 +99,29 @@ impl Library {
             page(relro.start)..page(relro.end)
         });
         let protect = |protection| {
-            if let Some(relro) = relro.as_ref().filter(|relro| !relro.is_empty()) {
-                let start = std::ptr::without_provenance_mut(relro.start);
-                // SAFETY: the range is that of the image's relocated data, which nobody else changes the protection of.
-                // It cannot fail: the pages are mapped, private and ours.
-                unsafe { libc::mprotect(start, relro.len(), protection) };
+            let Some(relro) = relro.as_ref().filter(|relro| !relro.is_empty()) else { return Ok(()) };
+            let start = std::ptr::without_provenance_mut(relro.start);
+            // SAFETY: the range is that of the image's relocated data, which nobody else changes the protection of.
+            match unsafe { libc::mprotect(start, relro.len(), protection) } {
+                0 => Ok(()),
+                _ => Err(io::Error::last_os_error()),
             }
         };
-        protect(libc::PROT_READ | libc::PROT_WRITE);
+        protect(libc::PROT_READ | libc::PROT_WRITE)?;
         for (slot, redirect) in slots {
             // SAFETY: the verifier found that the slot is aligned and inside a writable segment; it is in a page that
             // was made writable above, or that always is. `original` is an atomic of the module.
-            unsafe {
-                let slot = &*std::ptr::with_exposed_provenance::<AtomicPtr<()>>(slot);
-                let original = slot.swap(redirect.shim.cast_mut(), Ordering::AcqRel);
-                if !original.is_null() {
-                    (*redirect.original).store(original, Ordering::Release);
-                }
+            let (slot, original) =
+                unsafe { (&*std::ptr::with_exposed_provenance::<AtomicPtr<()>>(slot), &*redirect.original) };
+            let address = slot.load(Ordering::Acquire);
+            // A weak import that is bound to nothing stays so: the module asks for that before it calls.
+            if !address.is_null() {
+                // In this order, because a thread that a constructor has started may use the slot.
+                original.store(address, Ordering::Release);
+                slot.store(redirect.shim.cast_mut(), Ordering::Release);
             }
         }
-        protect(libc::PROT_READ);
+        protect(libc::PROT_READ)
     }
 
     /// Calls the constructors of an image whose private copy keeps the dynamic loader from doing so, in their order and
@@ -138,7 +145,7 @@ impl Library {
     /// How many destructors of thread-local objects are registered with the C library for this image, which keep it
     /// loaded; `None` if the C library does not show it.
     pub(crate) fn thread_local_destructors(&self) -> Option<usize> {
-        // SAFETY: the handle is open.
+        // SAFETY: the handle is open, or null.
         unsafe { link_map(self.handle) }.and_then(pending::thread_local_destructors)
     }
 
@@ -149,7 +156,10 @@ impl Library {
     /// run.
     pub(crate) unsafe fn reset_thread_locals(&self, template: &TlsTemplate) {
         let mut block: *mut u8 = std::ptr::null_mut();
-        // SAFETY: for this request the call stores a pointer: the thread's block, or null if it has none yet.
+        if self.handle.is_null() {
+            return;
+        }
+        // SAFETY: the handle is open; for this request the call stores a pointer: the thread's block, or null if it has none yet.
         let result = unsafe { libc::dlinfo(self.handle, RTLD_DI_TLS_DATA, (&raw mut block).cast()) };
         if result != 0 || block.is_null() {
             return;
@@ -171,16 +181,15 @@ impl Library {
     pub(crate) unsafe fn close(&mut self) -> Result<(), Stayed> {
         let path =
             CString::new(self.path.as_os_str().as_bytes()).expect("a path that was opened has no zero bytes");
-        // SAFETY: the handle is ours and is not used again, unless it is opened again below.
-        unsafe { libc::dlclose(self.handle) };
-        if !is_loaded(&path, self.base) && !is_mapped(&self.path, self.base) {
+        if !self.handle.is_null() {
+            // SAFETY: the handle is ours and is not used again.
+            unsafe { libc::dlclose(self.handle) };
+        }
+        if !is_loaded(&path, self.base) {
             return Ok(());
         }
         // SAFETY: the image is still loaded, so this only counts one more handle of it.
-        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
-        if !handle.is_null() {
-            self.handle = handle;
-        }
+        self.handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
         Err(Stayed)
     }
 }
@@ -249,9 +258,12 @@ pub(super) struct LinkMap {
 }
 
 /// # Safety
-/// `handle` must be open, and stay so while the result is used.
+/// `handle` must be null, for which there is no description, or open and stay so while the result is used.
 unsafe fn link_map<'a>(handle: *mut c_void) -> Option<&'a LinkMap> {
     let mut map: *const LinkMap = std::ptr::null();
+    if handle.is_null() {
+        return None;
+    }
     // SAFETY: for this request the call stores a pointer to the description of an open image.
     unsafe {
         libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast());
@@ -284,20 +296,4 @@ fn is_loaded(path: &CStr, base: usize) -> bool {
     // SAFETY: the callback does not unwind and does not call the loader; `search` outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
     search.found
-}
-
-/// Whether the image's first page is still mapped from its file.
-fn is_mapped(path: &Path, base: usize) -> bool {
-    let mut residency = MaybeUninit::<u8>::uninit();
-    // SAFETY: `mincore` writes one byte for one page, and accepts any address.
-    let result =
-        unsafe { libc::mincore(std::ptr::without_provenance_mut(base), page_size(), residency.as_mut_ptr()) };
-    if result != 0 {
-        return false;
-    }
-    // Something is there; it may be another mapping at the same address.
-    std::fs::read_to_string("/proc/self/maps").is_ok_and(|maps| {
-        maps.lines()
-            .any(|line| line.starts_with(&format!("{base:x}-")) && line.ends_with(&*path.to_string_lossy()))
-    })
 }

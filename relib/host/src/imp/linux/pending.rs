@@ -15,7 +15,8 @@ use super::library::LinkMap;
 pub(super) fn thread_local_destructors(map: &LinkMap) -> Option<usize> {
     static PLACE: OnceLock<Option<usize>> = OnceLock::new();
     // A thread of its own, because its end takes the registrations back.
-    let place = (*PLACE.get_or_init(|| std::thread::spawn(find_count).join().ok().flatten()))?;
+    let find_apart = || std::thread::Builder::new().spawn(find_count).ok()?.join().ok()?;
+    let place = (*PLACE.get_or_init(find_apart))?;
     Some(words_of(map)[place])
 }
 

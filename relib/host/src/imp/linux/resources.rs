@@ -6,7 +6,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -26,19 +26,47 @@ impl FileId {
     }
 }
 
+/// Whether anybody has a file open for writing, or mapped it in a way that it can be written through; false where the
+/// file system cannot tell.
+///
+/// The file must have been opened for reading only.
+#[cfg(feature = "reload")]
+pub(crate) fn is_open_for_writing(file: &File) -> bool {
+    /// `F_SETSIG` of Linux (`asm-generic/fcntl.h`).
+    const F_SETSIG: c_int = 10;
+    let descriptor = file.as_raw_fd();
+    // The kernel grants a lease for reading exactly when nobody can write. It is given back at once; should somebody ask
+    // for the file in between, the kernel tells this process by a signal, which must be one that is ignored by default.
+    // SAFETY: the calls take a number each and change nothing but the descriptor's own state.
+    unsafe {
+        if libc::fcntl(descriptor, F_SETSIG, libc::SIGURG) != 0 {
+            return false;
+        }
+        if libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_RDLCK) == 0 {
+            libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_UNLCK);
+            return false;
+        }
+    }
+    io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
 /// What a descriptor refers to, as far as it does not change while it is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DescriptorIdentity {
     device: u64,
     inode: u64,
     mode: u32,
+    /// For what has no file type, `anon_inode:[eventpoll]` and the like: the kernel gives one inode to all of them.
+    anonymous: Option<String>,
 }
 
 impl DescriptorIdentity {
     /// `None` if the descriptor is not open.
     pub(crate) fn of(descriptor: i32) -> Option<Self> {
         let status = status(descriptor)?;
-        Some(Self { device: status.st_dev, inode: status.st_ino, mode: status.st_mode & libc::S_IFMT })
+        let mode = status.st_mode & libc::S_IFMT;
+        let anonymous = (mode == 0).then(|| descriptor_target(descriptor));
+        Some(Self { device: status.st_dev, inode: status.st_ino, mode, anonymous })
     }
 
     pub(crate) fn kind(&self) -> DescriptorKind {
@@ -129,6 +157,22 @@ pub(crate) fn at_process_exit(function: extern "C" fn()) {
     // SAFETY: the function stays callable as long as this image is loaded, and glibc calls it at the image's end at
     // the latest. If registering fails, there is no memory, and the next process cleans up.
     unsafe { libc::atexit(function) };
+}
+
+/// Whether this is a directory of this user's that nobody else may enter.
+pub(crate) fn is_private_directory(path: &Path) -> bool {
+    // SAFETY: the function has no preconditions.
+    let user = unsafe { libc::geteuid() };
+    path.symlink_metadata().is_ok_and(|metadata| {
+        metadata.is_dir() && metadata.uid() == user && metadata.permissions().mode() & 0o077 == 0
+    })
+}
+
+/// Opens a file for reading; what is no regular file is neither waited for nor followed.
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// Makes a directory under `parent` that only this user may enter.

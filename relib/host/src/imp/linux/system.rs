@@ -23,6 +23,7 @@ pub(crate) fn table() -> SystemTable {
         mapped,
         unmapped,
         descriptor_opened,
+        descriptor_foreign,
         descriptor_closing,
         signal_changed,
         library_opened,
@@ -79,7 +80,12 @@ unsafe extern "C" fn thread_create(
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: a shim passes its module's context pointer.
-    let Some(thread) = NewThread::announce(&unsafe { owned_runtime(module) }) else {
+    let module = unsafe { owned_runtime(module) };
+    if heap::is_in_scope(module.heap) {
+        // The thread's own allocations would not go to the state; what it shares with this one would.
+        return libc::EAGAIN;
+    }
+    let Some(thread) = NewThread::announce(&module) else {
         return libc::EAGAIN;
     };
     let start = Box::into_raw(Box::new(Start { thread, function, argument }));
@@ -142,44 +148,37 @@ unsafe extern "C" fn key_set(module: *const c_void, key: c_uint, value: *const c
     result
 }
 
-unsafe extern "C" fn mapped(module: *const c_void, address: *mut c_void, len: usize) {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.ledger().mapped(address.addr(), len);
+/// Defines functions of the table that enter something into the ledger of the module that calls.
+macro_rules! entries {
+    ($($name:ident($($argument:ident: $ty:ty),*) => |$ledger:ident| $entry:expr;)*) => {$(
+        unsafe extern "C" fn $name(module: *const c_void, $($argument: $ty),*) {
+            // SAFETY: a shim passes its module's context pointer.
+            if let Some(mut $ledger) = unsafe { runtime(module) }.ledger_of_this_process() {
+                $entry;
+            }
+        }
+    )*};
 }
 
-unsafe extern "C" fn unmapped(module: *const c_void, address: *mut c_void, len: usize) {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.ledger().unmapped(address.addr(), len);
+entries! {
+    mapped(address: *mut c_void, len: usize) => |ledger| ledger.mapped(address.addr(), len);
+    unmapped(address: *mut c_void, len: usize) => |ledger| ledger.unmapped(address.addr(), len);
+    descriptor_opened(descriptor: c_int) => |ledger| ledger.descriptor_opened(descriptor);
+    descriptor_closing(descriptor: c_int) => |ledger| ledger.descriptor_closing(descriptor);
+    signal_changed(signal: c_int) => |ledger| ledger.signal_changed(signal);
+    library_opened(handle: *mut c_void) => |ledger| ledger.library_opened(handle.addr());
+    library_closing(handle: *mut c_void) => |ledger| ledger.library_closing(handle.addr());
 }
 
-unsafe extern "C" fn descriptor_opened(module: *const c_void, descriptor: c_int) {
+unsafe extern "C" fn descriptor_foreign(module: *const c_void, descriptor: c_int) -> bool {
     // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.ledger().descriptor_opened(descriptor);
-}
-
-unsafe extern "C" fn descriptor_closing(module: *const c_void, descriptor: c_int) {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.ledger().descriptor_closing(descriptor);
-}
-
-unsafe extern "C" fn signal_changed(module: *const c_void, signal: c_int) {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.ledger().signal_changed(signal);
-}
-
-unsafe extern "C" fn library_opened(module: *const c_void, handle: *mut c_void) {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.ledger().library_opened(handle.addr());
-}
-
-unsafe extern "C" fn library_closing(module: *const c_void, handle: *mut c_void) {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.ledger().library_closing(handle.addr());
+    let ledger = unsafe { runtime(module) }.ledger_of_this_process();
+    ledger.is_some_and(|ledger| ledger.is_foreign(descriptor))
 }
 
 unsafe extern "C" fn heap_owns(module: *const c_void, block: *const c_void) -> bool {
     // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.heap.owns(block)
+    unsafe { runtime(module) }.owns(block)
 }
 
 unsafe extern "C" fn heap_usable_size(_module: *const c_void, block: *const c_void) -> usize {

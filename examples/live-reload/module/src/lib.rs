@@ -1,0 +1,8 @@
+use shared::Exports;
+
+#[relib_module::export]
+impl Exports for ModuleExportsImpl {
+    fn greet(name: &str) -> String {
+        format!("hello, {name}")
+    }
+}

@@ -1,0 +1,578 @@
+//! Bodies of the scenarios of the feature "Reload" that are about `relib::Reloader` and state; their rows are in
+//! [`reload`](super::reload).
+
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use fixture_interface::reload::{
+    ModuleStateful, ModuleTalker, ModuleVersion, ModuleWorlds, State as HostState, Store, World,
+};
+use fixture_interface::threads::ModuleThreads;
+use relib::{
+    ExportsHandle, HandOver, InUsePolicy, OldModule, ReloadError, ReloadEvent, ReloadOptions, Reloaded,
+    Reloader, State,
+};
+use relib_harness::{Failure, OrFail, Run};
+
+use crate::project::{Project, reason, replace};
+use crate::scenarios::reload::StoreImpl;
+use crate::support::another_build;
+
+/// Longer than a busy machine takes to notice a change.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn start<E: ExportsHandle>(path: &Path) -> Result<Reloader<E>, Failure> {
+    start_with(path, ReloadOptions::new())
+}
+
+fn start_with<E: ExportsHandle>(path: &Path, options: ReloadOptions) -> Result<Reloader<E>, Failure> {
+    // SAFETY: the fixtures are this repository's own code.
+    Ok(unsafe { options.start(path, ())? })
+}
+
+/// What a file has come to: the first event that is not about the way to it.
+fn outcome<E: ExportsHandle>(reloader: &mut Reloader<E>) -> Result<ReloadEvent, Failure> {
+    loop {
+        if !reloader.wait(PATIENCE) {
+            return Err(Failure::new("nothing has happened"));
+        }
+        for event in reloader.poll() {
+            if matches!(event, ReloadEvent::Reloaded(_) | ReloadEvent::Refused(_)) {
+                return Ok(event);
+            }
+        }
+    }
+}
+
+fn reloaded<E: ExportsHandle>(reloader: &mut Reloader<E>) -> Result<Reloaded, Failure> {
+    match outcome(reloader)? {
+        ReloadEvent::Reloaded(reloaded) => Ok(reloaded),
+        event => Err(Failure::new(event.to_string())),
+    }
+}
+
+fn refused<E: ExportsHandle>(reloader: &mut Reloader<E>) -> Result<ReloadError, Failure> {
+    match outcome(reloader)? {
+        ReloadEvent::Refused(error) => Ok(error),
+        event => Err(Failure::new(format!("the build should be refused: {event}"))),
+    }
+}
+
+/// A fixture in the scratch directory, and other builds of it.
+struct Builds {
+    path: PathBuf,
+    library: Vec<u8>,
+    next: u8,
+}
+
+impl Builds {
+    fn of(run: &Run, fixture: &str) -> Result<Self, Failure> {
+        let path = run.scratch_dir().join(format!("lib{}.so", fixture.replace('-', "_")));
+        let library = fs::read(run.fixture(fixture))?;
+        replace(&path, &library)?;
+        Ok(Self { path, library, next: b'0' })
+    }
+
+    fn next(&mut self) -> Result<Vec<u8>, Failure> {
+        self.next += 1;
+        another_build(&self.library, self.next)
+    }
+
+    /// Puts another build in the place of the file, as a whole.
+    fn put_next(&mut self) -> Result<(), Failure> {
+        let build = self.next()?;
+        let beside = self.path.with_extension("new");
+        fs::write(&beside, build)?;
+        Ok(fs::rename(beside, &self.path)?)
+    }
+}
+
+fn warm_up<E: ExportsHandle>(run: &mut Run, path: &Path) -> Result<(), Failure> {
+    start::<E>(path)?.unload()?;
+    run.baseline();
+    Ok(())
+}
+
+pub(super) fn edits(run: &mut Run) -> Result<(), Failure> {
+    const SOURCES: [&str; 2] = ["module/src/lib.rs", "interface/src/reload.rs"];
+    let project = Project::copy(run, "reload-version", "reloader-edits")?;
+    let path = project.build()?;
+    warm_up::<ModuleVersion>(run, &path)?;
+    let change = |from: &str, to: &str| {
+        project.edit(SOURCES[0], &format!("        {from}\n"), &format!("        {to}\n"))
+    };
+    let version =
+        |reloader: &Reloader<ModuleVersion>| reloader.exports().version().or_fail("version panicked");
+
+    let mut reloader = start::<ModuleVersion>(&path)?;
+    run.observe("first build", version(&reloader)?);
+    change("1", "2")?;
+    project.build()?;
+    run.observe("meanwhile", version(&reloader)?);
+    let event = reloaded(&mut reloader)?;
+    run.check(matches!(event.old, OldModule::Unloaded(_)), "the old module should be unloaded")?;
+    run.observe("an edit", version(&reloader)?);
+
+    change("2", "broken")?;
+    run.check(project.build().is_err(), "the build should fail")?;
+    run.observe("a broken edit", version(&reloader)?);
+    change("broken", "3")?;
+    project.build()?;
+    // The failed build has left no event, or it would come first.
+    run.check_eq("generation", reloaded(&mut reloader)?.generation, 3)?;
+    run.observe("a mended edit", version(&reloader)?);
+
+    for file in SOURCES {
+        project.edit(file, "fn version() -> u32", "fn version() -> u64")?;
+    }
+    project.build()?;
+    let ReloadError::Load(error) = refused(&mut reloader)? else {
+        return Err(Failure::new("the build should not load"));
+    };
+    run.observe("another interface", reason(&error, &path.canonicalize()?)?);
+    run.observe("meanwhile", version(&reloader)?);
+    for file in SOURCES {
+        project.edit(file, "fn version() -> u64", "fn version() -> u32")?;
+    }
+    change("3", "4")?;
+    project.build()?;
+    reloaded(&mut reloader)?;
+    run.observe("the same interface again", version(&reloader)?);
+    reloader.unload()?;
+    Ok(())
+}
+
+/// Each way in which a file can change.
+pub(super) fn files(run: &mut Run) -> Result<(), Failure> {
+    let directory = run.scratch_dir().join("target");
+    fs::create_dir(&directory)?;
+    let Builds { path: other, library, .. } = Builds::of(run, "reload-version")?;
+    let path = directory.join("libmodule.so");
+    fs::rename(other, &path)?;
+    let mut builds = Builds { path: path.clone(), library, next: b'0' };
+    warm_up::<ModuleVersion>(run, &path)?;
+    let mut reloader = start::<ModuleVersion>(&path)?;
+    let expect = |run: &mut Run, key: &str, reloader: &mut Reloader<ModuleVersion>| -> Result<(), Failure> {
+        let generation = reloader.generation() + 1;
+        run.check_eq(key, reloaded(reloader)?.generation, generation)?;
+        run.check_eq(key, reloader.exports().version(), Some(1))?;
+        run.observe(key, "reloaded");
+        Ok(())
+    };
+
+    builds.put_next()?;
+    expect(run, "renamed into place", &mut reloader)?;
+
+    fs::remove_file(&path)?;
+    fs::write(&path, builds.next()?)?;
+    expect(run, "deleted and written", &mut reloader)?;
+
+    let beside = directory.join("another-name.so");
+    fs::write(&beside, builds.next()?)?;
+    fs::remove_file(&path)?;
+    fs::hard_link(&beside, &path)?;
+    expect(run, "linked into place", &mut reloader)?;
+
+    fs::rename(&path, &beside)?;
+    fs::write(&path, builds.next()?)?;
+    expect(run, "renamed away and written", &mut reloader)?;
+
+    fs::write(&path, builds.next()?)?;
+    expect(run, "written over", &mut reloader)?;
+
+    // What was seen is not a new build; were it one, the next event would be of another generation.
+    let same = fs::read(&path)?;
+    fs::write(&path, same)?;
+
+    // A linker that writes slowly and the middle last: beginning and end fit together, and there is a hole between them.
+    let whole = builds.next()?;
+    let mut file = File::create(&path)?;
+    let hole = whole.len() / 4..whole.len() / 2;
+    file.write_all(&whole[..hole.start])?;
+    file.seek(SeekFrom::Start(hole.end as u64))?;
+    file.write_all(&whole[hole.end..])?;
+    let incomplete = |event: &ReloadEvent| matches!(event, ReloadEvent::Incomplete { .. });
+    run.check(reloader.wait(PATIENCE), "a long write should be told")?;
+    run.check(reloader.poll().all(|event| incomplete(&event)), "the file should be incomplete")?;
+    run.observe("half written, open", "waits");
+    file.seek(SeekFrom::Start(hole.start as u64))?;
+    file.write_all(&whole[hole])?;
+    drop(file);
+    expect(run, "written to the end", &mut reloader)?;
+
+    let whole = builds.next()?;
+    fs::write(&path, &whole[..whole.len() / 2])?;
+    let error = refused(&mut reloader)?;
+    run.check(error.to_string().contains("still being written"), error.to_string())?;
+    run.observe("half written, closed", "refused");
+    fs::write(&path, &whole[..whole.len() / 3])?;
+    // Not told twice: the next event is the reload.
+    fs::write(&path, &whole)?;
+    expect(run, "whole", &mut reloader)?;
+
+    fs::write(&path, b"#!/bin/sh\n")?;
+    let ReloadError::Load(error) = refused(&mut reloader)? else {
+        return Err(Failure::new("the file should not load"));
+    };
+    run.observe("no library", reason(&error, &path)?);
+    builds.put_next()?;
+    expect(run, "a library again", &mut reloader)?;
+
+    fs::remove_dir_all(&directory)?;
+    run.check_eq("without a file", reloader.exports().version(), Some(1))?;
+    fs::create_dir(&directory)?;
+    builds.put_next()?;
+    expect(run, "the directory deleted and made again", &mut reloader)?;
+    reloader.unload()?;
+    Ok(())
+}
+
+pub(super) fn on_request(run: &mut Run) -> Result<(), Failure> {
+    let mut builds = Builds::of(run, "reload-version")?;
+    warm_up::<ModuleVersion>(run, &builds.path)?;
+    let (woken, wakes) = mpsc::channel();
+    let (seen, events) = mpsc::channel();
+    let options =
+        ReloadOptions::new().on_request(true).wake(move || _ = woken.send(())).on_event(move |event| {
+            let name = match event {
+                ReloadEvent::Ready { .. } => "ready",
+                ReloadEvent::Reloaded(_) => "reloaded",
+                _ => "another",
+            };
+            _ = seen.send(name);
+        });
+    let mut reloader = start_with::<ModuleVersion>(&builds.path, options)?;
+    run.check_eq("events of a file that does not change", reloader.poll().count(), 0)?;
+    for _ in 0..2 {
+        builds.put_next()?;
+        wakes.recv_timeout(PATIENCE)?;
+        run.check(
+            reloader.poll().all(|event| matches!(event, ReloadEvent::Ready { .. })),
+            "it should be ready",
+        )?;
+        run.check_eq("generation after a poll", reloader.generation(), 1)?;
+    }
+    run.observe("requested", reloader.reload().to_string().split(" after").next().unwrap_or_default());
+    run.observe("requested again", reloader.reload().to_string().split(" after").next().unwrap_or_default());
+    run.observe("events", events.try_iter().collect::<Vec<_>>().join(", "));
+    fs::remove_file(&builds.path)?;
+    let ReloadEvent::Refused(ReloadError::Load(error)) = reloader.reload() else {
+        return Err(Failure::new("there is nothing to load"));
+    };
+    run.observe("requested without a file", reason(&error, &builds.path)?);
+    // The module outlives its reloader.
+    let module = reloader.into_module();
+    run.observe("the module", module.exports().version().or_fail("version panicked")?);
+    module.unload()?;
+    Ok(())
+}
+
+pub(super) fn several(run: &mut Run) -> Result<(), Failure> {
+    let (mut versions, mut threads) = (Builds::of(run, "reload-version")?, Builds::of(run, "threads")?);
+    start::<ModuleThreads>(&threads.path)?.unload()?;
+    warm_up::<ModuleVersion>(run, &versions.path)?;
+    let mut first = start::<ModuleVersion>(&versions.path)?;
+    let mut second = start::<ModuleThreads>(&threads.path)?;
+    let mut again = start::<ModuleVersion>(&versions.path)?;
+    threads.put_next()?;
+    reloaded(&mut second)?;
+    run.check_eq("the others", (first.poll().count(), again.poll().count()), (0, 0))?;
+    versions.put_next()?;
+    reloaded(&mut first)?;
+    reloaded(&mut again)?;
+    run.observe(
+        "generations",
+        format!("{} {} {}", first.generation(), second.generation(), again.generation()),
+    );
+    first.unload()?;
+    second.unload()?;
+    again.unload()?;
+    Ok(())
+}
+
+/// A module with a thread that runs until it is told to stop.
+fn busy(run: &mut Run, policy: InUsePolicy) -> Result<(Builds, Reloader<ModuleThreads>), Failure> {
+    let builds = Builds::of(run, "threads")?;
+    warm_up::<ModuleThreads>(run, &builds.path)?;
+    let reloader = start_with::<ModuleThreads>(&builds.path, ReloadOptions::new().when_in_use(policy))?;
+    reloader.exports().start("busy").or_fail("start panicked")?;
+    Ok((builds, reloader))
+}
+
+fn stop(reloader: &Reloader<ModuleThreads>) -> Result<(), Failure> {
+    reloader.exports().stop().or_fail("stop panicked")?;
+    reloader.exports().join().or_fail("join panicked")
+}
+
+pub(super) fn refuse(run: &mut Run) -> Result<(), Failure> {
+    let (mut builds, mut reloader) = busy(run, InUsePolicy::Refuse)?;
+    builds.put_next()?;
+    run.observe("while a thread runs", refused(&mut reloader)?);
+    run.observe("generation", reloader.generation());
+    // The thread is the old module's, which answers.
+    stop(&reloader)?;
+    let ReloadEvent::Reloaded(event) = reloader.reload() else {
+        return Err(Failure::new("nothing is in the way any more"));
+    };
+    run.observe("when it has ended, on request", format!("generation {}", event.generation));
+    reloader.unload()?;
+    Ok(())
+}
+
+pub(super) fn wait(run: &mut Run) -> Result<(), Failure> {
+    let mut builds = Builds::of(run, "threads")?;
+    warm_up::<ModuleThreads>(run, &builds.path)?;
+    let patient = ReloadOptions::new().when_in_use(InUsePolicy::Wait(PATIENCE));
+    let mut reloader = start_with::<ModuleThreads>(&builds.path, patient)?;
+    // Longer than a reload takes, so that the swap finds the thread.
+    reloader.exports().start_for(1500).or_fail("start_for panicked")?;
+    builds.put_next()?;
+    run.observe(
+        "a thread that is about to end",
+        format!("generation {}", reloaded(&mut reloader)?.generation),
+    );
+    reloader.unload()?;
+
+    let impatient = ReloadOptions::new().when_in_use(InUsePolicy::Wait(Duration::from_millis(50)));
+    let mut reloader = start_with::<ModuleThreads>(&builds.path, impatient)?;
+    reloader.exports().start("busy").or_fail("start panicked")?;
+    builds.put_next()?;
+    run.observe("a thread that is not", refused(&mut reloader)?);
+    stop(&reloader)?;
+    reloader.unload()?;
+    Ok(())
+}
+
+pub(super) fn zombie(run: &mut Run) -> Result<(), Failure> {
+    let (mut builds, mut reloader) = busy(run, InUsePolicy::Zombie)?;
+    builds.put_next()?;
+    match reloaded(&mut reloader)?.old {
+        OldModule::Zombie(error) => run.observe("the old module", error),
+        old => return Err(Failure::new(format!("the old module should stay: {old:?}"))),
+    }
+    run.observe("zombies", reloader.zombies().len());
+    run.check_eq("the new module", reloader.exports().sum_joined(3), Some(3))?;
+    run.check_eq("zombies that can be unloaded", reloader.unload_zombies().len(), 0)?;
+    // The zombie is as good as ever, and its thread its own.
+    let zombie = reloader.zombies().first().or_fail("there should be a zombie")?;
+    zombie.exports().stop().or_fail("stop panicked")?;
+    zombie.exports().join().or_fail("join panicked")?;
+    builds.put_next()?;
+    let event = reloaded(&mut reloader)?;
+    run.check(matches!(event.old, OldModule::Unloaded(_)), "the second module has no threads")?;
+    run.observe("zombies after the next swap", reloader.zombies().len());
+    reloader.unload()?;
+    Ok(())
+}
+
+/// State that the host owns, and state that modules give to the host before they are unloaded.
+pub(super) fn host_state(run: &mut Run) -> Result<(), Failure> {
+    let mut builds = Builds::of(run, "reload-state")?;
+    let cycle = |builds: &mut Builds| -> Result<(HostState, Vec<u32>), Failure> {
+        // SAFETY: the fixtures are this repository's own code.
+        let mut reloader = unsafe { Reloader::<ModuleStateful>::start(&builds.path, StoreImpl)? };
+        let mut state = HostState::default();
+        reloader.exports().work(&mut state, 1).or_fail("work panicked")?;
+        for generation in 2..=3 {
+            builds.put_next()?;
+            reloaded(&mut reloader)?;
+            reloader.exports().work(&mut state, generation).or_fail("work panicked")?;
+        }
+        let own = reloader.exports().own().or_fail("own panicked")?;
+        reloader.unload()?;
+        StoreImpl::restore();
+        Ok((state, own))
+    };
+    cycle(&mut builds)?;
+    run.baseline();
+    let (state, own) = cycle(&mut builds)?;
+    run.observe("the host's state", format!("{state:?}"));
+    run.observe("the module's own state", format!("{own:?}"));
+    Ok(())
+}
+
+/// State in a heap of its own.
+pub(super) fn heap_state(run: &mut Run) -> Result<(), Failure> {
+    let mut builds = Builds::of(run, "reload-heap")?;
+    heap_state_cycle(&mut builds, &mut |_, _| Ok(()))?;
+    run.baseline();
+    heap_state_cycle(&mut builds, &mut |key, value| {
+        run.observe(key, value);
+        Ok(())
+    })
+}
+
+fn heap_state_cycle(
+    builds: &mut Builds,
+    observe: &mut dyn FnMut(&str, String) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let ensure = |holds: bool, message: &str| if holds { Ok(()) } else { Err(Failure::new(message)) };
+    let mut reloader = start::<ModuleWorlds>(&builds.path)?;
+    let mut world: State<World> = State::new();
+    ensure(world.get().is_none() && world.memory().blocks == 0, "a new state should be empty")?;
+    for name in ["a", "b"] {
+        reloader.exports().tick(world.lend(), name).or_fail("tick panicked")?;
+    }
+    observe("made by the first build", format!("{:?}", world.get()))?;
+    let address = |world: &State<World>| world.get().map(|world| world.names.as_ptr());
+    let before = address(&world);
+    builds.put_next()?;
+    reloaded(&mut reloader)?;
+    ensure(address(&world) == before, "the state has moved")?;
+    observe("after the reload, where it was", format!("{:?}", world.get()))?;
+    for name in ["a", "c", "d", "e"] {
+        reloader.exports().tick(world.lend(), name).or_fail("tick panicked")?;
+    }
+    let seen = world.get().or_fail("the state is empty")?;
+    observe("as the second build sees it", reloader.exports().describe(seen).or_fail("describe panicked")?)?;
+
+    ensure(reloader.exports().panic_midway(world.lend()).is_none(), "panic_midway should panic")?;
+    let panic = reloader.module().last_panic().or_fail("the panic left no report")?;
+    let names = world.get().map(|world| world.names.clone()).unwrap_or_default();
+    observe("after a panic", format!("{} (names: {})", panic.message, names.join(", ")))?;
+    reloader.exports().tick(world.lend(), "after the panic").or_fail("tick panicked")?;
+    let refusal =
+        reloader.exports().start_thread_inside(world.lend()).or_fail("start_thread_inside panicked")?;
+    observe("a thread started while it is changed", refusal.or_fail("the thread was started")?)?;
+
+    // Lines in the state's heap that a static holds: good for as long as the module is there, even without the state.
+    let blocks = world.memory().blocks;
+    reloader.exports().keep(world.lend()).or_fail("keep panicked")?;
+    ensure(world.memory().blocks > blocks + 50, "the lines should be in the state's heap")?;
+    drop(world);
+    let kept = reloader.exports().kept().or_fail("kept panicked")?;
+    observe("lines that a static keeps when the state is dropped", kept.to_string())?;
+    reloader.unload()?;
+    Ok(())
+}
+
+/// A module that moves memory of its own into a state that outlives it.
+pub(super) fn heap_state_moved(run: &mut Run) -> Result<(), Failure> {
+    let mut builds = Builds::of(run, "reload-heap")?;
+    warm_up::<ModuleWorlds>(run, &builds.path)?;
+    let mut reloader = start::<ModuleWorlds>(&builds.path)?;
+    let mut world: State<World> = State::new();
+    reloader.exports().tick(world.lend(), "a").or_fail("tick panicked")?;
+    reloader.exports().give_own(world.lend(), "b").or_fail("give_own panicked")?;
+    builds.put_next()?;
+    run.observe("a name of the module's own", refused(&mut reloader)?);
+    run.observe("meanwhile", reloader.exports().tick(world.lend(), "c").or_fail("tick panicked")?.join(", "));
+    reloader.exports().renew(world.lend()).or_fail("renew panicked")?;
+    run.check(matches!(reloader.reload(), ReloadEvent::Reloaded(_)), "a copy is not the module's own")?;
+    run.observe("after a copy", format!("{:?}", world.get()));
+
+    reloader.exports().give_own(world.lend(), "d").or_fail("give_own panicked")?;
+    let Err(failed) = reloader.unload() else {
+        return Err(Failure::new("the state holds memory of the module"));
+    };
+    run.observe("once more", failed.error());
+    drop(world);
+    failed.into_module().unload()?;
+    run.observe("without the state", "unloaded");
+    Ok(())
+}
+
+/// A new build that knows the state by another type.
+pub(super) fn heap_state_changed(run: &mut Run) -> Result<(), Failure> {
+    let project = Project::copy(run, "reload-heap", "reloader-heap-state")?;
+    let path = project.build()?;
+    warm_up::<ModuleWorlds>(run, &path)?;
+    let mut reloader = start::<ModuleWorlds>(&path)?;
+    let mut world: State<World> = State::new();
+    reloader.exports().tick(world.lend(), "a").or_fail("tick panicked")?;
+    project.edit("interface/src/reload.rs", "    pub ticks: u64,", "    pub ticks: u32,")?;
+    project.edit("interface/src/reload.rs", "Vec<u64>>", "Vec<u32>>")?;
+    project.build()?;
+    let ReloadError::Load(error) = refused(&mut reloader)? else {
+        return Err(Failure::new("the build should not load"));
+    };
+    run.observe("another type", reason(&error, &path.canonicalize()?)?);
+    let names = reloader.exports().tick(world.lend(), "b").or_fail("tick panicked")?;
+    run.observe("names in the meantime", names.join(", "));
+    reloader.unload()?;
+    run.observe("the state without a module", format!("{:?}", world.get()));
+    Ok(())
+}
+
+/// State that one build hands over to the next as bytes.
+pub(super) fn saved_state(run: &mut Run) -> Result<(), Failure> {
+    const SOURCE: &str = "module/src/lib.rs";
+    let project = Project::copy(run, "reload-saved", "reloader-saved-state")?;
+    let path = project.build()?;
+    let first = fs::read(&path)?;
+    warm_up::<ModuleTalker>(run, &path)?;
+    let say =
+        |reloader: &Reloader<ModuleTalker>, word: &str| reloader.exports().say(word).or_fail("say panicked");
+
+    let mut reloader = start::<ModuleTalker>(&path)?;
+    run.observe("first build", say(&reloader, "one")?);
+    project.edit(SOURCE, "memory.calls += 1", "memory.calls += 10")?;
+    project.build()?;
+    run.check(
+        matches!(reloaded(&mut reloader)?.state, HandOver::Restored { .. }),
+        "the state should be restored",
+    )?;
+    run.observe("the same shape", say(&reloader, "two")?);
+
+    project.edit(SOURCE, "    calls: u32,", "    calls: u64,\n    loud: bool,")?;
+    project.build()?;
+    run.observe("another shape", refused(&mut reloader)?);
+    run.observe("meanwhile", say(&reloader, "three")?);
+
+    let migrate = |reader: &str| {
+        format!(
+            "#[derive(Transfer, Serialize, Deserialize)]\nstruct OldMemory {{ words: Vec<String>, calls: u32 }}\n\n\
+             #[relib_module::migrate_state]\nfn migrate(old: relib_module::OldState<'_>) -> Result<Memory, String> {{\n    \
+             {reader}\n    Ok(Memory {{ words: old.words, calls: old.calls.into(), loud: true }})\n}}\n\n\
+             #[relib_module::export]\nimpl"
+        )
+    };
+    let refusing =
+        migrate("let old: OldMemory = old.read()?; if old.calls > 0 { return Err(\"too late\".into()) }");
+    project.edit(SOURCE, "#[relib_module::export]\nimpl", &refusing)?;
+    project.build()?;
+    run.observe("a migration that refuses", refused(&mut reloader)?);
+
+    project.edit(SOURCE, "old.calls > 0", "old.calls > 1000")?;
+    project.edit(SOURCE, "calls: u32 }", "calls: i32 }")?;
+    project.edit(SOURCE, "old.calls.into()", "old.calls as u64")?;
+    project.build()?;
+    run.observe("a migration of something else", refused(&mut reloader)?);
+
+    project.edit(SOURCE, "calls: i32 }", "calls: u32 }")?;
+    project.build()?;
+    run.check(
+        matches!(reloaded(&mut reloader)?.state, HandOver::Migrated { .. }),
+        "the state should be migrated",
+    )?;
+    run.observe("a migration", say(&reloader, "four")?);
+
+    project.edit(
+        SOURCE,
+        "memory(|memory| *memory = saved)",
+        "assert!(saved.loud && saved.calls == 0, \"not mine\")",
+    )?;
+    project.build()?;
+    let ReloadError::State(error) = refused(&mut reloader)? else {
+        return Err(Failure::new("the state should be refused"));
+    };
+    let error = error.to_string();
+    run.observe("a panic in the new build", error.rsplit(": ").next().unwrap_or_default());
+    run.observe("meanwhile", say(&reloader, "five")?);
+
+    // A module can be asked without a reloader, too.
+    let saved = reloader.module().save_state()?.or_fail("the module has state")?;
+    run.observe("saved", saved.description());
+    reloader.unload()?;
+    replace(&path, &first)?;
+    let reloader = start::<ModuleTalker>(&path)?;
+    match reloader.module().restore_state(&saved) {
+        Err(error) => run.observe("to the first build", error),
+        Ok(_) => return Err(Failure::new("the shapes differ")),
+    }
+    reloader.unload()?;
+    Ok(())
+}
