@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use bench_interface::ModuleExports;
 
-use super::Effort;
-use super::median;
+use super::{Effort, alternate, row};
 use crate::peers::Files;
-use crate::results::{Note, Results, Unit};
+use crate::results::Results;
 
 /// Longer than any reload takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,24 +31,48 @@ mod hot {
 }
 
 pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<()> {
-    let directory = files.scratch().join("hot");
-    fs::create_dir_all(&directory)?;
-    let name = format!("{}bench_hot{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let builds = Builds::of(&files.built.join(&name), &directory.join(&name))?;
-    builds.install(0)?;
-    HOT_DIRECTORY.get_or_init(|| directory);
-    ensure!(hot::hot_version() == builds.version(0), "hot-lib-reloader has not loaded its library");
+    let directory = |name: &str| -> Result<PathBuf> {
+        let directory = files.scratch().join(name);
+        fs::create_dir_all(&directory)?;
+        Ok(directory)
+    };
+    let builds = |name: &str, directory: &Path| -> Result<Builds> {
+        let name = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        let builds = Builds::of(&files.built.join(&name), &directory.join(&name))?;
+        builds.install(0)?;
+        Ok(builds)
+    };
 
-    let mut times = Vec::new();
-    for round in 1..=effort.reloads {
-        times.push(builds.time_of_reload(round, || Ok(hot::hot_version()))?);
-    }
-    results.notes.push(Note {
-        what: "hot-lib-reloader at its defaults: from the new file complete on disk to the first call of the new code"
-            .to_owned(),
-        unit: Unit::Nanoseconds,
-        value: median(times),
-    });
+    let hot_directory = directory("hot")?;
+    let hot_builds = builds("bench_hot", &hot_directory)?;
+    HOT_DIRECTORY.get_or_init(|| hot_directory);
+    ensure!(hot::hot_version() == hot_builds.version(0), "hot-lib-reloader has not loaded its library");
+
+    let module_builds = builds("bench_module", &directory("reloader")?)?;
+    // SAFETY: the module is ours, and so is each build of it.
+    let mut reloader = unsafe { relib::Reloader::<ModuleExports>::start(&module_builds.target, ())? };
+
+    let (mut hot_round, mut round) = (0, 0);
+    let mut theirs = || {
+        hot_round += 1;
+        hot_builds.time_of_reload(hot_round, || Ok(hot::hot_version()))
+    };
+    let mut ours = || {
+        round += 1;
+        module_builds.time_of_reload(round, || {
+            for event in reloader.poll() {
+                if let relib::ReloadEvent::Refused(error) = event {
+                    bail!("relib refuses a build: {error}");
+                }
+            }
+            reloader.exports().version().context("the module panicked")
+        })
+    };
+    let rounds = effort.reloads;
+    let [ours, theirs] = alternate(rounds, [&mut ours, &mut theirs])?;
+    let what = "reload: from the new file complete on disk to the first call of the new code";
+    results.rows.push(row("reload", what, "hot-lib-reloader at its defaults", ours, theirs, rounds));
+    reloader.unload().map_err(|failed| anyhow::anyhow!("{failed}"))?;
     Ok(())
 }
 
