@@ -55,10 +55,12 @@ fn steps(root: &Path) -> Result<Vec<Step>> {
     let examples = examples(root)?;
     let mut steps = vec![formatting("", "."), formatting(" of the fixtures", "test-modules")];
     steps.extend(examples.iter().map(|folder| formatting(&format!(" of {}", folder.display()), folder)));
+    steps.push(formatting(" of the benchmarks", "benches"));
     steps.push(step("tidy", ".", "xtask tidy", "mend what the lines above say"));
     steps.push(clippy("", ".", "target"));
     // Built beside the fixtures that the scenarios load, so that their dependencies are checked once.
     steps.push(clippy(" of the fixtures", "test-modules", "../target/fixtures-clippy"));
+    steps.push(clippy(" of the benchmarks", "benches", "../target/benches-clippy"));
     for folder in &examples {
         steps.push(clippy(&format!(" of {}", folder.display()), folder, "../../target/examples-clippy"));
     }
@@ -83,6 +85,12 @@ fn steps(root: &Path) -> Result<Vec<Step>> {
         ".",
         "xtask soak --cycles 1000",
         "look for what has grown, as shown above; `cargo xtask soak` with more cycles shows it better",
+    ));
+    steps.push(step(
+        "benchmarks",
+        ".",
+        "xtask bench --quick",
+        "mend the error above; no number fails this step",
     ));
     steps.push(step(
         "test matrix",

@@ -4,6 +4,7 @@
 //! depend on `relib`: it starts the runner executable and reads what it says, which keeps `cargo xtask` quick to build
 //! and independent of whether relib compiles.
 
+mod bench;
 mod ci;
 mod demo;
 mod gen_support_table;
@@ -33,6 +34,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure relib and its peers side by side, and write docs/BENCHMARKS.md
+    Bench(bench::Arguments),
     /// Run everything that CI runs
     Ci(ci::Arguments),
     /// Show what relib does: load, call, leak, panic, unload and reload a module, step by step
@@ -49,6 +52,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Ci(arguments) => ci::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),

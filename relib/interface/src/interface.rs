@@ -71,15 +71,22 @@ impl BoundExports {
     #[doc(hidden)]
     #[inline]
     pub unsafe fn finish<R: Return>(&self, index: usize, outcome: Outcome<R::Wire>) -> Option<R> {
+        // Not looked up for types that own nothing, so that their calls touch one entry once.
+        let release = if R::RELEASE.is_null() { std::ptr::null() } else { self.functions[index].release };
         // SAFETY: the caller guarantees that the outcome is that of the function, and `self` is within reach only while
         // the module is loaded.
-        match unsafe { receive::<R>(outcome, self.functions[index].release) } {
+        match unsafe { receive::<R>(outcome, release) } {
             Ok(value) => Some(value),
             Err(report) => {
-                self.observer.panicked(report);
+                self.panicked(report);
                 None
             }
         }
+    }
+
+    #[cold]
+    fn panicked(&self, report: ReceivedReport) {
+        self.observer.panicked(report);
     }
 }
 

@@ -261,6 +261,7 @@ fn exports_handle(
             let returns = lifetimes::replace(&function.returns, "'relib");
             quote! {
                 #(#attributes)*
+                #[inline]
                 #[allow(unused_mut)]
                 #visibility fn #name<'relib>(&'relib self, #(mut #names: #types),*) -> ::core::option::Option<#returns> #body
             }
@@ -271,6 +272,7 @@ fn exports_handle(
             let returns = &function.returns;
             quote! {
                 #(#attributes)*
+                #[inline]
                 #[allow(unused_mut)]
                 #visibility fn #name #generics (&self, #(mut #names: #types),*) -> ::core::option::Option<#returns> #body
             }
