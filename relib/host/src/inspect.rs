@@ -320,6 +320,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(dead_code, reason = "only the descriptions are used, and nobody implements the traits")]
     mod shared {
         use relib_interface::{Transfer, interface};
 
