@@ -1,3 +1,5 @@
+//! Keeps state while the builds of a module come and go.
+
 use std::time::Duration;
 
 use relib::{ReloadError, Reloader, State};

@@ -1,3 +1,5 @@
+//! Works on state of three kinds, each of which outlives this build.
+
 use std::sync::Mutex;
 
 use relib_interface::StateMut;

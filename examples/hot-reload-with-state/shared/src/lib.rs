@@ -1,3 +1,5 @@
+//! What host and module share: the types of the state, and the interface.
+
 use relib_interface::{StateMut, Transfer, interface};
 
 /// Owned by the host: small, and copied in and out of each call.

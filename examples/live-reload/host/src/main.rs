@@ -1,3 +1,5 @@
+//! Calls a module, and loads each new build of it.
+
 use std::time::Duration;
 
 use relib::{ReloadError, Reloader};

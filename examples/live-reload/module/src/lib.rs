@@ -1,3 +1,5 @@
+//! The module: change what it says while the host runs.
+
 use shared::Exports;
 
 #[relib_module::export]
