@@ -273,7 +273,13 @@ mod tests {
 
     fn class(exit: Exit, ending: Option<Ending>, left: &[String]) -> &'static str {
         let report = Report { observations: Vec::new(), ending };
-        let ended = Contained { exit, survivors: Vec::new(), stderr: "why".into(), left: left.to_vec() };
+        let ended = Contained {
+            exit,
+            survivors: Vec::new(),
+            stderr: "why".into(),
+            stderr_without_frames: "why".into(),
+            left: left.to_vec(),
+        };
         classify(ended, report).ending.class()
     }
 
