@@ -34,6 +34,7 @@ fn peers() -> String {
             name = found.trim_matches('"');
         } else if let Some(version) = line.strip_prefix("version = ")
             && NAMES.contains(&name)
+            && (name != "wasmtime" || cfg!(feature = "wasmtime"))
         {
             versions.push(format!("{name} {}", version.trim_matches('"')));
         }

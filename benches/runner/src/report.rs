@@ -49,6 +49,9 @@ pub fn document(results: &Results) -> String {
          better, and 1 is as fast.\n\n",
     );
     text += &table(results);
+    if !cfg!(feature = "wasmtime") {
+        text += "\nThis run was without wasmtime.\n";
+    }
     text += "\n## Other numbers\n\n| what | value |\n|---|---:|\n";
     for note in &results.notes {
         writeln!(text, "| {} | {} |", note.what, note.unit.show(note.value))
