@@ -47,13 +47,19 @@ impl Plugin {
     }
 
     /// Unloads it, or hands it back with the reason why that cannot be.
-    fn unload(self) -> Result<(), (UnloadError, Self)> {
-        fn of<E: ExportsHandle>(module: Module<E>) -> Result<(), (UnloadError, Module<E>)> {
-            module.unload().map(drop).map_err(relib::FailedUnload::into_parts)
+    fn unload(self) -> Result<(), Box<(UnloadError, Self)>> {
+        fn of<E: ExportsHandle>(
+            module: Module<E>,
+            kind: fn(Module<E>) -> Plugin,
+        ) -> Result<(), Box<(UnloadError, Plugin)>> {
+            module.unload().map(drop).map_err(|failed| {
+                let (error, module) = failed.into_parts();
+                Box::new((error, kind(module)))
+            })
         }
         match self {
-            Self::Filter(module) => of(module).map_err(|(error, module)| (error, Self::Filter(module))),
-            Self::Command(module) => of(module).map_err(|(error, module)| (error, Self::Command(module))),
+            Self::Filter(module) => of(module, Self::Filter),
+            Self::Command(module) => of(module, Self::Command),
         }
     }
 }
@@ -97,7 +103,7 @@ impl Plugins {
         let new = Plugin::load(file)?;
         if let Err(error) = self.unload(&name) {
             // Dropping it would keep it loaded.
-            new.unload().map_err(|(error, _)| error)?;
+            new.unload().map_err(|failed| failed.0)?;
             return Err(error.into());
         }
         self.0.insert(name, new);
@@ -107,7 +113,8 @@ impl Plugins {
     /// Unloads the plugin of that name, if there is one. If it cannot be, it stays.
     pub fn unload(&mut self, name: &str) -> Result<(), UnloadError> {
         let Some(plugin) = self.0.remove(name) else { return Ok(()) };
-        plugin.unload().map_err(|(error, plugin)| {
+        plugin.unload().map_err(|failed| {
+            let (error, plugin) = *failed;
             self.0.insert(name.to_owned(), plugin);
             error
         })
