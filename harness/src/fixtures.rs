@@ -262,7 +262,6 @@ struct Table {
 #[serde(rename_all = "kebab-case")]
 enum Panic {
     Abort,
-    Unwind,
 }
 
 impl Flags {
@@ -349,12 +348,8 @@ fn build_group(
     if profile == Profile::Release {
         build = build.release();
     }
-    if let Some(panic) = flags.profile_panic {
-        let value = match panic {
-            Panic::Abort => "abort",
-            Panic::Unwind => "unwind",
-        };
-        build = build.env("CARGO_PROFILE_DEV_PANIC", value).env("CARGO_PROFILE_RELEASE_PANIC", value);
+    if let Some(Panic::Abort) = flags.profile_panic {
+        build = build.env("CARGO_PROFILE_DEV_PANIC", "abort").env("CARGO_PROFILE_RELEASE_PANIC", "abort");
     }
 
     let built =

@@ -9,23 +9,54 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
 use crate::fixtures::Fixtures;
 use crate::outcome::{Ending, Outcome};
 use crate::report::{Event, Report, ReportWriter};
-use crate::scenario::{Body, Directories, Failure, Profile, Run, Scenario, ScenarioInfo, chain};
+use crate::scenario::{Directories, Failure, Profile, Run, Scenario, ScenarioInfo, chain};
 
-/// The exit code for a command line that is not understood or cannot be followed.
+/// The exit code for a command that cannot be followed. clap uses the same for one that is not understood.
 const EXIT_USAGE: u8 = 2;
 
-const USAGE: &str = "usage:
-  list                                            the scenarios as JSON
-  run ID [--manifest FILE] [--report FILE] [--scratch DIR]
-                                                  runs one in this process; without --report prints the outcome";
+/// Lists scenarios, and runs the body of one in this process
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Print the scenarios as JSON
+    List,
+    /// Run one in this process
+    Run {
+        /// Its name
+        id: String,
+        #[command(flatten)]
+        options: Options,
+    },
+}
+
+/// What `run` was told.
+#[derive(clap::Args)]
+struct Options {
+    /// The manifest of the fixtures; none if there is none
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Where to report what happens, instead of printing the outcome at the end
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// A directory for the scenario's own files
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
 
 /// Runs the command that the process was started with.
 pub fn main(scenarios: &'static [Scenario]) -> ExitCode {
     crate::process::adopt_temporary_directory();
-    match command(std::env::args().skip(1), scenarios) {
+    match follow(Cli::parse().command, scenarios) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
@@ -34,50 +65,21 @@ pub fn main(scenarios: &'static [Scenario]) -> ExitCode {
     }
 }
 
-fn command(
-    mut arguments: impl Iterator<Item = String>,
-    scenarios: &'static [Scenario],
-) -> Result<(), String> {
-    match arguments.next().as_deref() {
-        Some("list") => {
+fn follow(command: Command, scenarios: &'static [Scenario]) -> Result<(), String> {
+    match command {
+        Command::List => {
             let list: Vec<ScenarioInfo> = scenarios.iter().map(Scenario::info).collect();
             let json = serde_json::to_string_pretty(&list).map_err(|error| error.to_string())?;
             println!("{json}");
             Ok(())
         }
-        Some("run") => {
-            let id = arguments.next().ok_or(USAGE)?;
+        Command::Run { id, options } => {
             let scenario = scenarios
                 .iter()
                 .find(|scenario| scenario.id == id)
                 .ok_or_else(|| format!("no scenario is called {id}; the list command shows all of them"))?;
-            run(scenario, &Options::parse(arguments)?)
+            run(scenario, &options)
         }
-        _ => Err(USAGE.to_owned()),
-    }
-}
-
-/// What `run` was told.
-#[derive(Default)]
-struct Options {
-    manifest: Option<PathBuf>,
-    report: Option<PathBuf>,
-    scratch: Option<PathBuf>,
-}
-
-impl Options {
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mut options = Options::default();
-        while let Some(flag) = arguments.next() {
-            let slot = match flag.as_str() {
-                "--manifest" => &mut options.manifest,
-                "--report" => &mut options.report,
-                "--scratch" => &mut options.scratch,
-                _ => return Err(format!("unknown argument {flag}\n{USAGE}")),
-            };
-            *slot = Some(arguments.next().ok_or_else(|| format!("{flag} needs a value\n{USAGE}"))?.into());
-        }
-        Ok(options)
     }
 }
 
@@ -92,18 +94,22 @@ fn run(scenario: &Scenario, options: &Options) -> Result<(), String> {
         let own =
             tempfile::tempdir().map_err(|error| format!("cannot create a temporary directory: {error}"))?;
         let report = own.path().join("report");
-        finish(scenario.run, fixtures, &report, options.scratch.as_deref().unwrap_or(own.path()))?;
+        finish(scenario, fixtures, &report, options.scratch.as_deref().unwrap_or(own.path()))?;
         let report = Report::read(&report).map_err(|error| format!("cannot read the report: {error}"))?;
         let ending = report.ending.ok_or("the report has no end")?;
         print!("{}", Outcome { ending, observations: report.observations }.render());
         return Ok(());
     };
     let beside = report.parent().unwrap_or(Path::new("."));
-    finish(scenario.run, fixtures, report, options.scratch.as_deref().unwrap_or(beside))
+    finish(scenario, fixtures, report, options.scratch.as_deref().unwrap_or(beside))
 }
 
+/// Why a body that has ended well is no success: nothing has looked for leaks.
+const NO_BASELINE: &str = "no baseline was taken; take one by Run::baseline after the warm-up, or say by \
+                           Scenario::leaves what is left behind, and why";
+
 /// Runs the body and reports how it ended.
-fn finish(body: Body, fixtures: Fixtures, report: &Path, scratch: &Path) -> Result<(), String> {
+fn finish(scenario: &Scenario, fixtures: Fixtures, report: &Path, scratch: &Path) -> Result<(), String> {
     let writer = ReportWriter::create(report)
         .map_err(|error| format!("cannot create the report {}: {error}", report.display()))?;
     let directories = Directories { temp: std::env::temp_dir(), scratch: scratch.to_owned() };
@@ -113,12 +119,14 @@ fn finish(body: Body, fixtures: Fixtures, report: &Path, scratch: &Path) -> Resu
         LAST_LOCATION.with(|last| *last.borrow_mut() = location(info));
         before(info);
     }));
-    let ended = panic::catch_unwind(AssertUnwindSafe(|| body(&mut run)));
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&mut run)));
     let ending = match ended {
         Ok(Ok(())) => match run.leaks() {
-            Ok(leaks) if leaks.is_empty() => Ending::Ok,
-            Ok(leaks) => Ending::Leak { what: leaks.iter().map(ToString::to_string).collect() },
-            Err(error) => {
+            None if scenario.leaves.is_some() => Ending::Ok,
+            None => Ending::Failed { message: NO_BASELINE.to_owned() },
+            Some(Ok(leaks)) if leaks.is_empty() => Ending::Ok,
+            Some(Ok(leaks)) => Ending::Leak { what: leaks.iter().map(ToString::to_string).collect() },
+            Some(Err(error)) => {
                 let failure = Failure::from(error).context("cannot look for leaks");
                 Ending::Failed { message: failure.message().to_owned() }
             }
@@ -152,6 +160,8 @@ fn payload_text(payload: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
+
     use crate::scenario::Feature;
 
     fn body(_: &mut Run) -> Result<(), Failure> {
@@ -161,16 +171,18 @@ mod tests {
     const SCENARIOS: &[Scenario] = &[Scenario::new("a", Feature::SelfTest, body)];
 
     fn error(arguments: &[&str]) -> String {
-        command(arguments.iter().map(ToString::to_string), SCENARIOS).unwrap_err()
+        let arguments = ["relib-scenario"].iter().chain(arguments);
+        follow(Cli::try_parse_from(arguments).unwrap().command, SCENARIOS).unwrap_err()
     }
 
     #[test]
-    fn a_wrong_command_line_says_what_is_wrong() {
-        assert_eq!(error(&[]), USAGE);
-        assert_eq!(error(&["run"]), USAGE);
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_followed_says_why() {
         assert!(error(&["run", "b"]).starts_with("no scenario is called b"));
-        assert!(error(&["run", "a", "--nope"]).starts_with("unknown argument --nope"));
-        assert!(error(&["run", "a", "--report"]).starts_with("--report needs a value"));
         assert!(
             error(&["run", "a", "--manifest", "/nonexistent"])
                 .starts_with("cannot read the fixture manifest")

@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fixtures::Fixtures;
-use crate::probe::{Leak, Probe, Tolerance};
+use crate::outcome::Ending;
+use crate::probe::{self, Leak, Probe, Tolerance};
 use crate::report::{Event, ReportWriter};
 
 /// A row of the support table.
@@ -197,6 +198,8 @@ pub enum Expected {
     Pass,
     /// A documented limit: on these platforms it ends as something else than `ok`, and the footnote says why.
     Limit {
+        /// What it ends as, by [`Ending::class`](crate::outcome::Ending::class).
+        class: &'static str,
         /// The text of the footnote in the support table.
         footnote: &'static str,
         /// The platforms that have the limit; it passes on the others.
@@ -239,8 +242,8 @@ pub struct Scenario {
     pub limits: Limits,
     /// What it is expected to come to.
     pub expected: Expected,
-    /// What a reader of the table should know if it ever is not ok.
-    pub note: Option<&'static str>,
+    /// Why it leaves something behind on purpose, if it does.
+    pub leaves: Option<&'static str>,
     /// Why it cannot run under a sanitizer, if it cannot.
     pub unsanitizable: Option<&'static str>,
     /// The body.
@@ -258,7 +261,7 @@ impl Scenario {
             platforms_reason: None,
             limits: Limits::DEFAULT,
             expected: Expected::Pass,
-            note: None,
+            leaves: None,
             unsanitizable: None,
             run,
         }
@@ -298,20 +301,26 @@ impl Scenario {
         self
     }
 
-    /// A documented limit on every platform: it does not end as `ok`, and the footnote says why.
-    pub const fn limit(self, footnote: &'static str) -> Scenario {
-        self.limit_on(Platform::ALL, footnote)
+    /// A documented limit on every platform: it ends as this class, such as `abort`, and the footnote says why.
+    pub const fn limit(self, class: &'static str, footnote: &'static str) -> Scenario {
+        self.limit_on(Platform::ALL, class, footnote)
     }
 
     /// A documented limit on some platforms.
-    pub const fn limit_on(mut self, platforms: &'static [Platform], footnote: &'static str) -> Scenario {
-        self.expected = Expected::Limit { footnote, platforms };
+    pub const fn limit_on(
+        mut self,
+        platforms: &'static [Platform],
+        class: &'static str,
+        footnote: &'static str,
+    ) -> Scenario {
+        self.expected = Expected::Limit { class, footnote, platforms };
         self
     }
 
-    /// The footnote for the case that it ever is not ok.
-    pub const fn note(mut self, note: &'static str) -> Scenario {
-        self.note = Some(note);
+    /// It leaves something behind, for this reason, so that it takes no baseline. Every other scenario fails without
+    /// one, since nothing would look for leaks.
+    pub const fn leaves(mut self, reason: &'static str) -> Scenario {
+        self.leaves = Some(reason);
         self
     }
 
@@ -323,9 +332,13 @@ impl Scenario {
 
     /// Everything but the body, as plain data.
     pub fn info(&self) -> ScenarioInfo {
-        let (limit_footnote, limit_platforms) = match self.expected {
-            Expected::Pass => (None, Vec::new()),
-            Expected::Limit { footnote, platforms } => (Some(footnote.to_owned()), platforms.to_vec()),
+        let limit = match self.expected {
+            Expected::Pass => None,
+            Expected::Limit { class, footnote, platforms } => Some(Limit {
+                class: class.to_owned(),
+                footnote: footnote.to_owned(),
+                platforms: platforms.to_vec(),
+            }),
         };
         ScenarioInfo {
             id: self.id.to_owned(),
@@ -334,12 +347,22 @@ impl Scenario {
             platforms: self.platforms.to_vec(),
             platforms_reason: self.platforms_reason.map(str::to_owned),
             limits: self.limits,
-            limit_footnote,
-            limit_platforms,
-            note: self.note.map(str::to_owned),
+            limit,
+            leaves: self.leaves.map(str::to_owned),
             unsanitizable: self.unsanitizable.map(str::to_owned),
         }
     }
+}
+
+/// [`Expected::Limit`] as plain data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// What the scenario ends as.
+    pub class: String,
+    /// The text of the footnote.
+    pub footnote: String,
+    /// The platforms that have the limit.
+    pub platforms: Vec<Platform>,
 }
 
 /// What the `list` command of a runner prints of a [`Scenario`]; enough to run it and to judge its outcome.
@@ -357,27 +380,28 @@ pub struct ScenarioInfo {
     pub platforms_reason: Option<String>,
     /// See [`Scenario::limits`].
     pub limits: Limits,
-    /// The footnote of [`Expected::Limit`].
-    pub limit_footnote: Option<String>,
-    /// The platforms of [`Expected::Limit`].
-    pub limit_platforms: Vec<Platform>,
-    /// See [`Scenario::note`].
-    pub note: Option<String>,
+    /// See [`Scenario::expected`].
+    pub limit: Option<Limit>,
+    /// See [`Scenario::leaves`].
+    pub leaves: Option<String>,
     /// See [`Scenario::unsanitizable`].
     #[serde(default)]
     pub unsanitizable: Option<String>,
 }
 
 impl ScenarioInfo {
-    /// Whether the scenario is expected to end as `ok` there.
-    pub fn passes_on(&self, platform: Platform) -> bool {
-        !self.limit_platforms.contains(&platform)
+    fn limit_on(&self, platform: Platform) -> Option<&Limit> {
+        self.limit.as_ref().filter(|limit| limit.platforms.contains(&platform))
     }
 
-    /// The footnote for this scenario, if it has one for this platform.
+    /// What the scenario is expected to end as there.
+    pub fn expected_class(&self, platform: Platform) -> &str {
+        self.limit_on(platform).map_or(Ending::Ok.class(), |limit| &limit.class)
+    }
+
+    /// The footnote of the limit that this scenario has on this platform.
     pub fn footnote(&self, platform: Platform) -> Option<&str> {
-        let limit = if self.passes_on(platform) { None } else { self.limit_footnote.as_deref() };
-        limit.or(self.note.as_deref())
+        self.limit_on(platform).map(|limit| limit.footnote.as_str())
     }
 }
 
@@ -469,10 +493,14 @@ pub struct Run {
     tolerance: Tolerance,
 }
 
+/// Tells the scenario that loads mutated files how many to try.
+pub const MUTATIONS_VARIABLE: &str = "RELIB_HARNESS_MUTATIONS";
+
 /// Tells the process of a scenario that a sanitizer watches it.
 pub const SANITIZED_VARIABLE: &str = "RELIB_HARNESS_SANITIZED";
 
-fn is_sanitized() -> bool {
+/// Whether a sanitizer watches this process.
+pub fn is_sanitized() -> bool {
     std::env::var_os(SANITIZED_VARIABLE).is_some()
 }
 
@@ -558,7 +586,7 @@ impl Run {
     /// # Panics
     /// When no thread can be started or `/proc` cannot be read.
     pub fn baseline(&mut self) {
-        std::thread::spawn(|| ()).join().expect("an empty thread should end");
+        probe::run_a_thread().expect("an empty thread should start and end");
         std::thread::scope(|scope| _ = scope.spawn(|| ()));
         self.baseline = Some(Probe::take().expect("the state of the process should be readable"));
     }
@@ -568,12 +596,9 @@ impl Run {
         &mut self.tolerance
     }
 
-    /// What leaked since the baseline, if one was taken; waits for what is just about to go.
-    pub(crate) fn leaks(&self) -> std::io::Result<Vec<Leak>> {
-        match &self.baseline {
-            Some(baseline) => baseline.leaks_now(&self.tolerance),
-            None => Ok(Vec::new()),
-        }
+    /// What leaked since the baseline; nothing if none was taken. Waits for what is just about to go.
+    pub(crate) fn leaks(&self) -> Option<std::io::Result<Vec<Leak>>> {
+        self.baseline.as_ref().map(|baseline| baseline.leaks_now(&self.tolerance))
     }
 
     /// Ends the run and gives the report back.
@@ -630,9 +655,10 @@ mod tests {
             Ok(())
         }
         let info = Scenario::new("x", Feature::SelfTest, body)
-            .limit_on(&[Platform::WindowsX86_64], "no signals there")
+            .limit_on(&[Platform::WindowsX86_64], "failed", "no signals there")
             .info();
-        assert!(info.passes_on(Platform::LinuxX86_64));
+        assert_eq!(info.expected_class(Platform::LinuxX86_64), "ok");
+        assert_eq!(info.expected_class(Platform::WindowsX86_64), "failed");
         assert_eq!(info.footnote(Platform::LinuxX86_64), None);
         assert_eq!(info.footnote(Platform::WindowsX86_64), Some("no signals there"));
     }

@@ -223,7 +223,7 @@ mod tests {
         const SCENARIOS: &[Scenario] = &[
             Scenario::new("leak-forget", Feature::Memory, body),
             Scenario::new("panic-main", Feature::Panics, body),
-            Scenario::new("panic-double", Feature::Panics, body).limit("a panic in Drop aborts"),
+            Scenario::new("panic-double", Feature::Panics, body).limit("abort", "a panic in Drop aborts"),
             Scenario::new("panic-new", Feature::Panics, body).profiles(&[Profile::Debug]),
             Scenario::new("threads-c", Feature::Threads, body).linux_only(""),
             Scenario::new("hidden", Feature::SelfTest, body),

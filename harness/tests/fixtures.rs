@@ -27,7 +27,7 @@ fn root(packages: &[(&str, &str, &str)]) -> tempfile::TempDir {
     root
 }
 
-/// Whether a library has a symbol, asked of `nm` since that needs no loading.
+/// The dynamic section of a library, asked of `readelf` since that needs no loading.
 fn dynamic(library: &Path) -> String {
     let output = Command::new("readelf").arg("-d").arg(library).output().unwrap();
     String::from_utf8(output.stdout).unwrap()

@@ -32,11 +32,15 @@ const CLASSES: &[(&str, &str)] = &[
     ("self-leaks-thread", "leak"),
     ("self-leaks-key", "leak"),
     ("self-leaves-file", "leak"),
+    ("self-without-baseline", "failed"),
+    ("self-leaves-on-purpose", "ok"),
     ("self-leaves-process", "leak"),
+    ("self-leaves-daemon", "leak"),
     ("self-leaves-scratch-file", "ok"),
     ("self-missing-fixture", "panicked"),
     ("self-prints-paths", "ok"),
     ("self-limited", "failed"),
+    ("self-worse-than-declared", "abort"),
     ("self-debug-only", "ok"),
 ];
 
@@ -153,13 +157,29 @@ fn each_leak_is_named() {
 }
 
 #[test]
+fn without_a_baseline_there_is_no_success() {
+    let text = rendered("self-without-baseline");
+    assert!(text.starts_with("outcome: failed\nmessage: no baseline was taken; take one by"), "{text}");
+    assert_eq!(rendered("self-leaves-on-purpose"), "outcome: ok\n");
+}
+
+#[test]
 fn scratch_files_are_nobodys_leak() {
     assert_eq!(rendered("self-leaves-scratch-file"), "outcome: ok\n");
 }
 
 #[test]
 fn a_grandchild_does_not_survive_and_is_reported() {
-    let finished = run("self-leaves-process");
+    assert_process_ends("self-leaves-process");
+}
+
+#[test]
+fn a_grandchild_in_another_session_does_not_survive_either() {
+    assert_process_ends("self-leaves-daemon");
+}
+
+fn assert_process_ends(id: &str) {
+    let finished = run(id);
     assert_eq!(
         finished.outcome.render(),
         "outcome: leak\nleak: process left behind: sleep\nprocess: pid <pid>\n"
@@ -249,7 +269,8 @@ fn a_matrix_of_every_ending_completes_and_reports_each() {
         let declared = result.finished.outcome.is_ok() || result.scenario.id == "self-limited";
         assert_eq!(result.passed(), declared, "{}", result.scenario.id);
     }
-    // A failure that nobody explains is never accepted.
+    // A failure that nobody explains is never accepted, nor one of another kind than the explained one.
+    assert_eq!(snapshots.read(profile, "self-worse-than-declared").unwrap(), None);
     assert_eq!(snapshots.read(profile, "self-segfaults").unwrap(), None);
 }
 

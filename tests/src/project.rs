@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use relib_harness::cargo::{self, BuildError};
 use relib_harness::fixtures::FIXTURES_DIR;
-use relib_harness::{Failure, OrFail, Profile, Run};
+use relib_harness::{Failure, Profile, Run};
 
 use crate::root;
 
@@ -97,15 +97,4 @@ pub fn replace(place: &Path, contents: &[u8]) -> Result<(), Failure> {
         fs::remove_file(place)?;
     }
     Ok(fs::write(place, contents)?)
-}
-
-/// What comes after the path in an error about a module.
-///
-/// # Errors
-/// When the error is about nothing of that path.
-pub fn reason(error: &dyn std::error::Error, place: &Path) -> Result<String, Failure> {
-    let text = error.to_string();
-    let (_, reason) =
-        text.split_once(&format!("{}: ", place.display())).or_fail("the error names no path")?;
-    Ok(reason.to_owned())
 }

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use fixture_interface::reload::ModuleMixed;
 use relib::LoadOptions;
-use relib_harness::probe::Probe;
+use relib_harness::probe::{self, Probe};
 use relib_harness::{Failure, OrFail};
 
-use crate::platform;
 use crate::support::load_file;
 
 /// The fixture of [`cycle`].
@@ -16,8 +15,18 @@ pub const FIXTURE: &str = "mixed";
 /// How many cycles it takes until everything that a process sets up once is there.
 pub const WARM_UP: u64 = 100;
 
+/// How many cycles [`probe`] takes.
+pub const SAMPLES: u64 = 40;
+
+/// The fewest cycles that say anything: one between those that are looked at.
+pub const FEWEST: u64 = WARM_UP + 2 * SAMPLES + 1;
+
 /// How much the resident set may grow after the warm-up.
 pub const RESIDENT_LIMIT: u64 = 1 << 20;
+
+/// How much the host's heap may. What glibc keeps for a thread counts as in use, and can come to 7 blocks of each of 64
+/// sizes: 231 KiB.
+pub const HEAP_LIMIT: u64 = 256 << 10;
 
 /// Loads the fixture, has it work on this thread and on another, sometimes panic, and unloads it.
 ///
@@ -55,34 +64,24 @@ pub fn cycle(path: &Path, seed: u64) -> Result<(), Failure> {
 /// # Errors
 /// As [`cycle`].
 pub fn warm_up(path: &Path) -> Result<(), Failure> {
-    platform::settle_memory();
+    probe::settle_memory()?;
     (0..WARM_UP).try_for_each(|n| cycle(path, n * 8))
 }
 
-/// What the process holds at its lowest within some more cycles. How much of the allocators' caches is resident at one
-/// moment differs by some MiB; what has leaked is there at each.
+/// What the process holds at its lowest within [`SAMPLES`] more cycles.
 ///
 /// # Errors
 /// As [`cycle`], and when the system does not tell.
 pub fn probe(path: &Path) -> Result<Probe, Failure> {
-    let mut lowest: Option<Probe> = None;
-    for seed in 1..=SAMPLES {
-        cycle(path, seed)?;
-        let probe = Probe::take()?;
-        if lowest.as_ref().is_none_or(|lowest| probe.resident < lowest.resident) {
-            lowest = Some(probe);
-        }
-    }
-    lowest.or_fail("there should be a sample")
+    Probe::lowest(SAMPLES, |round| cycle(path, round + 1))
 }
 
-/// How many cycles [`probe`] takes.
-const SAMPLES: u64 = 40;
-
-/// What a process holds more than after the warm-up; empty if nothing is.
+/// What a process holds more than after the warm-up, or has lost since; empty if all is as it was.
 pub fn growth(before: &Probe, after: &Probe) -> Vec<String> {
+    // What is taken apart and put together by the system may also become fewer.
+    let mappings = after.mappings.max(before.mappings);
     let counts = [
-        ("mappings", before.mappings, after.mappings),
+        ("mappings", before.mappings, mappings),
         ("descriptors", before.descriptors.len(), after.descriptors.len()),
         ("threads", before.threads.len(), after.threads.len()),
         ("free pthread keys", before.free_pthread_keys, after.free_pthread_keys),
@@ -95,6 +94,10 @@ pub fn growth(before: &Probe, after: &Probe) -> Vec<String> {
     let resident = after.resident.saturating_sub(before.resident);
     if resident >= RESIDENT_LIMIT {
         growth.push(format!("resident set: {} KiB more", resident >> 10));
+    }
+    let heap = after.heap.saturating_sub(before.heap);
+    if heap >= HEAP_LIMIT {
+        growth.push(format!("host heap: {} KiB more", heap >> 10));
     }
     growth
 }

@@ -1,7 +1,9 @@
 //! What many scenario bodies do: loading a fixture, one whole cycle as a warm-up, an unload that is refused, and what
 //! modules tell the host.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -68,6 +70,21 @@ pub fn variant(error: &LoadError) -> String {
     debug.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
+/// What comes after the path in an error about a module. The path differs between profiles and machines.
+///
+/// # Errors
+/// When the error is about nothing of that path.
+pub fn reason(error: &dyn std::error::Error, path: &Path) -> Result<String, Failure> {
+    let text = error.to_string();
+    let (_, reason) = text.split_once(&format!("{}: ", path.display())).or_fail("the error names no path")?;
+    Ok(reason.to_owned())
+}
+
+/// Whether a process has ended itself by `abort`.
+pub fn aborted(status: ExitStatus) -> bool {
+    status.signal() == Some(libc::SIGABRT)
+}
+
 /// Writes a copy of a fixture as `name` into the scratch directory, after `change` has had its way with the bytes.
 pub fn scratch_copy(
     run: &Run,
@@ -98,6 +115,14 @@ pub fn warm_up<E: ExportsHandle>(run: &mut Run, fixture: &str) -> Result<Unloade
     let report = load::<E>(run, fixture)?.unload()?;
     run.baseline();
     Ok(report)
+}
+
+/// Allows for what the C library keeps of ended threads for the next ones: stacks and arenas, for as many as ran at once.
+/// Up to 32 mappings were measured, for eight threads.
+pub fn allow_for_threads(run: &mut Run) {
+    if !run.is_sanitized() {
+        run.tolerance().mappings = 64;
+    }
 }
 
 /// Unloads a module that is in use: the reason, and the module.

@@ -9,6 +9,7 @@ relib_tests::scenario_tests! {
     reload_state => "reload-state",
     reloader_edits => "reloader-edits",
     reloader_files => "reloader-files",
+    reloader_links => "reloader-links",
     reloader_on_request => "reloader-on-request",
     reloader_several => "reloader-several",
     reloader_refuse => "reloader-refuse",

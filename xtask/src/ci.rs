@@ -1,6 +1,6 @@
-//! `cargo xtask ci`: everything that CI runs, in the order in which it fails soonest.
+//! `cargo xtask ci`: everything that CI runs, what is quick before what takes long.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -17,74 +17,118 @@ pub struct Arguments {
 
 /// One command of CI.
 struct Step {
-    name: &'static str,
+    name: String,
     /// The cargo command, by its words.
-    command: &'static str,
-    /// The folder to run it in.
-    folder: &'static str,
+    command: String,
+    /// The folder to run it in, below the root.
+    folder: PathBuf,
     environment: &'static [(&'static str, &'static str)],
-    /// What to do when it fails.
-    mend: &'static str,
+    /// What to do when it fails, in a sentence.
+    advice: String,
 }
 
-const fn step(name: &'static str, folder: &'static str, command: &'static str, mend: &'static str) -> Step {
-    Step { name, command, folder, environment: &[], mend }
-}
-
-const DENY_RUSTDOC_WARNINGS: &[(&str, &str)] = &[("RUSTDOCFLAGS", "-D warnings")];
-
-const STEPS: &[Step] = &[
-    step("formatting", ".", "fmt --all --check", "cargo fmt --all"),
-    step(
-        "formatting of the fixtures",
-        "test-modules",
-        "fmt --all --check",
-        "cargo fmt --all in test-modules",
-    ),
-    step(
-        "formatting of the examples",
-        "examples/hello",
-        "fmt --all --check",
-        "cargo fmt --all in examples/hello",
-    ),
-    step("formatting of the demo", "examples/demo", "fmt --all --check", "cargo fmt --all in examples/demo"),
-    step("tidy", ".", "xtask tidy", "what the lines above say"),
-    step("clippy", ".", "clippy --workspace --all-targets -- -D warnings", "what clippy says above"),
-    step("clippy of the fixtures", "test-modules", CLIPPY_FIXTURES, "what clippy says above"),
+fn step(name: &str, folder: impl AsRef<Path>, command: &str, advice: &str) -> Step {
     Step {
-        name: "documentation",
-        command: "doc --workspace --no-deps --quiet",
-        folder: ".",
-        environment: DENY_RUSTDOC_WARNINGS,
-        mend: "what rustdoc says above",
-    },
-    step("tests", ".", "test --workspace", "the failing test; `cargo test -p PACKAGE NAME` runs it alone"),
-    step("support table", ".", "xtask gen-support-table --check", "cargo xtask gen-support-table"),
-    step("soak", ".", "xtask soak --cycles 1000", "the growth shown above; more cycles show it better"),
-    step(
+        name: name.to_owned(),
+        command: command.to_owned(),
+        folder: folder.as_ref().to_owned(),
+        environment: &[],
+        advice: advice.to_owned(),
+    }
+}
+
+const FMT: &str = "fmt --all --check";
+const MEND_CLIPPY: &str = "mend what clippy says above";
+
+fn formatting(what: &str, folder: impl AsRef<Path>) -> Step {
+    let advice = format!("run `cargo fmt --all` in {}", folder.as_ref().display());
+    step(&format!("formatting{what}"), folder, FMT, &advice)
+}
+
+/// Clippy for a workspace beside the main one, with a target folder of the main one's.
+fn clippy(what: &str, folder: impl AsRef<Path>, target: &str) -> Step {
+    let command = format!("clippy --workspace --all-targets --target-dir {target} -- -D warnings");
+    step(&format!("clippy{what}"), folder, &command, MEND_CLIPPY)
+}
+
+fn steps(root: &Path) -> Result<Vec<Step>> {
+    let examples = examples(root)?;
+    let mut steps = vec![formatting("", "."), formatting(" of the fixtures", "test-modules")];
+    steps.extend(examples.iter().map(|folder| formatting(&format!(" of {}", folder.display()), folder)));
+    steps.push(formatting(" of the benchmarks", "benches"));
+    steps.push(step("tidy", ".", "xtask tidy", "mend what the lines above say"));
+    steps.push(clippy("", ".", "target"));
+    // Built beside the fixtures that the scenarios load, so that their dependencies are checked once.
+    steps.push(clippy(" of the fixtures", "test-modules", "../target/fixtures-clippy"));
+    steps.push(clippy(" of the benchmarks", "benches", "../target/benches-clippy"));
+    for folder in &examples {
+        steps.push(clippy(&format!(" of {}", folder.display()), folder, "../../target/examples-clippy"));
+    }
+    steps.push(Step {
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        ..step("documentation", ".", "doc --workspace --no-deps --quiet", "mend what rustdoc says above")
+    });
+    steps.push(step(
+        "support table",
+        ".",
+        "xtask gen-support-table --check",
+        "write the table by `cargo xtask gen-support-table`, after `cargo xtask test-matrix` if a snapshot is missing",
+    ));
+    steps.push(step(
+        "tests",
+        ".",
+        "test --workspace",
+        "mend the failing test; `cargo test -p PACKAGE NAME` runs it alone",
+    ));
+    steps.push(step(
+        "soak",
+        ".",
+        "xtask soak --cycles 1000",
+        "look for what has grown, as shown above; `cargo xtask soak` with more cycles shows it better",
+    ));
+    steps.push(step(
+        "benchmarks",
+        ".",
+        "xtask bench --quick",
+        "mend the error above; no number fails this step",
+    ));
+    steps.push(step(
         "test matrix",
         ".",
         "xtask test-matrix",
-        "the difference above; accept an intended one with --bless",
-    ),
-];
+        "mend the differences above; an intended one is accepted by `cargo xtask test-matrix --bless`",
+    ));
+    Ok(steps)
+}
 
-/// Built beside the fixtures that the scenarios load, so that their dependencies are checked once.
-const CLIPPY_FIXTURES: &str =
-    "clippy --workspace --all-targets --target-dir ../target/fixtures-clippy -- -D warnings";
+/// The examples, each a workspace of its own.
+fn examples(root: &Path) -> Result<Vec<PathBuf>> {
+    let folder = root.join("examples");
+    let entries = folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut examples = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        if entry.path().join("Cargo.toml").is_file() {
+            examples.push(Path::new("examples").join(entry.file_name()));
+        }
+    }
+    examples.sort();
+    Ok(examples)
+}
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let root = arguments.places.root();
-    for step in STEPS {
+    let steps = steps(&root)?;
+    for step in &steps {
         println!("==> {}: cargo {}", step.name, step.command);
         let start = Instant::now();
         if !succeeds(step, &root)? {
-            eprintln!("==> {} failed; mend it by: {}", step.name, step.mend);
+            eprintln!("==> {} failed; {}", step.name, step.advice);
             return Ok(ExitCode::from(EXIT_FAILED));
         }
         println!("==> {}: ok in {} s", step.name, start.elapsed().as_secs());
     }
-    println!("==> all {} steps of CI are ok", STEPS.len());
+    println!("==> all {} steps of CI are ok", steps.len());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -92,8 +136,26 @@ fn succeeds(step: &Step, root: &Path) -> Result<bool> {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(step.command.split_whitespace())
         .envs(step.environment.iter().copied())
-        .current_dir(root.join(step.folder))
+        .current_dir(root.join(&step.folder))
         .status()
         .with_context(|| format!("cannot run cargo {}", step.command))?;
     Ok(status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_is_formatted_and_compiled() {
+        let steps = steps(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+        for example in ["examples/hello", "examples/demo"] {
+            let commands: Vec<&str> = steps
+                .iter()
+                .filter(|step| step.folder == Path::new(example))
+                .filter_map(|step| step.command.split_whitespace().next())
+                .collect();
+            assert_eq!(commands, ["fmt", "clippy"], "{example}");
+        }
+    }
 }

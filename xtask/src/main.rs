@@ -4,9 +4,11 @@
 //! depend on `relib`: it starts the runner executable and reads what it says, which keeps `cargo xtask` quick to build
 //! and independent of whether relib compiles.
 
+mod bench;
 mod ci;
 mod demo;
 mod gen_support_table;
+mod links;
 mod report;
 mod runner;
 mod sanitizer;
@@ -33,6 +35,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Measure relib and its peers side by side, and write docs/BENCHMARKS.md
+    Bench(bench::Arguments),
     /// Run everything that CI runs
     Ci(ci::Arguments),
     /// Show what relib does: load, call, leak, panic, unload and reload a module, step by step
@@ -51,6 +55,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Ci(arguments) => ci::run(&arguments),
         Task::Setup(arguments) => windows::setup(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use relib_harness::cargo::Variant;
 use relib_harness::matrix::Matrix;
+use relib_harness::scenario::MUTATIONS_VARIABLE;
 use relib_harness::snapshot::Snapshots;
 use relib_harness::{Platform, Profile, ScenarioInfo};
 
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// Build everything with a sanitizer (needs a nightly toolchain); the outcomes must be the same
     #[arg(long, value_enum, conflicts_with = "bless")]
     sanitizer: Option<Sanitizer>,
+    /// How many mutated files the scenario load-mutated tries [default: 2000, the fewest that it accepts]
+    #[arg(long, value_name = "N")]
+    mutations: Option<u64>,
     /// How many scenarios run at once [default: the number of processors]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -137,11 +141,19 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         runners.values_mut().for_each(|runner| runner.environment = sanitizer.environment(&variant));
         scenarios = sanitizer.allowed(scenarios);
     }
+    if let Some(mutations) = arguments.mutations {
+        let variable = (MUTATIONS_VARIABLE.to_owned(), mutations.to_string());
+        runners.values_mut().for_each(|runner| runner.environment.push(variable.clone()));
+    }
 
     let root = arguments.places.root();
     let matrix =
         Matrix { runners, platform, snapshots: Snapshots::new(&root, platform), bless: arguments.bless };
     let jobs = matrix.jobs(&scenarios);
+    if jobs.is_empty() {
+        eprintln!("no scenario runs with this filter, profile, platform and sanitizer");
+        return Ok(ExitCode::from(EXIT_USAGE));
+    }
     let parallel =
         arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let progress = progress_bar(jobs.len());

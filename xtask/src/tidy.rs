@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: rules of this repository that neither the compiler nor clippy knows.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -7,6 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 use crate::EXIT_FAILED;
+use crate::links;
 use crate::runner::Places;
 
 #[derive(clap::Args)]
@@ -22,10 +24,16 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         if path.ends_with(".snap.new") {
             findings.push(format!("{path}: a pending snapshot is tracked; accept it or remove it"));
         }
+        let (is_source, is_text) = (path.ends_with(".rs"), path.ends_with(".md"));
         // A file that is staged for removal is listed and not there.
-        if let Some(text) = path.ends_with(".rs").then(|| fs::read_to_string(root.join(&path)).ok()).flatten()
-        {
+        let Some(text) = (is_source || is_text).then(|| fs::read_to_string(root.join(&path)).ok()).flatten()
+        else {
+            continue;
+        };
+        if is_source {
             findings.extend(source_findings(&path, &text));
+        } else {
+            findings.extend(links::findings(&root, &path, &text));
         }
     }
     findings.extend(map_findings(&root)?);
@@ -63,7 +71,34 @@ fn source_findings(path: &str, text: &str) -> Vec<String> {
             }
         }
     }
+    findings.extend(pasted_reasons(path, text));
     findings
+}
+
+/// How often one file may give the same reason for unsafe code. A fact that holds in more places belongs into one function
+/// or macro.
+const SAME_REASON: usize = 3;
+
+/// Comments on unsafe code that were pasted from place to place.
+fn pasted_reasons(path: &str, text: &str) -> Vec<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut lines = text.lines().map(str::trim).peekable();
+    while let Some(line) = lines.next() {
+        let Some(reason) = line.strip_prefix(concat!("// SAF", "ETY:")) else { continue };
+        let mut reason = reason.trim().to_owned();
+        while let Some(more) = lines.next_if(|line| line.starts_with("// ")) {
+            reason.push_str(&more[2..]);
+        }
+        *counts.entry(reason).or_default() += 1;
+    }
+    let pasted = counts.into_iter().filter(|(_, count)| *count > SAME_REASON);
+    pasted
+        .map(|(reason, count)| {
+            format!(
+                "{path}: {count} pieces of unsafe code have the same reason, `{reason}`; put them into one"
+            )
+        })
+        .collect()
 }
 
 /// Paths in the architecture map that do not exist.
@@ -92,5 +127,15 @@ mod tests {
         assert_eq!(source_findings("a.rs", "fn a() {}\n").len(), 1);
         let unfinished = format!("//! Not fine.\nfn a() {{ {}) }}\n", concat!("todo", "!("));
         assert_eq!(source_findings("a.rs", &unfinished).len(), 1);
+        let unsafely = concat!("// SAF", "ETY: it is\n// well.\nunsafe {}\n");
+        assert_eq!(
+            source_findings("a.rs", &format!("//! Fine.\n{}", unsafely.repeat(3))),
+            Vec::<String>::new()
+        );
+        let pasted = source_findings("a.rs", &format!("//! Not fine.\n{}", unsafely.repeat(4)));
+        assert!(
+            pasted[0].contains("4 pieces of unsafe code have the same reason, `it is well.`"),
+            "{pasted:?}"
+        );
     }
 }

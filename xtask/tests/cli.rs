@@ -111,6 +111,20 @@ fn a_failure_is_not_blessed_unless_it_is_declared() {
 }
 
 #[test]
+fn a_scenario_that_no_profile_of_the_run_has_is_no_success() {
+    let root = tempfile::tempdir().unwrap();
+    let output = test_matrix(root.path(), &["--filter", "self-debug-only", "--profile", "release"]);
+    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""));
+}
+
+#[test]
+fn the_demo_shows_a_reload() {
+    let output = run(xtask().arg("demo"));
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    assert!(output.stdout.contains("returned Some(\"welcome back, Barbara"), "{}", output.stdout);
+}
+
+#[test]
 fn json_is_the_only_thing_on_standard_output() {
     let root = tempfile::tempdir().unwrap();
     let output =
@@ -142,7 +156,8 @@ fn scenarios_of_the_harness_are_not_in_the_matrix() {
     let mut command = xtask();
     command.arg("test-matrix").arg("--root").arg(root.path()).arg("--runner").arg(self_test_runner());
     let output = run(&mut command);
-    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "0 passed, 0 failed\n"));
+    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""));
+    assert!(output.stderr.contains("no scenario runs with this filter, profile"), "{}", output.stderr);
 }
 
 /// A root with a README, two scenarios and an accepted outcome for the first.

@@ -1,7 +1,8 @@
 //! A runner whose scenarios end in every way a scenario can end, on purpose: `harness/tests/outcomes.rs` runs each of
 //! them and expects exactly that class.
 
-use std::process::{Command, ExitCode};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
@@ -25,11 +26,15 @@ const SCENARIOS: &[Scenario] = &[
     scenario("self-leaks-thread", leaks_thread),
     scenario("self-leaks-key", leaks_key),
     scenario("self-leaves-file", leaves_file),
+    scenario("self-without-baseline", without_baseline),
+    scenario("self-leaves-on-purpose", without_baseline).leaves("nothing, in fact"),
     scenario("self-leaves-process", leaves_process),
+    scenario("self-leaves-daemon", leaves_daemon),
     scenario("self-leaves-scratch-file", leaves_scratch_file),
     scenario("self-missing-fixture", missing_fixture),
     scenario("self-prints-paths", prints_paths),
-    scenario("self-limited", fails).limit("fails, and that is documented"),
+    scenario("self-limited", fails).limit("failed", "fails, and that is documented"),
+    scenario("self-worse-than-declared", aborts).limit("failed", "fails, and does worse"),
     scenario("self-debug-only", clean).profiles(&[Profile::Debug]),
 ];
 
@@ -51,6 +56,8 @@ fn clean(run: &mut Run) -> Result<(), Failure> {
 /// Takes everything that is probed and gives it back: threads, descriptors, heap, files.
 fn clean_busy(run: &mut Run) -> Result<(), Failure> {
     run.baseline();
+    // glibc keeps stacks and arenas of the threads.
+    run.tolerance().mappings = 64;
     for round in 0..20 {
         let path = run.temp_dir().join(round.to_string());
         let file = std::fs::File::create(&path)?;
@@ -75,6 +82,7 @@ fn panics(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn panics_elsewhere(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
     let joined = thread::spawn(|| panic!("in the thread")).join();
     run.check(joined.is_err(), "the thread should have panicked")
 }
@@ -176,11 +184,17 @@ fn leaks_key(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn leaves_file(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
     std::fs::write(run.temp_dir().join("staged.so"), "x")?;
     Ok(())
 }
 
+fn without_baseline(_: &mut Run) -> Result<(), Failure> {
+    Ok(())
+}
+
 fn leaves_scratch_file(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
     std::fs::write(run.scratch_dir().join("input.so"), "x")?;
     run.check(
         std::path::Path::new("input.so").is_file(),
@@ -189,7 +203,20 @@ fn leaves_scratch_file(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn leaves_process(run: &mut Run) -> Result<(), Failure> {
-    let grandchild = Command::new("sleep").arg("1000").spawn()?;
+    run.baseline();
+    report_process(run, Command::new("sleep").arg("1000").spawn()?)
+}
+
+/// As [`leaves_process`], with a process that has moved to a session of its own.
+fn leaves_daemon(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
+    let mut command = Command::new("sleep");
+    // SAFETY: between fork and exec the closure makes one system call.
+    unsafe { command.arg("1000").pre_exec(|| nix::unistd::setsid().map(drop).map_err(Into::into)) };
+    report_process(run, command.spawn()?)
+}
+
+fn report_process(run: &mut Run, grandchild: Child) -> Result<(), Failure> {
     run.observe("process", format!("pid {}", grandchild.id()));
     // For the test, which looks whether it was killed; a message goes to standard error unredacted.
     eprintln!("grandchild {}", grandchild.id());
@@ -203,6 +230,7 @@ fn missing_fixture(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn prints_paths(run: &mut Run) -> Result<(), Failure> {
+    run.baseline();
     run.observe("temp", run.temp_dir().join("relib-17").join("libx.so").display().to_string());
     run.observe("scratch", run.scratch_dir().join("x").display().to_string());
     run.observe("address", format!("{:p}", &raw const *run));

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Descriptor;
+use crate::scenario::is_sanitized;
 
 /// Number and name of every thread of the process.
 pub fn threads() -> io::Result<BTreeMap<i32, String>> {
@@ -21,6 +22,11 @@ pub fn threads() -> io::Result<BTreeMap<i32, String>> {
         }
     }
     Ok(threads)
+}
+
+/// The number of the calling thread, as in [`threads`].
+pub fn current_thread() -> i32 {
+    nix::unistd::gettid().as_raw()
 }
 
 /// The open descriptors, except for the one that this reads them through.
@@ -106,4 +112,23 @@ fn heap_in_use() -> u64 {
     // SAFETY: `sanitizer/allocator_interface.h` declares the function of this name by this signature.
     let allocated = unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn() -> usize>(sanitizer) };
     allocated() as u64
+}
+
+/// With transparent huge pages one touched byte can be 2 MiB of the resident set, and which bytes share such a page
+/// differs from cycle to cycle: the resident set then needs some hundred cycles to come to its level (measured: 3.3 MiB
+/// higher, and flat from there). How many arenas the C library makes, each with mappings of its own, depends on which of
+/// the threads happen to allocate at the same time.
+pub fn settle_memory() -> io::Result<()> {
+    // SAFETY: sets a number of the process.
+    if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: sets a number of the allocator.
+    let settled = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) } == 1;
+    // A sanitizer's allocator, which has no arenas, says that it cannot.
+    if settled || is_sanitized() {
+        Ok(())
+    } else {
+        Err(io::Error::other("mallopt cannot set the number of arenas"))
+    }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
@@ -57,8 +57,6 @@ pub struct Probe {
     pub resident: u64,
     /// The bytes in use on the host's heap.
     pub heap: u64,
-    /// The entries of the directories that are watched.
-    pub directories: BTreeMap<PathBuf, BTreeSet<String>>,
 }
 
 /// By how much a process may have grown; what is counted one by one has no tolerance.
@@ -70,7 +68,8 @@ pub struct Tolerance {
     pub resident: u64,
     /// Keys of the platform's threads.
     pub keys: usize,
-    /// Mappings of any kind. Stacks of ended threads are kept by glibc for the next ones, so it cannot be 0 as such.
+    /// Mappings of any kind. The default is what one more thread at a time than before leaves in glibc, which keeps its
+    /// stack and its arena for the next one, two mappings each; without threads there were none more in any scenario.
     pub mappings: usize,
     /// How long to wait for what is about to go.
     pub grace: Duration,
@@ -91,7 +90,7 @@ impl Tolerance {
 
 impl Default for Tolerance {
     fn default() -> Tolerance {
-        Tolerance { heap: 64 << 10, resident: 8 << 20, keys: imp::KEY_TOLERANCE, mappings: 64, grace: GRACE }
+        Tolerance { heap: 64 << 10, resident: 8 << 20, keys: imp::KEY_TOLERANCE, mappings: 4, grace: GRACE }
     }
 }
 
@@ -101,8 +100,6 @@ impl Default for Tolerance {
 pub enum Leak {
     /// Threads that were not there before.
     Threads {
-        /// How many more there are.
-        count: usize,
         /// The names of those that are new.
         names: Vec<String>,
     },
@@ -111,6 +108,13 @@ pub enum Leak {
         /// `file`, `socket`, ...
         kind: String,
         /// What it is open on.
+        target: String,
+    },
+    /// A descriptor that was there before, and that somebody else has closed.
+    DescriptorLost {
+        /// `file`, `socket`, ...
+        kind: String,
+        /// What it was open on.
         target: String,
     },
     /// A file that was not mapped before.
@@ -128,6 +132,11 @@ pub enum Leak {
         /// How many.
         count: usize,
     },
+    /// Pthread keys that were in use before, and that somebody else has deleted.
+    PthreadKeysLost {
+        /// How many.
+        count: usize,
+    },
     /// The host's heap grew by more than the tolerance.
     HeapBytes {
         /// By how much.
@@ -138,24 +147,20 @@ pub enum Leak {
         /// By how much.
         bytes: u64,
     },
-    /// An entry of a watched directory that was not there before.
-    Entry {
-        /// The directory and the name.
-        path: PathBuf,
-    },
 }
 
 impl fmt::Display for Leak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Leak::Threads { count, names } => write!(f, "threads: {count} more ({})", names.join(", ")),
+            Leak::Threads { names } => write!(f, "threads: {} more ({})", names.len(), names.join(", ")),
             Leak::Descriptor { kind, target } => write!(f, "descriptor: {kind} {target}"),
+            Leak::DescriptorLost { kind, target } => write!(f, "descriptor lost: {kind} {target}"),
             Leak::Mapping { path } => write!(f, "mapped file: {}", path.display()),
             Leak::Mappings { count } => write!(f, "mappings: {count} more"),
             Leak::PthreadKeys { count } => write!(f, "pthread keys: {count} fewer free"),
+            Leak::PthreadKeysLost { count } => write!(f, "pthread keys: {count} more free"),
             Leak::HeapBytes { bytes } => write!(f, "host heap: {} more", Rounded(*bytes)),
             Leak::ResidentBytes { bytes } => write!(f, "resident set: {} more", Rounded(*bytes)),
-            Leak::Entry { path } => write!(f, "file left behind: {}", path.display()),
         }
     }
 }
@@ -182,50 +187,68 @@ impl Probe {
     /// # Errors
     /// When the system does not tell.
     pub fn take() -> io::Result<Probe> {
-        Probe::take_with(&[])
-    }
-
-    /// Looks at this process and at the entries of these directories.
-    ///
-    /// # Errors
-    /// When the system does not tell.
-    pub fn take_with(directories: &[&Path]) -> io::Result<Probe> {
-        let directories = directories
-            .iter()
-            .map(|directory| Ok((directory.to_path_buf(), entries(directory)?)))
-            .collect::<io::Result<_>>()?;
         // The memory numbers last: reading the others takes memory and gives it back.
         let threads = imp::threads()?;
         let descriptors = imp::descriptors()?;
         let (mapped_files, mappings) = imp::mappings()?;
         let free_pthread_keys = imp::free_pthread_keys();
         let (heap, resident) = imp::memory()?;
-        Ok(Probe {
-            threads,
-            descriptors,
-            mapped_files,
-            mappings,
-            free_pthread_keys,
-            resident,
-            heap,
-            directories,
-        })
+        Ok(Probe { threads, descriptors, mapped_files, mappings, free_pthread_keys, resident, heap })
+    }
+
+    /// The least of everything that the process holds after each of some rounds of the same work. How much of the
+    /// allocators' caches is resident at one moment differs by some MiB, and a thread that has just ended may still be
+    /// listed; what has leaked is there at each.
+    ///
+    /// # Errors
+    /// As the work, and when the system does not tell.
+    pub fn lowest<E: From<io::Error>>(
+        rounds: u64,
+        mut work: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<Probe, E> {
+        work(0)?;
+        let mut lowest = Probe::take()?;
+        for round in 1..rounds {
+            work(round)?;
+            lowest = lowest.least(Probe::take()?);
+        }
+        Ok(lowest)
+    }
+
+    /// The lesser of everything that two probes have found. A key in use is one that is not free.
+    fn least(self, other: Probe) -> Probe {
+        fn shorter<T: IntoIterator>(a: T, b: T, len: impl Fn(&T) -> usize) -> T {
+            if len(&b) < len(&a) { b } else { a }
+        }
+        Probe {
+            threads: shorter(self.threads, other.threads, BTreeMap::len),
+            descriptors: shorter(self.descriptors, other.descriptors, Vec::len),
+            mapped_files: shorter(self.mapped_files, other.mapped_files, BTreeSet::len),
+            mappings: self.mappings.min(other.mappings),
+            free_pthread_keys: self.free_pthread_keys.max(other.free_pthread_keys),
+            resident: self.resident.min(other.resident),
+            heap: self.heap.min(other.heap),
+        }
     }
 
     /// What `after` holds more than this.
     pub fn leaks_since(&self, after: &Probe, tolerance: &Tolerance) -> Vec<Leak> {
         let mut leaks = Vec::new();
-        if after.threads.len() > self.threads.len() {
-            let mut names: Vec<String> = after
-                .threads
-                .iter()
-                .filter(|(id, _)| !self.threads.contains_key(id))
-                .map(|(_, name)| name.clone())
-                .collect();
-            names.sort();
-            leaks.push(Leak::Threads { count: after.threads.len() - self.threads.len(), names });
+        // By their numbers and not by the count: one that has ended since would hide one that is new.
+        let new = after.threads.iter().filter(|(id, _)| !self.threads.contains_key(id));
+        let mut names: Vec<String> = new.map(|(_, name)| name.clone()).collect();
+        names.sort();
+        if !names.is_empty() {
+            leaks.push(Leak::Threads { names });
         }
-        leaks.extend(self.descriptor_leaks(after));
+        leaks.extend(
+            surplus(&after.descriptors, &self.descriptors)
+                .map(|(kind, target)| Leak::Descriptor { kind, target }),
+        );
+        leaks.extend(
+            surplus(&self.descriptors, &after.descriptors)
+                .map(|(kind, target)| Leak::DescriptorLost { kind, target }),
+        );
         leaks.extend(
             after
                 .mapped_files
@@ -240,6 +263,10 @@ impl Probe {
         if keys > tolerance.keys {
             leaks.push(Leak::PthreadKeys { count: keys });
         }
+        let keys = after.free_pthread_keys.saturating_sub(self.free_pthread_keys);
+        if keys > 0 {
+            leaks.push(Leak::PthreadKeysLost { count: keys });
+        }
         let heap = after.heap.saturating_sub(self.heap);
         if heap > tolerance.heap {
             leaks.push(Leak::HeapBytes { bytes: heap });
@@ -247,11 +274,6 @@ impl Probe {
         let resident = after.resident.saturating_sub(self.resident);
         if resident > tolerance.resident {
             leaks.push(Leak::ResidentBytes { bytes: resident });
-        }
-        for (directory, names) in &after.directories {
-            let before = self.directories.get(directory);
-            let new = names.iter().filter(|name| !before.is_some_and(|before| before.contains(*name)));
-            leaks.extend(new.map(|name| Leak::Entry { path: directory.join(name) }));
         }
         leaks
     }
@@ -262,46 +284,57 @@ impl Probe {
     /// # Errors
     /// When the system does not tell.
     pub fn leaks_now(&self, tolerance: &Tolerance) -> io::Result<Vec<Leak>> {
-        let directories: Vec<&Path> = self.directories.keys().map(PathBuf::as_path).collect();
         let end = Instant::now() + tolerance.grace;
         loop {
-            let leaks = self.leaks_since(&Probe::take_with(&directories)?, tolerance);
+            let leaks = self.leaks_since(&Probe::take()?, tolerance);
             if leaks.is_empty() || Instant::now() >= end {
                 return Ok(leaks);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-
-    /// A descriptor that was closed and opened again on the same thing is no leak, whatever its number is.
-    fn descriptor_leaks(&self, after: &Probe) -> Vec<Leak> {
-        let mut before: BTreeMap<&str, usize> = BTreeMap::new();
-        for descriptor in &self.descriptors {
-            *before.entry(&descriptor.target).or_default() += 1;
-        }
-        let mut leaks = Vec::new();
-        for descriptor in &after.descriptors {
-            match before.get_mut(descriptor.target.as_str()) {
-                Some(left) if *left > 0 => *left -= 1,
-                _ => leaks.push(Leak::Descriptor {
-                    kind: descriptor.kind().to_owned(),
-                    target: descriptor.target.clone(),
-                }),
-            }
-        }
-        leaks
-    }
 }
 
-/// The names in a directory; a directory that is not there has none.
-fn entries(directory: &Path) -> io::Result<BTreeSet<String>> {
-    match std::fs::read_dir(directory) {
-        Ok(entries) => {
-            entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned())).collect()
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
-        Err(error) => Err(error),
+/// Has the resident set and the mappings of this process show what is in use, and not what the system rounds it up to. To
+/// be called before they are measured over many cycles of the same work.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn settle_memory() -> io::Result<()> {
+    imp::settle_memory()
+}
+
+/// Starts a thread and waits until nothing of it is left: one that was joined is listed for a moment more.
+///
+/// # Errors
+/// When no thread can be started, and when the system does not tell.
+pub fn run_a_thread() -> io::Result<()> {
+    let thread = std::thread::Builder::new().spawn(imp::current_thread)?;
+    let id = thread.join().expect("a thread that asks for its number should not panic");
+    while imp::threads()?.contains_key(&id) {
+        std::thread::sleep(Duration::from_millis(1));
     }
+    Ok(())
+}
+
+/// Kind and target of the descriptors in `some` that `others` lack. One that was closed and opened again on the same
+/// thing is the same, whatever its number is.
+fn surplus<'a>(
+    some: &'a [Descriptor],
+    others: &'a [Descriptor],
+) -> impl Iterator<Item = (String, String)> + 'a {
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for descriptor in others {
+        *left.entry(&descriptor.target).or_default() += 1;
+    }
+    let lacking = move |descriptor: &&Descriptor| match left.get_mut(descriptor.target.as_str()) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    some.iter().filter(lacking).map(|descriptor| (descriptor.kind().to_owned(), descriptor.target.clone()))
 }
 
 #[cfg(test)]
@@ -317,13 +350,12 @@ mod tests {
             free_pthread_keys: 1000,
             resident: 0,
             heap: 0,
-            directories: BTreeMap::new(),
         }
     }
 
     #[test]
     fn amounts_within_the_tolerance_are_no_leaks() {
-        let after = Probe { heap: 60 << 10, resident: 8 << 20, mappings: 70, ..empty() };
+        let after = Probe { heap: 60 << 10, resident: 8 << 20, mappings: 14, ..empty() };
         assert_eq!(empty().leaks_since(&after, &Tolerance::default()), []);
     }
 
@@ -352,7 +384,6 @@ mod tests {
             free_pthread_keys: 998,
             resident: 20 << 20,
             heap: 1 << 20,
-            directories: BTreeMap::from([(PathBuf::from("/d"), BTreeSet::from(["f".to_owned()]))]),
         };
         let leaks: Vec<String> =
             empty().leaks_since(&after, &Tolerance::default()).iter().map(Leak::to_string).collect();
@@ -366,8 +397,26 @@ mod tests {
                 "pthread keys: 2 fewer free",
                 "host heap: about 1 MiB more",
                 "resident set: about 20 MiB more",
-                "file left behind: /d/f",
             ]
+        );
+    }
+
+    #[test]
+    fn a_new_thread_is_not_hidden_by_one_that_has_ended() {
+        let after = Probe { threads: BTreeMap::from([(2, "worker".to_owned())]), ..empty() };
+        assert_eq!(
+            empty().leaks_since(&after, &Tolerance::default()),
+            [Leak::Threads { names: vec!["worker".into()] }]
+        );
+    }
+
+    #[test]
+    fn what_was_taken_from_the_host_is_named() {
+        let after = Probe { descriptors: Vec::new(), free_pthread_keys: 1001, ..empty() };
+        let lost = Leak::DescriptorLost { kind: "file".into(), target: "/dev/null".into() };
+        assert_eq!(
+            empty().leaks_since(&after, &Tolerance::default()),
+            [lost, Leak::PthreadKeysLost { count: 1 }]
         );
     }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
@@ -21,6 +22,10 @@ use crate::scenario::Limits;
 /// How long a process that was started by the scenario may take to go after the scenario's own process.
 const SURVIVOR_GRACE: Duration = Duration::from_millis(300);
 
+/// The environment variable by whose value the processes are known that a scenario has started, whatever group or session
+/// they have moved to. One that empties its environment as well is missed.
+const MARK: &str = "RELIB_HARNESS_PROCESS";
+
 /// Runs the command to its end or to its time limit.
 pub fn run(mut command: Command, limits: &Limits) -> io::Result<End> {
     let address_space = limits.address_space;
@@ -29,13 +34,16 @@ pub fn run(mut command: Command, limits: &Limits) -> io::Result<End> {
         if let Some(bytes) = address_space {
             setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
         }
-        // Nobody else ends the group when the harness itself is killed.
+        // Nobody else ends the scenario when the harness itself is killed. Processes that it has started live on then.
         set_pdeathsig(Signal::SIGKILL)?;
         Ok(())
     };
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let mark = format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     command
         .stdin(Stdio::null())
         .process_group(0)
+        .env(MARK, &mark)
         // glibc raises its threshold for blocks with a mapping of their own when one is freed, and from then on keeps
         // large blocks for later. A fixed one gives them back, so that the resident set says what is in use.
         .env("MALLOC_MMAP_THRESHOLD_", "131072");
@@ -46,13 +54,17 @@ pub fn run(mut command: Command, limits: &Limits) -> io::Result<End> {
     let mut child = command.spawn()?;
     let group = Pid::from_raw(child.id() as i32);
     let watched = watch(&mut child, group, limits.time);
-    // Also when watching failed: whatever is still in the group must not outlive the scenario. The leader has not been
-    // reaped yet, so the number of the group cannot belong to somebody else by now.
+    // Also when watching failed: whatever the scenario has started must not outlive it. The leader has not been reaped
+    // yet, so the number of the group cannot belong to somebody else by now.
     let survivors = match &watched {
-        Ok(None) => survivors(group),
+        Ok(None) => survivors(group, &mark),
         _ => Vec::new(),
     };
     kill_group(group)?;
+    for (id, _) in descendants(group, &mark) {
+        // It may have ended meanwhile.
+        let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+    }
     let status = child.wait()?;
     let exit = match watched? {
         Some(limit) => Exit::Timeout(limit),
@@ -76,7 +88,7 @@ fn watch(child: &mut Child, group: Pid, limit: Option<Duration>) -> io::Result<O
         Ok(result) => result.map(|()| None),
         Err(_) => {
             kill_group(group)?;
-            // A process that left its group is killed by its own number.
+            // It may have left its group.
             child.kill()?;
             ended.recv().map_err(io::Error::other)??;
             Ok(Some(limit))
@@ -102,35 +114,40 @@ fn kill_group(group: Pid) -> io::Result<()> {
     }
 }
 
-/// The processes of the group besides its leader, after those that were about to go had time to.
-fn survivors(group: Pid) -> Vec<String> {
+/// The names of the processes that the scenario has started, after those that were about to go had time to.
+fn survivors(leader: Pid, mark: &str) -> Vec<String> {
     let end = Instant::now() + SURVIVOR_GRACE;
     loop {
-        let names = members(group);
+        let mut names: Vec<String> = descendants(leader, mark).into_iter().map(|(_, name)| name).collect();
         if names.is_empty() || Instant::now() >= end {
+            names.sort();
             return names;
         }
         thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// The names of the living processes of the group besides its leader.
-fn members(group: Pid) -> Vec<String> {
+/// Number and name of the living processes besides the leader that are in its group or bear the mark.
+fn descendants(leader: Pid, mark: &str) -> Vec<(i32, String)> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let mut names: Vec<String> = processes
-        .filter_map(|entry| {
-            let id: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            // Processes come and go while this reads; one that has gone is no survivor.
-            let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-            let (name, state, process_group) = parse_stat(&stat)?;
-            (process_group == group.as_raw() && id != group.as_raw() && !matches!(state, 'Z' | 'X'))
-                .then(|| name.to_owned())
-        })
-        .collect();
-    names.sort();
-    names
+    let variable = format!("{MARK}={mark}").into_bytes();
+    let descendant = |id: i32| {
+        // Processes come and go while this reads; one that has gone is no survivor.
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let (name, state, group) = parse_stat(&stat)?;
+        if id == leader.as_raw() || matches!(state, 'Z' | 'X') {
+            return None;
+        }
+        // The environment of other users' processes cannot be read; none of them is ours.
+        let is_marked = || {
+            let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|entry| entry == variable)
+        };
+        (group == leader.as_raw() || is_marked()).then(|| (id, name.to_owned()))
+    };
+    processes.filter_map(|entry| descendant(entry.ok()?.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 /// Name, state and process group in a line of `/proc/PID/stat`: `pid (name) state ppid pgrp ...`.

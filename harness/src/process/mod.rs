@@ -1,4 +1,4 @@
-//! Runs one scenario in a process of its own and classifies its end.
+//! Runs a process that may do anything, and one scenario in such a process, whose end it classifies.
 //!
 //! It must not know what the scenario does, and takes its word for nothing but the report: a process that reports `ok`
 //! and then dies of a signal has died of a signal.
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use crate::outcome::{Ending, Outcome};
 use crate::redact::Redactor;
 use crate::report::Report;
-use crate::scenario::ScenarioInfo;
+use crate::scenario::{Limits, ScenarioInfo};
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -67,18 +67,57 @@ pub struct Finished {
 
 /// What the system says about the end of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Exit {
+pub enum Exit {
+    /// It ended by itself, with this code.
     Code(i32),
-    /// The name of the signal.
+    /// It was killed by the signal of this name.
     Signal(String),
+    /// It was killed after this time.
     Timeout(Duration),
+}
+
+/// A contained process that has ended.
+#[derive(Debug)]
+pub struct Contained {
+    /// How it ended.
+    pub exit: Exit,
+    /// The names of the processes of its group that were still there; they have been killed.
+    pub survivors: Vec<String>,
+    /// The last lines of its standard error.
+    pub stderr: String,
+    /// The same without the frames of backtraces.
+    pub stderr_without_frames: String,
+    /// The names of what it left in its directory for temporary files.
+    pub left: Vec<String>,
+}
+
+/// Runs a command to its end in a work directory: in a process group of its own, within limits, without input, with its
+/// output kept, and with a private directory for temporary files.
+///
+/// # Errors
+/// When the process cannot be started or watched.
+pub fn contain(mut command: Command, work: &WorkDir, limits: &Limits) -> io::Result<Contained> {
+    command
+        .current_dir(work.scratch())
+        .env("TMPDIR", work.temp())
+        .stdout(File::create(work.stdout())?)
+        .stderr(File::create(work.stderr())?);
+    let End { exit, survivors } = imp::run(command, limits)?;
+    let written = last_bytes(&work.stderr())?;
+    Ok(Contained {
+        exit,
+        survivors,
+        stderr: last_lines(written.lines()),
+        stderr_without_frames: last_lines(without_frames(written.lines())),
+        left: names(&work.temp())?,
+    })
 }
 
 /// The end of a process and of those that it started.
 #[derive(Debug)]
 struct End {
     exit: Exit,
-    /// The names of the processes of its group that were still there; they have been killed.
+    /// The names of the processes that it had started and that were still there; they have been killed.
     survivors: Vec<String>,
 }
 
@@ -115,24 +154,15 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         .arg(work.report())
         .arg("--scratch")
         .arg(work.scratch())
-        .current_dir(work.scratch())
-        .env("TMPDIR", work.temp())
         // Set by cargo and by people; each changes what a scenario does.
         .env_remove("RUST_BACKTRACE")
         .env_remove("RUST_LIB_BACKTRACE")
         .env_remove("LD_LIBRARY_PATH")
-        .envs(runner.environment.iter().map(|(name, value)| (name, value)))
-        .stdout(File::create(work.stdout())?)
-        .stderr(File::create(work.stderr())?);
+        .envs(runner.environment.iter().map(|(name, value)| (name, value)));
 
-    let end = imp::run(command, &scenario.limits)?;
-    let stderr = tail(&work.stderr())?;
+    let ended = contain(command, &work, &scenario.limits)?;
+    let stderr = ended.stderr.clone();
     let report = Report::read(&work.report())?;
-    let mut left = names(&work.temp())?;
-    if runner.launcher.is_some() {
-        // Wine keeps one for memory that its processes share, and not the process.
-        left.retain(|name| !name.starts_with("wine-"));
-    }
     let redactor = runner
         .shown_folders
         .iter()
@@ -147,21 +177,21 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         let redactor = redactor.path(path, placeholder);
         if runner.launcher.is_some() { redactor.wine_path(path, placeholder) } else { redactor }
     });
-    let outcome = classify(end, report, &stderr, &left);
+    let outcome = classify(ended, report);
     Ok((outcome.redacted(&redactor), stderr))
 }
 
 /// Puts together what the system says, what the process reported and what it left behind.
-fn classify(end: End, report: Report, stderr: &str, left: &[String]) -> Outcome {
-    let stderr = stderr.to_owned();
-    let ending = match (end.exit, report.ending) {
+fn classify(ended: Contained, report: Report) -> Outcome {
+    let Contained { exit, survivors, stderr_without_frames: stderr, left, .. } = ended;
+    let ending = match (exit, report.ending) {
         (Exit::Timeout(after), _) => Ending::Timeout { after },
         (Exit::Signal(name), _) if name == "SIGABRT" => Ending::Abort { message: stderr },
         (Exit::Signal(name), _) => Ending::Signal { name, stderr },
         (Exit::Code(0), Some(ending)) => ending,
         (Exit::Code(code), _) => Ending::Exited { code, stderr },
     };
-    let survivors = end.survivors.iter().map(|name| format!("process left behind: {name}"));
+    let survivors = survivors.iter().map(|name| format!("process left behind: {name}"));
     let files = left.iter().map(|name| format!("file left behind: {name}"));
     let mut remains: Vec<String> = survivors.chain(files).collect();
     let ending = match ending {
@@ -176,17 +206,23 @@ fn classify(end: End, report: Report, stderr: &str, left: &[String]) -> Outcome 
 }
 
 /// The directory of one process.
-struct WorkDir(tempfile::TempDir);
+#[derive(Debug)]
+pub struct WorkDir(tempfile::TempDir);
 
 impl WorkDir {
-    fn create() -> io::Result<WorkDir> {
+    /// Makes a new one, which goes when it is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create() -> io::Result<WorkDir> {
         let work = WorkDir(tempfile::Builder::new().prefix("relib-scenario-").tempdir()?);
         fs::create_dir(work.temp())?;
         fs::create_dir(work.scratch())?;
         Ok(work)
     }
 
-    fn path(&self) -> &Path {
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -194,11 +230,13 @@ impl WorkDir {
         self.path().join("tmp")
     }
 
-    fn scratch(&self) -> PathBuf {
+    /// The working directory of the process.
+    pub fn scratch(&self) -> PathBuf {
         self.path().join("scratch")
     }
 
-    fn report(&self) -> PathBuf {
+    /// Where the process writes its report.
+    pub fn report(&self) -> PathBuf {
         self.path().join("report")
     }
 
@@ -211,16 +249,34 @@ impl WorkDir {
     }
 }
 
-/// The last lines of a file that may be huge.
-fn tail(path: &Path) -> io::Result<String> {
+/// The end of a file that may be huge, as text.
+fn last_bytes(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(STDERR_BYTES)))?;
     let mut bytes = Vec::new();
     file.take(STDERR_BYTES).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.trim_end().lines().collect();
-    Ok(lines[lines.len().saturating_sub(STDERR_LINES)..].join("\n"))
+    Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+fn last_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let lines: Vec<&str> = lines.collect();
+    lines[lines.len().saturating_sub(STDERR_LINES)..].join("\n")
+}
+
+/// The lines without the frames of backtraces, which differ between compilers. A second panic during the unwinding of the
+/// first prints one that nobody has asked for.
+fn without_frames<'a>(lines: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    let is_frame = |line: &str| {
+        let text = line.trim_start();
+        let number = text.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        text.len() < line.len() && (number || text.starts_with("at "))
+    };
+    let mut in_backtrace = false;
+    lines.filter(move |line| {
+        in_backtrace = *line == "stack backtrace:" || (in_backtrace && is_frame(line));
+        !(in_backtrace && is_frame(line))
+    })
 }
 
 fn names(directory: &Path) -> io::Result<Vec<String>> {
@@ -236,7 +292,14 @@ mod tests {
 
     fn class(exit: Exit, ending: Option<Ending>, left: &[String]) -> &'static str {
         let report = Report { observations: Vec::new(), ending };
-        classify(End { exit, survivors: Vec::new() }, report, "why", left).ending.class()
+        let ended = Contained {
+            exit,
+            survivors: Vec::new(),
+            stderr: "why".into(),
+            stderr_without_frames: "why".into(),
+            left: left.to_vec(),
+        };
+        classify(ended, report).ending.class()
     }
 
     #[test]
@@ -263,8 +326,14 @@ mod tests {
         let path = dir.path().join("stderr");
         let text: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
         fs::write(&path, text).unwrap();
-        let tail = tail(&path).unwrap();
+        let tail = last_lines(last_bytes(&path).unwrap().lines());
         assert_eq!(tail.lines().count(), STDERR_LINES);
         assert!(tail.ends_with("line 19999"));
+    }
+
+    #[test]
+    fn frames_of_backtraces_are_left_out() {
+        let text = "  1: one\nstack backtrace:\n   0:     0x55 - a::b\n             at /a.rs:1\n  12: c\nnote: x\n  2: two";
+        assert_eq!(last_lines(without_frames(text.lines())), "  1: one\nstack backtrace:\nnote: x\n  2: two");
     }
 }

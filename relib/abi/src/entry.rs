@@ -1,7 +1,8 @@
 //! The tables that the two images hand to each other when a module is loaded.
 //!
-//! The module exports one [`ModuleEntry`]. The host makes one [`HostContext`] for each module, calls
-//! [`ModuleEntry::attach`] with it, and then points the module's imports at the shims of [`ModuleEntry::redirects`].
+//! The module exports one [`ModuleEntry`]. The host makes one [`HostContext`] for each module, points the module's imports
+//! at the shims of [`ModuleEntry::redirects`], and then calls [`ModuleEntry::attach`] with the context. No code of the
+//! module runs in between.
 
 use core::ffi::c_void;
 #[cfg(unix)]
@@ -19,8 +20,9 @@ pub struct ModuleEntry {
     pub abi_version: u32,
     /// Gives the module its host: from here on its allocator and its shims work through the context.
     ///
-    /// The context must stay in place until the image is gone.
-    pub attach: unsafe extern "C" fn(context: *const HostContext),
+    /// The context must stay in place until the image is gone. Returns false if the allocator cannot change to the host's
+    /// heap, because code that ran before holds memory that the heap could not free; then the image has to be closed.
+    pub attach: unsafe extern "C" fn(context: *const HostContext) -> bool,
     /// Imports of the image that must be sent to the module's shims.
     pub redirects: RawSlice<Redirect>,
     /// Allocates a block through the module's `#[global_allocator]`, hands it to `visit`, and frees it.
@@ -68,7 +70,8 @@ unsafe impl Sync for Redirect {}
 pub struct HeapTable {
     /// First argument of all allocating functions.
     pub heap: *mut c_void,
-    /// Allocates `size` bytes aligned to at least [`HeapTable::NATURAL_ALIGNMENT`]; null if there is no memory.
+    /// Allocates `size` bytes, aligned to the largest power of two that is neither above `size` nor above
+    /// [`HeapTable::NATURAL_ALIGNMENT`]; null if there is no memory.
     pub allocate: unsafe extern "C" fn(heap: *mut c_void, size: usize) -> *mut c_void,
     /// Allocates zeroed bytes.
     pub allocate_zeroed: unsafe extern "C" fn(heap: *mut c_void, size: usize) -> *mut c_void,
@@ -88,7 +91,7 @@ pub struct HeapTable {
 }
 
 impl HeapTable {
-    /// Alignment in bytes that `allocate` and `reallocate` guarantee for blocks of at least that size.
+    /// Alignment in bytes that `allocate`, `allocate_zeroed` and `reallocate` guarantee for blocks of at least that size.
     pub const NATURAL_ALIGNMENT: usize = 16;
 }
 
@@ -221,8 +224,8 @@ pub struct ImportTable {
     pub len: usize,
 }
 
-// SAFETY: the table itself is constant; the slots behind it are written once, before any code of the module that reads
-// them runs, and that write happens before the module's first thread is started.
+// SAFETY: the table itself is constant; the slots behind it are written once, by the host, before it calls or attaches the
+// module.
 unsafe impl Sync for ImportTable {}
 
 /// What a module exports for each interface that it implements.

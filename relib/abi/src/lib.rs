@@ -1,7 +1,7 @@
 //! The binary contract between a relib host and a relib module, and the only place where it is defined.
 //!
 //! A host and a module are separate images with separate copies of `std`, separate global allocators and separate
-//! statics. Whatever both of them must agree on stands here:
+//! statics. What both of them must agree on stands here, but for how values of each type cross, which is `relib_interface`'s:
 //! - [`metadata`]: what a module's file says of itself, readable without loading it;
 //! - [`schema`]: descriptions of the types and functions that cross the boundary, and their fingerprints;
 //! - [`call`]: how one call crosses, and how a panic is carried back;
@@ -21,9 +21,14 @@ pub mod symbol;
 #[cfg(windows)]
 pub mod windows;
 
-/// Version of everything in this crate. A host loads only modules whose metadata carries the same number.
+/// Version of the contract. A host loads only modules whose metadata carries the same number.
 ///
-/// It is raised whenever a `repr(C)` type, a metadata record or the meaning of either changes.
+/// It is raised whenever something changes that one image does and the other relies on:
+/// - a `repr(C)` type of this crate, a metadata record, what a fingerprint covers, or the meaning of any of them;
+/// - how values cross: the wire forms and the thunks' signatures, which `relib_interface` and its macros make;
+/// - the names of sections and symbols.
+///
+/// Beside this number the versions of relib must be equal too, at least before 1.0.
 pub const ABI_VERSION: u32 = 3;
 
 /// The version of the relib crates, from the workspace's manifest.

@@ -18,6 +18,10 @@ pub const SECTION: &str = crate::name!(section);
 /// loaded image knows, and so stand apart from the records. Divided by interfaces like [`SECTION`].
 pub const IMPORT_SECTION: &str = crate::name!(import_section);
 
+/// Name of the section in which a *host's* file says what it asks of modules and offers to them. Divided like [`SECTION`],
+/// so that the linker keeps what the host uses; loading does not read it, tools do.
+pub const HOST_SECTION: &str = ".relibh";
+
 /// First bytes of each record.
 pub const MAGIC: [u8; 4] = *b"RLB1";
 
@@ -28,7 +32,7 @@ pub const HEADER_LEN: usize = 12;
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKind {
-    /// Compiler, target and relib that built the module. Payload: ABI version, relib version, compiler, target, panic
+    /// Compiler, target and relib that built the image. Payload: ABI version, relib version, compiler, target, panic
     /// strategy.
     Build = 1,
     /// An interface that the module implements. Payload: symbol of its table, interface.
@@ -45,6 +49,10 @@ pub enum RecordKind {
     RestoreState = 7,
     /// How the module makes its state of one of another shape. Payload: as for `SaveState`.
     MigrateState = 8,
+    /// An interface that a host asks modules for; only in [`HOST_SECTION`]. Payload: interface.
+    Wanted = 16,
+    /// An interface that a host implements; only in [`HOST_SECTION`]. Payload: interface.
+    Provided = 17,
 }
 
 impl RecordKind {
@@ -59,6 +67,8 @@ impl RecordKind {
             6 => Self::SaveState,
             7 => Self::RestoreState,
             8 => Self::MigrateState,
+            16 => Self::Wanted,
+            17 => Self::Provided,
             _ => return None,
         })
     }

@@ -32,6 +32,10 @@ pub const ENTRY: &str = crate::name!(entry);
 /// The [`FunctionEntry`](crate::call::FunctionEntry) of the module's `main`.
 pub const MAIN: &str = "__relib_main";
 
+/// The [`FunctionEntry`](crate::call::FunctionEntry) of a function that calls the module's `main` and drops what it
+/// returns, so that a host can run it without knowing that type.
+pub const RUN_MAIN: &str = "__relib_run_main";
+
 /// The [`FunctionEntry`](crate::call::FunctionEntry) of the module's `before_unload`.
 pub const BEFORE_UNLOAD: &str = "__relib_before_unload";
 

@@ -3,11 +3,13 @@
 //!
 //! Nothing here trusts the bytes: every length is checked, and what does not parse is reported as damaged.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use relib_abi::metadata::{HEADER_LEN, MAGIC, RecordKind};
+use relib_abi::metadata::{BUILD_PAYLOAD, HEADER_LEN, MAGIC, RecordKind, record, record_len};
 use relib_abi::schema::{self, Field, Shape, ShapeKind, Type};
+use relib_interface::interface::{Interface, keep_record};
 
 use crate::error::CallMainError;
 
@@ -24,14 +26,49 @@ pub(crate) struct ModuleDescription {
     pub(crate) migrate_state: Option<InterfaceDescription>,
 }
 
-/// What built a module.
+/// What built a module or a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Build {
-    pub(crate) abi_version: u32,
-    pub(crate) relib_version: String,
-    pub(crate) rustc: String,
-    pub(crate) target: String,
-    pub(crate) panic_strategy: String,
+#[non_exhaustive]
+pub struct Build {
+    /// Version of the contract between the two images.
+    pub abi_version: u32,
+    /// Version of the relib crates.
+    pub relib_version: String,
+    /// The compiler: version, commit and LLVM version.
+    pub rustc: String,
+    /// The target triple.
+    pub target: String,
+    /// `unwind` or `abort`.
+    pub panic_strategy: String,
+}
+
+const OWN_BUILD_LEN: usize = record_len(&[BUILD_PAYLOAD]);
+
+/// What built this program, where tools find it in the program's file.
+#[cfg_attr(not(windows), unsafe(link_section = ".relibh.build"))]
+#[cfg_attr(windows, unsafe(link_section = ".relibh$build"))]
+static OWN_BUILD: [u8; OWN_BUILD_LEN] = record(RecordKind::Build, &[BUILD_PAYLOAD]);
+
+impl Build {
+    /// What built this program.
+    pub fn of_this_program() -> Self {
+        keep_record(&OWN_BUILD);
+        Reader(BUILD_PAYLOAD).build().expect("the payload was written by the same version of relib_abi")
+    }
+}
+
+/// A struct or an enum that crosses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TypeInfo {
+    /// The name with its path.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Alignment in bytes.
+    pub align: u64,
+    /// The definition on one line: `struct Player { name: String, score: u64 }`.
+    pub definition: String,
 }
 
 /// An interface that the module implements.
@@ -51,14 +88,14 @@ pub(crate) struct ImportDescription {
 }
 
 /// An interface with everything that its functions refer to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct InterfaceDescription {
     pub(crate) name: String,
     pub(crate) functions: Vec<FunctionDescription>,
     types: HashMap<u64, TypeDescription>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FunctionDescription {
     fingerprint: u64,
     pub(crate) name: String,
@@ -66,7 +103,7 @@ pub(crate) struct FunctionDescription {
     pub(crate) returns: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct TypeDescription {
     path: String,
     size: u64,
@@ -77,7 +114,7 @@ struct TypeDescription {
     shape: ShapeDescription,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum ShapeDescription {
     Opaque,
     Reference,
@@ -89,14 +126,14 @@ enum ShapeDescription {
     Enum(Vec<VariantDescription>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct VariantDescription {
     name: String,
     discriminant: i128,
     fields: Vec<FieldDescription>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct FieldDescription {
     name: String,
     offset: u64,
@@ -109,31 +146,49 @@ pub(crate) struct Damaged(pub(crate) &'static str);
 
 type Parsed<T> = Result<T, Damaged>;
 
+/// Takes the records of a section apart.
+fn records(mut section: &[u8]) -> impl Iterator<Item = Parsed<(RecordKind, &[u8])>> {
+    let mut next = move || {
+        // Linkers pad between the records of different objects.
+        let padding = section.iter().take_while(|byte| **byte == 0).count();
+        section = &section[padding..];
+        if section.is_empty() {
+            return Ok(None);
+        }
+        let header = section.get(..HEADER_LEN).ok_or(Damaged("a record is cut short"))?;
+        if header[..4] != MAGIC || header[5..8] != [0; 3] {
+            return Err(Damaged("a record does not start with its mark"));
+        }
+        let kind = RecordKind::from_number(header[4]).ok_or(Damaged("a record is of no known kind"))?;
+        let len = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
+        let payload =
+            section[HEADER_LEN..].get(..len).ok_or(Damaged("a record is longer than its section"))?;
+        section = &section[HEADER_LEN + len..];
+        Ok(Some((kind, payload)))
+    };
+    let mut damaged = false;
+    std::iter::from_fn(move || {
+        if damaged {
+            return None;
+        }
+        let record = next().transpose();
+        damaged = matches!(record, Some(Err(_)));
+        record
+    })
+}
+
 impl ModuleDescription {
     /// Reads the section of a module.
-    pub(crate) fn parse(mut section: &[u8]) -> Parsed<Self> {
+    pub(crate) fn parse(section: &[u8]) -> Parsed<Self> {
         let mut description = Self::default();
-        loop {
-            // Linkers pad between the records of different objects.
-            let padding = section.iter().take_while(|byte| **byte == 0).count();
-            section = &section[padding..];
-            if section.is_empty() {
-                return Ok(description);
-            }
-            let header = section.get(..HEADER_LEN).ok_or(Damaged("a record is cut short"))?;
-            if header[..4] != MAGIC || header[5..8] != [0; 3] {
-                return Err(Damaged("a record does not start with its mark"));
-            }
-            let len = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
-            let payload =
-                section[HEADER_LEN..].get(..len).ok_or(Damaged("a record is longer than its section"))?;
-            description.add(header[4], payload)?;
-            section = &section[HEADER_LEN + len..];
+        for record in records(section) {
+            let (kind, payload) = record?;
+            description.add(kind, payload)?;
         }
+        Ok(description)
     }
 
-    fn add(&mut self, kind: u8, payload: &[u8]) -> Parsed<()> {
-        let kind = RecordKind::from_number(kind).ok_or(Damaged("a record is of no known kind"))?;
+    fn add(&mut self, kind: RecordKind, payload: &[u8]) -> Parsed<()> {
         let mut reader = Reader(payload);
         match kind {
             RecordKind::Build => {
@@ -160,8 +215,51 @@ impl ModuleDescription {
                 reader.interface()?;
                 self.before_unload = true;
             }
+            RecordKind::Wanted | RecordKind::Provided => {
+                return Err(Damaged("it holds a record that only a host has"));
+            }
         }
-        if reader.0.is_empty() { Ok(()) } else { Err(Damaged("a record holds more than its kind has")) }
+        reader.finish()
+    }
+
+    /// The module's implementation of an interface that a host asks for, and for each function of the latter its index
+    /// in the former.
+    pub(crate) fn find_export(
+        &self,
+        wanted: &impl Side,
+    ) -> Result<(&ExportDescription, Vec<usize>), Box<InterfaceProblem>> {
+        let sides = Sides { caller: "the host", implementor: "the module" };
+        let (index, functions) =
+            find_implementation(wanted, self.exports.iter().map(|export| &export.interface), sides)?;
+        Ok((&self.exports[index], functions))
+    }
+}
+
+/// The records of a host's file.
+#[derive(Debug, Default)]
+pub(crate) struct HostDescription {
+    pub(crate) build: Option<Build>,
+    pub(crate) wanted: Vec<InterfaceDescription>,
+    pub(crate) provided: Vec<InterfaceDescription>,
+}
+
+impl HostDescription {
+    /// Reads the section of a host.
+    pub(crate) fn parse(section: &[u8]) -> Parsed<Self> {
+        let mut description = Self::default();
+        for record in records(section) {
+            let (kind, payload) = record?;
+            let mut reader = Reader(payload);
+            match kind {
+                // A host may link two versions of relib; what either loads has its own build record to fit.
+                RecordKind::Build => description.build = Some(reader.build()?),
+                RecordKind::Wanted => description.wanted.push(reader.interface()?),
+                RecordKind::Provided => description.provided.push(reader.interface()?),
+                _ => return Err(Damaged("it holds a record that only a module has")),
+            }
+            reader.finish()?;
+        }
+        Ok(description)
     }
 }
 
@@ -169,6 +267,11 @@ impl ModuleDescription {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
+    /// Makes sure that nothing is left.
+    fn finish(self) -> Parsed<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Damaged("a record holds more than its kind has")) }
+    }
+
     fn bytes<const N: usize>(&mut self) -> Parsed<[u8; N]> {
         let (bytes, rest) = self.0.split_first_chunk::<N>().ok_or(Damaged("a number is cut short"))?;
         self.0 = rest;
@@ -352,13 +455,49 @@ impl InterfaceDescription {
             _ => name,
         }
     }
+}
 
-    /// Whether this side has a function with this fingerprint; its index.
-    fn position(&self, function: &schema::Function) -> Option<usize> {
-        let fingerprint = function.fingerprint();
-        self.functions
+/// What tools show of an interface.
+impl InterfaceDescription {
+    /// The structs and enums that its functions refer to, in the order of their names.
+    pub(crate) fn user_types(&self) -> Vec<TypeInfo> {
+        let mut types: Vec<TypeInfo> = self
+            .types
             .iter()
-            .position(|other| other.fingerprint == fingerprint && other.name == function.name)
+            .filter_map(|(fingerprint, ty)| {
+                let name = self.type_name(*fingerprint);
+                let definition = match &ty.shape {
+                    ShapeDescription::Struct(fields) => format!("struct {name}{}", self.fields(fields)),
+                    ShapeDescription::Enum(variants) => {
+                        let variants: Vec<String> = variants
+                            .iter()
+                            .map(|variant| match variant.fields.as_slice() {
+                                [] => variant.name.clone(),
+                                fields => format!("{}{}", variant.name, self.fields(fields)),
+                            })
+                            .collect();
+                        format!("enum {name} {{ {} }}", variants.join(", "))
+                    }
+                    _ => return None,
+                };
+                Some(TypeInfo { name, size: ty.size, align: ty.align, definition })
+            })
+            .collect();
+        types.sort_by(|a, b| a.name.cmp(&b.name));
+        types
+    }
+
+    fn fields(&self, fields: &[FieldDescription]) -> String {
+        let is_tuple = fields.iter().all(|field| field.name.parse::<usize>().is_ok());
+        let types = fields.iter().map(|field| self.type_name(field.ty));
+        if fields.is_empty() {
+            String::new()
+        } else if is_tuple {
+            format!("({})", types.collect::<Vec<_>>().join(", "))
+        } else {
+            let fields = fields.iter().zip(types).map(|(field, ty)| format!("{}: {ty}", field.name));
+            format!(" {{ {} }}", fields.collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -438,46 +577,80 @@ pub(crate) struct Sides {
     pub(crate) implementor: &'static str,
 }
 
-/// For each function that the host asks for, its index in the module's table.
-pub(crate) fn match_exports(
-    host: &relib_interface::interface::Interface,
-    module: &InterfaceDescription,
-) -> Result<Vec<usize>, Box<InterfaceProblem>> {
-    host.functions
-        .iter()
-        .map(|function| module.position(function))
-        .collect::<Option<Vec<usize>>>()
-        .ok_or_else(|| {
-            let host = own_description(host);
-            Box::new(first_problem(&host, module, Sides { caller: "the host", implementor: "the module" }))
-        })
+/// An interface as one of the two sides has it.
+pub(crate) trait Side {
+    fn name(&self) -> &str;
+
+    /// Name and fingerprint of each function, in this side's order.
+    fn functions(&self) -> impl Iterator<Item = (&str, u64)>;
+
+    /// What explains a difference.
+    fn description(&self) -> Cow<'_, InterfaceDescription>;
 }
 
-/// For each function that the module asks for, its index in the host's table.
-pub(crate) fn match_imports(
-    host: &relib_interface::interface::Interface,
-    module: &InterfaceDescription,
-) -> Result<Vec<usize>, Box<InterfaceProblem>> {
-    let offered: HashMap<(&str, u64), usize> = host
-        .functions
-        .iter()
-        .enumerate()
-        .map(|(index, function)| ((function.name, function.fingerprint()), index))
-        .collect();
-    module
-        .functions
-        .iter()
-        .map(|function| offered.get(&(function.name.as_str(), function.fingerprint)).copied())
-        .collect::<Option<Vec<usize>>>()
-        .ok_or_else(|| {
-            let host = own_description(host);
-            Box::new(first_problem(module, &host, Sides { caller: "the module", implementor: "the host" }))
-        })
+impl Side for Interface {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn functions(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.functions.iter().map(|function| (function.name, function.fingerprint()))
+    }
+
+    fn description(&self) -> Cow<'_, InterfaceDescription> {
+        let description = InterfaceDescription::parse(self.payload);
+        Cow::Owned(description.expect("the macro wrote the payload of this program's own interface"))
+    }
 }
 
-fn own_description(host: &relib_interface::interface::Interface) -> InterfaceDescription {
-    InterfaceDescription::parse(host.payload)
-        .expect("the macro wrote the payload of this program's own interface")
+impl Side for InterfaceDescription {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn functions(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.functions.iter().map(|function| (function.name.as_str(), function.fingerprint))
+    }
+
+    fn description(&self) -> Cow<'_, InterfaceDescription> {
+        Cow::Borrowed(self)
+    }
+}
+
+/// For an interface that the module calls, the index of the host's implementation among `offers`, and for each function
+/// of the former its index in the latter.
+pub(crate) fn find_import<'a, S: Side + 'a>(
+    import: &InterfaceDescription,
+    offers: impl Iterator<Item = &'a S>,
+) -> Result<(usize, Vec<usize>), Box<InterfaceProblem>> {
+    find_implementation(import, offers, Sides { caller: "the module", implementor: "the host" })
+}
+
+fn find_implementation<'a, S: Side + 'a>(
+    wanted: &impl Side,
+    offers: impl Iterator<Item = &'a S>,
+    sides: Sides,
+) -> Result<(usize, Vec<usize>), Box<InterfaceProblem>> {
+    let (found, others): (Vec<_>, Vec<_>) =
+        offers.enumerate().partition(|(_, offer)| offer.name() == wanted.name());
+    match found.as_slice() {
+        [(index, offer)] => match match_functions(wanted, *offer) {
+            Some(functions) => Ok((*index, functions)),
+            None => Err(Box::new(first_problem(&wanted.description(), &offer.description(), sides))),
+        },
+        [] => {
+            let has = others.iter().map(|(_, offer)| format!("`{}`", offer.name())).collect();
+            Err(Box::new(InterfaceProblem::MissingInterface { implementor: sides.implementor, has }))
+        }
+        _ => Err(Box::new(InterfaceProblem::Ambiguous { side: sides.implementor })),
+    }
+}
+
+/// For each function that one side calls, its index in the other's table.
+fn match_functions(caller: &impl Side, implementor: &impl Side) -> Option<Vec<usize>> {
+    let offered: HashMap<(&str, u64), usize> =
+        implementor.functions().enumerate().map(|(index, function)| (function, index)).collect();
+    caller.functions().map(|function| offered.get(&function).copied()).collect()
 }
 
 /// How two descriptions of an interface differ.

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::description::InterfaceProblem;
 
@@ -11,9 +11,9 @@ use crate::description::InterfaceProblem;
 ///
 /// No code of the file has run when one of these is returned, except, in a load [in place](crate::LoadOptions::in_place),
 /// for constructors before [`Linking`](Self::Linking), [`Redirecting`](Self::Redirecting),
-/// [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry table. A failed load leaves nothing
-/// behind, unless such constructors have started threads or the like that are in the way; it never gets in the way of the
-/// next one.
+/// [`EarlyMemory`](Self::EarlyMemory), [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry
+/// table. A failed load leaves nothing behind, unless such constructors have started threads or the like that are in the
+/// way, or keep the memory that `EarlyMemory` is about; it never gets in the way of the next one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -110,6 +110,8 @@ pub enum LoadError {
     ModuleAlreadyLoaded {
         /// The path.
         path: PathBuf,
+        /// What has become of the module that it is loaded as.
+        holder: Holder,
     },
     /// The file is to be loaded in place, but the dynamic loader has loaded a library by this path before, and would
     /// return that one.
@@ -143,8 +145,26 @@ pub enum LoadError {
         /// The path.
         path: PathBuf,
     },
+    /// Code of the module ran before the module had its heap, and keeps more memory than relib has room for until then
+    /// (256 KiB). That happens only without a private copy, whose constructors run later.
+    EarlyMemory {
+        /// The path.
+        path: PathBuf,
+    },
     /// There is no memory for the module's heap.
     OutOfMemory,
+}
+
+/// What has become of the module that a file is loaded as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Holder {
+    /// It can be unloaded.
+    Module,
+    /// It was loaded by [`LoadOptions::permanent`](crate::LoadOptions::permanent).
+    Permanent,
+    /// Its [`Module`](crate::Module) was dropped, so that it can be unloaded no more.
+    Dropped,
 }
 
 /// A part of a build that host and module must have in common.
@@ -171,7 +191,7 @@ impl fmt::Display for BuildPart {
 
 impl LoadError {
     /// The path of the module, where the failure is about one.
-    pub fn path(&self) -> Option<&std::path::Path> {
+    pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Missing { path, .. }
             | Self::Inaccessible { path, .. }
@@ -186,12 +206,13 @@ impl LoadError {
             | Self::BuildMismatch { path, .. }
             | Self::PanicAbort { path }
             | Self::InterfaceMismatch { path, .. }
-            | Self::ModuleAlreadyLoaded { path }
+            | Self::ModuleAlreadyLoaded { path, .. }
             | Self::PathInUse { path }
             | Self::Staging { path, .. }
             | Self::Linking { path, .. }
             | Self::Redirecting { path, .. }
-            | Self::ForeignAllocator { path } => Some(path),
+            | Self::ForeignAllocator { path }
+            | Self::EarlyMemory { path } => Some(path),
             Self::OutOfMemory => None,
         }
     }
@@ -200,7 +221,7 @@ impl LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(path) = self.path() {
-            write!(f, "cannot load {}: ", path.display())?;
+            write!(f, "cannot load {}: ", Shown(path))?;
         }
         match self {
             Self::Missing { .. } => write!(
@@ -208,8 +229,15 @@ impl fmt::Display for LoadError {
                 "there is no such file; relib looks for nothing in library paths: give the path of the built module, \
                  such as target/debug/libmodule.so"
             ),
-            Self::Inaccessible { .. } => write!(f, "the file cannot be read"),
-            Self::NotAFile { .. } => write!(f, "this is not a regular file"),
+            Self::Inaccessible { .. } => {
+                write!(
+                    f,
+                    "the file cannot be read; check the path, and that this process may read what it leads to"
+                )
+            }
+            Self::NotAFile { .. } => {
+                write!(f, "this is not a regular file; give the path of the built library itself")
+            }
             Self::Empty { .. } => {
                 write!(f, "the file is empty; load it again when the linker has written it")
             }
@@ -244,11 +272,21 @@ impl fmt::Display for LoadError {
                     "host and module do not agree about `{interface}`: {problem}; build both from the same source"
                 )
             }
-            Self::ModuleAlreadyLoaded { .. } => write!(
-                f,
-                "this file is loaded already; unload it first, or ask for a separate instance by \
-                 LoadOptions::separate_instance, without LoadOptions::in_place"
-            ),
+            Self::ModuleAlreadyLoaded { holder, .. } => {
+                let (state, way_out) = match holder {
+                    Holder::Module => ("", "unload it first, or "),
+                    Holder::Permanent => (" as permanent, which cannot be unloaded", ""),
+                    Holder::Dropped => (
+                        " by a Module that was dropped, which does not unload it",
+                        "keep the Module and unload it, or ",
+                    ),
+                };
+                write!(
+                    f,
+                    "this file is loaded already{state}; {way_out}ask for a separate instance by \
+                     LoadOptions::separate_instance, without LoadOptions::in_place"
+                )
+            }
             Self::PathInUse { .. } => write!(
                 f,
                 "the dynamic loader has already loaded a library by this path and would return that one; unload it \
@@ -259,7 +297,11 @@ impl fmt::Display for LoadError {
                 "the file cannot be copied to load it from there; choose another place by \
                  LoadOptions::staging_directory, or load it in place by LoadOptions::in_place"
             ),
-            Self::Linking { .. } => write!(f, "the dynamic loader refuses the library"),
+            Self::Linking { .. } => write!(
+                f,
+                "the dynamic loader refuses the library; mend what it says, which most often is that it does not find \
+                 another library that this one needs"
+            ),
             Self::Redirecting { .. } => write!(
                 f,
                 "its imports cannot be redirected, because the system does not let their slots be written; if the \
@@ -271,7 +313,26 @@ impl fmt::Display for LoadError {
                  could not reclaim it; compose it with relib_module::ModuleAlloc, or accept the leak by \
                  LoadOptions::allow_foreign_allocator"
             ),
+            Self::EarlyMemory { .. } => write!(
+                f,
+                "a constructor of the module keeps more memory than there is room for before the module has its heap; \
+                 load a private copy, without LoadOptions::in_place and LoadOptions::permanent, or allocate later"
+            ),
             Self::OutOfMemory => write!(f, "there is no memory for the module's heap"),
+        }
+    }
+}
+
+/// A path in a message: escaped and in quotes if it would not be seen as it is.
+struct Shown<'a>(&'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string_lossy();
+        if text.is_empty() || text.contains(char::is_control) {
+            write!(f, "{:?}", self.0)
+        } else {
+            write!(f, "{}", self.0.display())
         }
     }
 }

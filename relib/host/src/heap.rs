@@ -135,7 +135,8 @@ fn give_back_memory(_teardown: MutexGuard<'_, ()>) {
     static GIVEN_BACK: AtomicU64 = AtomicU64::new(0);
 
     let taken = stats::taken_by_destroyed_heaps();
-    if taken.is_none_or(|taken| taken - GIVEN_BACK.load(Ordering::Relaxed) > KEPT) {
+    // The host may have reset mimalloc's statistics.
+    if taken.is_none_or(|taken| taken.abs_diff(GIVEN_BACK.load(Ordering::Relaxed)) > KEPT) {
         // SAFETY: the function has no preconditions.
         unsafe { mimalloc::mi_collect(true) };
         // Asked again, because the collection adds what the main heap has taken.

@@ -50,6 +50,7 @@ mod error;
 mod heap;
 mod image;
 mod imp;
+mod inspect;
 mod ledger;
 mod load;
 mod module;
@@ -67,9 +68,13 @@ mod unload;
 
 use std::path::Path;
 
-pub use description::InterfaceProblem;
-pub use error::{BuildPart, CallMainError, LoadError};
+pub use description::{Build, InterfaceProblem};
+pub use error::{BuildPart, CallMainError, Holder, LoadError};
 pub use heap::MemoryUse;
+pub use inspect::{
+    FileFormat, Fit, HostInspection, InspectHostError, Inspection, InterfaceInfo, TypeInfo, inspect,
+    inspect_host,
+};
 pub use ledger::{Descriptor, DescriptorKind, Mapping};
 pub use module::{Module, ReleaseError};
 pub use options::{DescriptorPolicy, LoadOptions};

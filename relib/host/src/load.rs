@@ -1,6 +1,6 @@
 //! Loading: verify, stage, map, connect. Nothing of the module runs before the first two are done.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::hash_map::{Entry, HashMap};
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use relib_interface::imports::ProvidedImports;
 use relib_interface::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
 
 use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, ModuleDescription};
-use crate::error::{BuildPart, LoadError};
+use crate::error::{BuildPart, Holder, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
 use crate::imp::{self, FileId, Library};
@@ -28,6 +28,16 @@ use crate::staging::StagedFile;
 use crate::state;
 use crate::symbols;
 
+/// What a host has for the imports of a module.
+#[derive(Clone, Copy)]
+pub(crate) enum Imports<'a> {
+    /// Functions for all of them.
+    Provided(&'a [ProvidedImports]),
+    /// Nothing: an import that is called panics. No value crosses between host and module, so that the two compilers may
+    /// differ.
+    LeftOut,
+}
+
 /// Loads the module at `path`.
 ///
 /// # Safety
@@ -35,10 +45,10 @@ use crate::symbols;
 pub(crate) unsafe fn load<E: ExportsHandle>(
     options: &LoadOptions,
     path: &Path,
-    provided: &[ProvidedImports],
+    imports: Imports<'_>,
 ) -> Result<Module<E>, LoadError> {
     let (path, file) = open(path)?;
-    let verified = Copied::of(options, path, file)?.verify::<E>(provided)?;
+    let verified = Copied::of(options, path, file)?.verify_for::<E>(imports)?;
     // SAFETY: as the caller guarantees.
     unsafe { verified.map() }
 }
@@ -57,7 +67,8 @@ impl Copied {
     /// Copies a file that [`open`] has opened.
     pub(crate) fn of(options: &LoadOptions, path: PathBuf, file: File) -> Result<Self, LoadError> {
         let separate = options.separate_instance && !options.in_place && !options.permanent;
-        let reservation = Reservation::of(&file, separate, &path)?;
+        let holder = if options.permanent { Holder::Permanent } else { Holder::Module };
+        let reservation = if separate { Reservation(None) } else { Reservation::of(&file, &path, holder)? };
         let staged = if options.in_place || options.permanent {
             None
         } else {
@@ -77,7 +88,12 @@ impl Copied {
         self,
         provided: &[ProvidedImports],
     ) -> Result<Verified<E>, LoadError> {
-        let (image, plan) = verify::<E>(self.file(), &self.path, provided)?;
+        self.verify_for(Imports::Provided(provided))
+    }
+
+    /// As [`verify`](Self::verify), whatever the host has for the imports.
+    fn verify_for<E: ExportsHandle>(self, imports: Imports<'_>) -> Result<Verified<E>, LoadError> {
+        let (image, plan) = verify::<E>(self.file(), &self.path, imports)?;
         let Self { path, options, reservation, mut staged, .. } = self;
         if let Some(staged) = &mut staged {
             let staging = |source| LoadError::Staging { path: path.clone(), source };
@@ -142,6 +158,7 @@ impl<E: ExportsHandle> Verified<E> {
             staged,
             panics: Arc::new(PanicStore::default()),
             main: None,
+            run_main: None,
             before_unload: None,
             saving: Saving::default(),
             reservation,
@@ -152,8 +169,16 @@ impl<E: ExportsHandle> Verified<E> {
             Ok(module) => Ok(module),
             Err((parts, detail)) => {
                 let path = parts.path.clone();
-                Module::new(parts, ()).discard();
+                let module = Module::new(parts, ());
+                if matches!(detail, Disconnected::Redirecting(_)) {
+                    // Its imports may lead to shims that do not know the host yet, so not even destructors of the image
+                    // may run: it stays.
+                    drop(module);
+                } else {
+                    module.discard();
+                }
                 Err(match detail {
+                    Disconnected::EarlyMemory => LoadError::EarlyMemory { path },
                     Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },
                     Disconnected::Redirecting(source) => LoadError::Redirecting { path, source },
                     Disconnected::Damaged(detail) => LoadError::Damaged {
@@ -170,6 +195,7 @@ impl<E: ExportsHandle> Verified<E> {
 
 /// Why a mapped module could not be connected.
 enum Disconnected {
+    EarlyMemory,
     ForeignAllocator,
     Redirecting(io::Error),
     Damaged(&'static str),
@@ -193,7 +219,7 @@ pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
 }
 
 /// The files that are loaded, or being loaded, in a way that excludes a second time.
-static LOADED: LazyLock<Mutex<HashSet<FileId>>> = LazyLock::new(Mutex::default);
+static LOADED: LazyLock<Mutex<HashMap<FileId, Holder>>> = LazyLock::new(Mutex::default);
 
 /// Keeps a file from being loaded a second time; dropped when the load fails or the module is gone.
 #[derive(Debug)]
@@ -208,17 +234,26 @@ struct Reserved {
 }
 
 impl Reservation {
-    fn of(file: &File, separate: bool, path: &Path) -> Result<Self, LoadError> {
-        if separate {
-            return Ok(Self(None));
-        }
+    fn of(file: &File, path: &Path, holder: Holder) -> Result<Self, LoadError> {
         let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
         let id = FileId::of(file).map_err(inaccessible)?;
         let file = file.try_clone().map_err(inaccessible)?;
-        if !lock(&LOADED).insert(id) {
-            return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned() });
-        }
+        match lock(&LOADED).entry(id) {
+            Entry::Occupied(entry) => {
+                return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned(), holder: *entry.get() });
+            }
+            Entry::Vacant(entry) => entry.insert(holder),
+        };
         Ok(Self(Some(Reserved { id, _file: file })))
+    }
+
+    /// Notes that the module was dropped, so that an error can say why the file cannot be unloaded.
+    pub(crate) fn note_drop(&self) {
+        if let Some(reserved) = &self.0
+            && let Some(holder @ Holder::Module) = lock(&LOADED).get_mut(&reserved.id)
+        {
+            *holder = Holder::Dropped;
+        }
     }
 }
 
@@ -236,6 +271,7 @@ struct Plan {
     exports: Vec<PlannedExport>,
     imports: Vec<PlannedImport>,
     main: Option<(u64, InterfaceDescription)>,
+    run_main: Option<u64>,
     before_unload: Option<u64>,
     save_state: Option<(u64, InterfaceDescription)>,
     restore_state: Option<(u64, InterfaceDescription)>,
@@ -262,21 +298,20 @@ struct PlannedImport {
 fn verify<E: ExportsHandle>(
     file: &File,
     path: &Path,
-    provided: &[ProvidedImports],
+    imports: Imports<'_>,
 ) -> Result<(ImageFile, Plan), LoadError> {
     let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
     let image = image::inspect_file(file, symbol::PREFIX)
         .map_err(inaccessible)?
         .map_err(|error| image_error(path.to_owned(), error))?;
-    let damaged = |detail: &str| LoadError::Damaged {
-        path: path.to_owned(),
-        detail: format!("the module's metadata is damaged: {detail}; build it again"),
-    };
+    let damaged = |detail: &str| damaged_metadata(path, detail);
     let Some(metadata) = &image.metadata else {
         return Err(LoadError::NotAModule { path: path.to_owned() });
     };
     let module = ModuleDescription::parse(&metadata.bytes).map_err(|error| damaged(error.0))?;
-    check_build(module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?, path)?;
+    let build = module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?;
+    let values_cross = matches!(imports, Imports::Provided(_));
+    check_build(&Build::of_this_program(), build, values_cross, path)?;
 
     let symbol_address = |name: &str, size: usize| {
         image
@@ -285,33 +320,15 @@ fn verify<E: ExportsHandle>(
             .map(|export| export.vaddr)
             .ok_or_else(|| damaged(&format!("symbol {name} is missing")))
     };
-    let mismatch = |interface: &str, problem: Box<InterfaceProblem>| LoadError::InterfaceMismatch {
-        path: path.to_owned(),
-        interface: interface.to_owned(),
-        problem,
-    };
+    let mismatch = |interface: &str, problem| mismatch(path, interface, problem);
     let mut exports = Vec::new();
     let asked = E::interfaces();
     for &interface in &asked {
         if asked.iter().any(|other| other.name == interface.name && other.payload != interface.payload) {
             return Err(mismatch(interface.name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
         }
-        let mut found = module.exports.iter().filter(|export| export.interface.name == interface.name);
-        let Some(export) = found.next() else {
-            let has = module.exports.iter().map(|export| format!("`{}`", export.interface.name)).collect();
-            return Err(mismatch(
-                interface.name,
-                Box::new(InterfaceProblem::MissingInterface { implementor: "the module", has }),
-            ));
-        };
-        if found.next().is_some() {
-            return Err(mismatch(
-                interface.name,
-                Box::new(InterfaceProblem::Ambiguous { side: "the module" }),
-            ));
-        }
-        let functions = description::match_exports(interface, &export.interface)
-            .map_err(|problem| mismatch(interface.name, problem))?;
+        let (export, functions) =
+            module.find_export(interface).map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
         exports.push(PlannedExport {
             name: interface.name,
@@ -320,32 +337,28 @@ fn verify<E: ExportsHandle>(
             functions,
         });
     }
-    let mut imports = Vec::new();
-    for import in module.imports {
+    let mut filled = Vec::new();
+    let (asked, provided) = match imports {
+        Imports::Provided(provided) => (module.imports, provided),
+        Imports::LeftOut => (Vec::new(), &[][..]),
+    };
+    for import in asked {
         let name = &import.interface.name;
-        let mut found = provided.iter().filter(|offer| offer.interface.name == name);
-        let Some(offer) = found.next() else {
-            let has = provided.iter().map(|offer| format!("`{}`", offer.interface.name)).collect();
-            return Err(mismatch(
-                name,
-                Box::new(InterfaceProblem::MissingInterface { implementor: "the host", has }),
-            ));
-        };
-        if found.next().is_some() {
-            return Err(mismatch(name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
-        }
-        let functions = description::match_imports(offer.interface, &import.interface)
-            .map_err(|problem| mismatch(name, problem))?;
+        let (index, functions) =
+            description::find_import(&import.interface, provided.iter().map(|offer| offer.interface))
+                .map_err(|problem| mismatch(name, problem))?;
+        let offer = &provided[index];
         let functions = functions.into_iter().map(|index| offer.functions[index]).collect();
-        imports.push(PlannedImport { id: import.id, functions });
+        filled.push(PlannedImport { id: import.id, functions });
     }
     let function =
         |name, present: bool| present.then(|| symbol_address(name, size_of::<FunctionEntry>())).transpose();
     let plan = Plan {
         entry: symbol_address(symbol::ENTRY, size_of::<ModuleEntry>())?,
         exports,
-        imports,
+        imports: filled,
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
+        run_main: function(symbol::RUN_MAIN, module.main.is_some())?,
         main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
         save_state: function(symbol::SAVE_STATE, module.save_state.is_some())?.zip(module.save_state),
         restore_state: function(symbol::RESTORE_STATE, module.restore_state.is_some())?
@@ -356,7 +369,7 @@ fn verify<E: ExportsHandle>(
     Ok((image, plan))
 }
 
-fn image_error(path: PathBuf, error: ImageError) -> LoadError {
+pub(crate) fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     let detail = error.to_string();
     match error {
         ImageError::Empty => LoadError::Empty { path },
@@ -372,34 +385,48 @@ fn image_error(path: PathBuf, error: ImageError) -> LoadError {
     }
 }
 
+pub(crate) fn damaged_metadata(path: &Path, detail: &str) -> LoadError {
+    LoadError::Damaged {
+        path: path.to_owned(),
+        detail: format!("the module's metadata is damaged: {detail}; build it again"),
+    }
+}
+
+pub(crate) fn mismatch(path: &Path, interface: &str, problem: Box<InterfaceProblem>) -> LoadError {
+    LoadError::InterfaceMismatch { path: path.to_owned(), interface: interface.to_owned(), problem }
+}
+
+/// Whether a host loads a module by what built the two; the compilers must be the same if values cross.
+///
 /// Versions of relib must be equal, and not only those of the contract: what a call does on its way is code of
 /// `relib_interface` in both images.
-fn check_build(build: &Build, path: &Path) -> Result<(), LoadError> {
-    let describe = |version: &str, abi: u32| format!("relib {version} (contract {abi})");
+pub(crate) fn check_build(
+    host: &Build,
+    module: &Build,
+    values_cross: bool,
+    path: &Path,
+) -> Result<(), LoadError> {
+    let describe = |build: &Build| format!("relib {} (contract {})", build.relib_version, build.abi_version);
     let relib = (
         BuildPart::Relib,
-        describe(relib_abi::RELIB_VERSION, relib_abi::ABI_VERSION),
-        describe(&build.relib_version, build.abi_version),
-        relib_abi::ABI_VERSION == build.abi_version && relib_abi::RELIB_VERSION == build.relib_version,
+        describe(host),
+        describe(module),
+        host.abi_version == module.abi_version && host.relib_version == module.relib_version,
     );
     let rustc = (
         BuildPart::Rustc,
-        relib_abi::RUSTC_VERSION.to_owned(),
-        build.rustc.clone(),
-        relib_abi::RUSTC_VERSION == build.rustc,
+        host.rustc.clone(),
+        module.rustc.clone(),
+        !values_cross || host.rustc == module.rustc,
     );
-    let target = (
-        BuildPart::Target,
-        relib_abi::TARGET.to_owned(),
-        build.target.clone(),
-        relib_abi::TARGET == build.target,
-    );
+    let target =
+        (BuildPart::Target, host.target.clone(), module.target.clone(), host.target == module.target);
     for (part, host, module, equal) in [relib, rustc, target] {
         if !equal {
             return Err(LoadError::BuildMismatch { path: path.to_owned(), part, host, module });
         }
     }
-    if build.panic_strategy != "unwind" {
+    if module.panic_strategy != "unwind" {
         return Err(LoadError::PanicAbort { path: path.to_owned() });
     }
     Ok(())
@@ -449,7 +476,9 @@ unsafe fn connect<E: ExportsHandle>(
         }
     }
     // SAFETY: the context stays where it is until the image is gone, and is handed over once.
-    unsafe { (entry.attach)(&*parts.context) };
+    if !unsafe { (entry.attach)(&*parts.context) } {
+        return Err((parts, Disconnected::EarlyMemory));
+    }
     // Before the constructors, so that nothing of the module has run if this refuses it.
     if !parts.options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
         return Err((parts, Disconnected::ForeignAllocator));
@@ -472,6 +501,7 @@ unsafe fn connect<E: ExportsHandle>(
         migrate: named(plan.migrate_state),
     };
     (parts.main, parts.saving) = (main, saving);
+    parts.run_main = plan.run_main.map(|vaddr| function_entry(&parts.library, vaddr));
     parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
     let exports = E::bind(&mut Binder { tables, panics: &parts.panics });
     Ok(Module::new(parts, exports))

@@ -49,9 +49,11 @@ pub(crate) struct Parts {
     pub(crate) staged: Option<StagedFile>,
     pub(crate) panics: Arc<PanicStore>,
     pub(crate) main: Option<NamedFunction>,
+    /// Calls `main` and drops what it returns.
+    pub(crate) run_main: Option<FunctionEntry>,
     pub(crate) before_unload: Option<FunctionEntry>,
     pub(crate) saving: Saving,
-    #[expect(dead_code, reason = "held until the module is gone, so that its file is not loaded twice")]
+    /// Held until the module is gone, so that its file is not loaded twice.
     pub(crate) reservation: Reservation,
 }
 
@@ -66,6 +68,12 @@ pub(crate) struct NamedFunction {
 impl<E> fmt::Debug for Module<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Module").field("path", &self.parts.path).finish_non_exhaustive()
+    }
+}
+
+impl<E> Drop for Module<E> {
+    fn drop(&mut self) {
+        self.parts.reservation.note_drop();
     }
 }
 
@@ -114,6 +122,18 @@ impl<E: ExportsHandle> Module<E> {
         }
         // SAFETY: the fingerprints of the return types are equal.
         unsafe { self.call::<R>(main.entry) }.ok_or(CallMainError::Panicked)
+    }
+
+    /// Calls the module's `main`, whatever it returns; the module drops what that is.
+    ///
+    /// For tools that do not know the module. A host that does asks for the value by [`call_main`](Self::call_main).
+    ///
+    /// # Errors
+    /// If the module exports no `main`, or if it panicked.
+    pub fn run_main(&self) -> Result<(), CallMainError> {
+        let entry = self.parts.run_main.ok_or(CallMainError::Missing)?;
+        // SAFETY: the symbol is that of a function without parameters and return value.
+        unsafe { self.call::<()>(entry) }.ok_or(CallMainError::Panicked)
     }
 
     /// # Safety

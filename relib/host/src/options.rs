@@ -6,7 +6,7 @@ use relib_interface::imports::ProvideImports;
 use relib_interface::interface::ExportsHandle;
 
 use crate::error::LoadError;
-use crate::load;
+use crate::load::{self, Imports};
 use crate::module::Module;
 
 /// How a module is loaded and unloaded; the defaults are those of [`load_module`](crate::load_module).
@@ -54,6 +54,10 @@ impl LoadOptions {
 
     /// Loads the file itself instead of a private copy: faster, but the file must not be changed while it is loaded,
     /// and a library that asks not to be unloaded stays.
+    ///
+    /// Its constructors run before relib has connected it. They cannot call imports, nor may threads that they start and
+    /// leave running; what they start or register is not known to relib; and if they keep more than 256 KiB of memory,
+    /// the load fails by [`LoadError::EarlyMemory`](crate::LoadError::EarlyMemory).
     pub fn in_place(mut self, in_place: bool) -> Self {
         self.in_place = in_place;
         self
@@ -131,6 +135,22 @@ impl LoadOptions {
         imports: impl ProvideImports,
     ) -> Result<Module<E>, LoadError> {
         // SAFETY: as the caller guarantees.
-        unsafe { load::load(self, path.as_ref(), &imports.provided()) }
+        unsafe { load::load(self, path.as_ref(), Imports::Provided(&imports.provided())) }
+    }
+
+    /// Loads a module of which nothing is known: without its imports, and with nothing asked of its exports.
+    ///
+    /// For tools such as `cargo relib check`. An import that the module calls panics in the module. No value crosses, so
+    /// that the module may come from another compiler than the host; the target and the version of relib must be the
+    /// same. What such a module does can be seen by [`Module::run_main`].
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    ///
+    /// # Safety
+    /// As for [`load_module`](crate::load_module).
+    pub unsafe fn load_unconnected(&self, path: impl AsRef<Path>) -> Result<Module<()>, LoadError> {
+        // SAFETY: as the caller guarantees.
+        unsafe { load::load(self, path.as_ref(), Imports::LeftOut) }
     }
 }

@@ -373,9 +373,10 @@ impl<E: ExportsHandle> Module<E> {
             let error = UnloadError::ImageStayed { reasons: stay_reasons(&self.parts) };
             return Err(FailedUnload { error: Box::new(error), module: self });
         }
-        // SAFETY: each is taken once, and `Module` does nothing when it is dropped.
+        let mut module = ManuallyDrop::new(self);
+        // SAFETY: each is taken once, and `module` is not dropped.
         let (parts, exports) =
-            unsafe { (ManuallyDrop::take(&mut self.parts), ManuallyDrop::take(&mut self.exports)) };
+            unsafe { (ManuallyDrop::take(&mut module.parts), ManuallyDrop::take(&mut module.exports)) };
         drop(exports);
         Ok(free(*parts, memory))
     }

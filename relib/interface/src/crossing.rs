@@ -6,8 +6,9 @@
 //! - An owned argument is deep-copied by the receiver; the sender drops the original.
 //! - A shared reference is passed as it is.
 //! - A mutable reference to a value that owns no memory is passed as it is. One that can own memory is copied in, and
-//!   copied back into the sender's allocator if the call returns; if it panics, the sender's value is as before. A
-//!   large value pays for that twice; state that should not be copied belongs into memory that both sides may change.
+//!   copied back into the sender's allocator if the call returns; if it panics, or a copy does, all such values of the
+//!   sender's are as before. A large value pays for that twice; state that should not be copied belongs into memory that
+//!   both sides may change.
 //! - An owned return value is deep-copied by the caller, and then dropped by the callee.
 //! - A returned reference is passed as it is; the interface's handle binds its lifetime to the module.
 
@@ -25,8 +26,8 @@ use crate::transfer::Transfer;
 /// Implemented for every [`Transfer`] type, for references to them, and for `&str`, `&Path` and slices.
 ///
 /// # Safety
-/// `TYPE` must describe the type truly; `accept`, `open` and `give_back` must make of the wire form what `lend` made it
-/// of, and touch nothing else.
+/// `TYPE` must describe the type truly; `accept`, `open`, `prepare` and `commit` must make of the wire form what `lend`
+/// made it of, and touch nothing else.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of an interface function",
     label = "may not cross between a host and a module",
@@ -46,6 +47,9 @@ pub unsafe trait Argument: Sized {
     /// What the receiver keeps during the call.
     type Received;
 
+    /// What the call has changed, on its way back.
+    type Changes;
+
     /// The wire form of this argument, which stays with the sender.
     fn lend(&mut self) -> Self::Wire;
 
@@ -61,13 +65,17 @@ pub unsafe trait Argument: Sized {
     /// To be called once; `received` must stay in place until the result is no longer used.
     unsafe fn open(received: &mut Self::Received) -> Self;
 
-    /// Sends changes back after the function has returned.
-    fn give_back(received: Self::Received);
+    /// Makes ready what goes back after the function has returned. Changes nothing on the sender's side yet, so that a
+    /// panic here, for this argument or another, leaves all of the sender's values as they were.
+    fn prepare(received: Self::Received) -> Self::Changes;
+
+    /// Sends the changes back. Does not panic.
+    fn commit(changes: Self::Changes);
 }
 
 /// A type that a function of an interface may return.
 ///
-/// Implemented for every [`Transfer`] type, and for `&T`, `&str` and `&[T]`.
+/// Implemented for every [`Transfer`] type, and for `&T`, `&str`, `&Path` and `&[T]`.
 ///
 /// # Safety
 /// `TYPE` must describe the type truly; `receive` must make of the wire form what `send` made it of; `RELEASE` must be
@@ -75,7 +83,7 @@ pub unsafe trait Argument: Sized {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned by an interface function",
     label = "may not cross between a host and a module",
-    note = "return types are `Transfer` types, `&T`, `&str` and `&[T]`",
+    note = "return types are `Transfer` types, `&T`, `&str`, `&Path` and `&[T]`",
     note = "for a struct or enum of your own, add `#[derive(relib_interface::Transfer)]`"
 )]
 pub unsafe trait Return: Sized {
@@ -140,6 +148,7 @@ macro_rules! by_value {
             const TYPE: &'static Type = <$ty as Transfer>::TYPE;
             type Wire = $ty;
             type Received = $ty;
+            type Changes = ();
 
             #[inline]
             fn lend(&mut self) -> $ty {
@@ -157,7 +166,10 @@ macro_rules! by_value {
             }
 
             #[inline]
-            fn give_back(_received: $ty) {}
+            fn prepare(_received: $ty) {}
+
+            #[inline]
+            fn commit(_changes: ()) {}
         }
 
         // SAFETY: the wire form is the value itself, and it owns nothing.
@@ -193,6 +205,7 @@ macro_rules! cross_by_copy {
             const TYPE: &'static $crate::__private::Type = <$ty as $crate::Transfer>::TYPE;
             type Wire = *const $ty;
             type Received = ::core::option::Option<$ty>;
+            type Changes = ();
 
             #[inline]
             fn lend(&mut self) -> *const $ty {
@@ -211,7 +224,10 @@ macro_rules! cross_by_copy {
             }
 
             #[inline]
-            fn give_back(_received: ::core::option::Option<$ty>) {}
+            fn prepare(_received: ::core::option::Option<$ty>) {}
+
+            #[inline]
+            fn commit(_changes: ()) {}
         }
 
         // SAFETY: the wire form is the callee's value, which `receive` deep-copies and `RELEASE` drops.
@@ -302,6 +318,7 @@ macro_rules! by_reference {
             const TYPE: &'static Type = const { &reference(Shape::Reference, const { &[$described] }) };
             type Wire = $wire;
             type Received = $ty;
+            type Changes = ();
 
             #[inline]
             fn lend(&mut self) -> $wire {
@@ -321,7 +338,10 @@ macro_rules! by_reference {
             }
 
             #[inline]
-            fn give_back(_received: $ty) {}
+            fn prepare(_received: $ty) {}
+
+            #[inline]
+            fn commit(_changes: ()) {}
         }
 
         // SAFETY: as above; the handle that receives the reference binds its lifetime to the module and to the
@@ -353,14 +373,24 @@ by_reference!([] &'a str, STR, RawSlice<u8>, |value| RawSlice::new(value.as_byte
 by_reference!([] &'a Path, PATH, RawSlice<u8>, |value| RawSlice::new(value.as_os_str().as_encoded_bytes()),
     |raw| Path::new(std::ffi::OsStr::from_encoded_bytes_unchecked(raw.as_slice())));
 
-/// A mutable reference on its way: the sender's place, and the sender's function that stores a changed value there.
+/// A mutable reference on its way: the sender's place, and the sender's functions that store changed values there.
 #[doc(hidden)]
 #[repr(C)]
 pub struct MutableWire<T> {
     place: *mut T,
     len: usize,
-    /// Deep-copies `len` values into the place, in the sender's allocator. Returns whether that worked.
-    store: unsafe extern "C" fn(place: *mut T, values: *const T, len: usize) -> bool,
+    functions: *const StoreFunctions<T>,
+}
+
+/// What the sender does for a receiver that has changed a copy of its values.
+#[repr(C)]
+struct StoreFunctions<T> {
+    /// Deep-copies `len` values in the sender's allocator. Null if that panicked.
+    prepare: unsafe extern "C" fn(values: *const T, len: usize) -> *mut T,
+    /// Moves prepared values into the place, whose own are dropped.
+    commit: unsafe extern "C" fn(place: *mut T, prepared: *mut T, len: usize),
+    /// Drops prepared values.
+    discard: unsafe extern "C" fn(prepared: *mut T, len: usize),
 }
 
 impl<T> Clone for MutableWire<T> {
@@ -372,26 +402,53 @@ impl<T> Clone for MutableWire<T> {
 impl<T> Copy for MutableWire<T> {}
 
 impl<T: Transfer> MutableWire<T> {
+    const FUNCTIONS: &StoreFunctions<T> =
+        &StoreFunctions { prepare: prepare::<T>, commit: commit::<T>, discard: discard::<T> };
+
     fn new(place: &mut [T]) -> Self {
-        Self { place: place.as_mut_ptr(), len: place.len(), store: store::<T> }
+        Self { place: place.as_mut_ptr(), len: place.len(), functions: Self::FUNCTIONS }
+    }
+
+    fn functions(&self) -> &StoreFunctions<T> {
+        // SAFETY: `new` set the address of a constant of the sender's image, which is loaded during the call.
+        unsafe { &*self.functions }
     }
 }
 
-unsafe extern "C" fn store<T: Transfer>(place: *mut T, values: *const T, len: usize) -> bool {
-    let mut stored = false;
+unsafe extern "C" fn prepare<T: Transfer>(values: *const T, len: usize) -> *mut T {
+    let mut prepared = std::ptr::null_mut();
     catch_silently(|| {
-        // SAFETY: the place is the sender's, borrowed mutably for the call; `give_back` passes the length that the
-        // sender gave and values of the receiver that are alive.
-        let (place, values) =
-            unsafe { (std::slice::from_raw_parts_mut(place, len), std::slice::from_raw_parts(values, len)) };
-        // All copies are made before the first is stored: a copy that panics leaves the sender's value whole.
-        let copies: Vec<T> = values.iter().map(T::deep_copy).collect();
-        for (place, copy) in place.iter_mut().zip(copies) {
-            *place = copy;
-        }
-        stored = true;
+        // SAFETY: the receiver passes values of its own that are alive.
+        let values = unsafe { std::slice::from_raw_parts(values, len) };
+        let copies: Box<[T]> = values.iter().map(T::deep_copy).collect();
+        prepared = Box::into_raw(copies).cast();
     });
-    stored
+    prepared
+}
+
+/// Takes prepared values over.
+///
+/// # Safety
+/// They must come from [`prepare`] for the same length, and be given up.
+unsafe fn take_prepared<T>(prepared: *mut T, len: usize) -> Box<[T]> {
+    // SAFETY: the parts are those of the box that `prepare` made, says the caller.
+    unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(prepared, len)) }
+}
+
+unsafe extern "C" fn commit<T: Transfer>(place: *mut T, prepared: *mut T, len: usize) {
+    // SAFETY: the receiver passes on what `prepare` returned, once.
+    let mut prepared = unsafe { take_prepared(prepared, len) };
+    // SAFETY: the place is the sender's, borrowed mutably for the call; the receiver passes the length that came with it.
+    let place = unsafe { std::slice::from_raw_parts_mut(place, len) };
+    place.swap_with_slice(&mut prepared);
+    // The values that the place had before: a panic of theirs comes too late to undo anything.
+    catch_silently(|| drop(prepared));
+}
+
+unsafe extern "C" fn discard<T: Transfer>(prepared: *mut T, len: usize) {
+    // SAFETY: the receiver passes on what `prepare` returned, once.
+    let prepared = unsafe { take_prepared(prepared, len) };
+    catch_silently(|| drop(prepared));
 }
 
 /// A mutable argument on the receiver's side.
@@ -400,6 +457,33 @@ pub struct MutableReceived<T> {
     wire: MutableWire<T>,
     /// The receiver's copy; `None` if the value owns no memory and is changed in place.
     copy: Option<Vec<T>>,
+}
+
+/// Changed values in the sender's allocator, not yet in their place; discarded when dropped.
+#[doc(hidden)]
+pub struct PreparedChanges<T: Transfer> {
+    wire: MutableWire<T>,
+    /// Null if there is nothing to store, or no more.
+    prepared: *mut T,
+}
+
+impl<T: Transfer> PreparedChanges<T> {
+    fn commit(mut self) {
+        let prepared = std::mem::replace(&mut self.prepared, std::ptr::null_mut());
+        if !prepared.is_null() {
+            // SAFETY: the wire form is the sender's, the call is not over, and the values are given up here.
+            unsafe { (self.wire.functions().commit)(self.wire.place, prepared, self.wire.len) };
+        }
+    }
+}
+
+impl<T: Transfer> Drop for PreparedChanges<T> {
+    fn drop(&mut self) {
+        if !self.prepared.is_null() {
+            // SAFETY: as in `commit`.
+            unsafe { (self.wire.functions().discard)(self.prepared, self.wire.len) };
+        }
+    }
 }
 
 impl<T: Transfer> MutableReceived<T> {
@@ -425,11 +509,15 @@ impl<T: Transfer> MutableReceived<T> {
         unsafe { std::slice::from_raw_parts_mut(place, self.wire.len) }
     }
 
-    fn give_back(self) {
-        let Some(copy) = self.copy else { return };
-        // SAFETY: the wire form is the sender's, and the call is not over.
-        let stored = unsafe { (self.wire.store)(self.wire.place, copy.as_ptr(), copy.len()) };
-        assert!(stored, "the other side panicked while it copied a changed argument back");
+    fn prepare(self) -> PreparedChanges<T> {
+        let Self { wire, copy } = self;
+        let mut prepared = std::ptr::null_mut();
+        if let Some(copy) = copy {
+            // SAFETY: the values are alive, and the sender's image is loaded while the call is not over.
+            prepared = unsafe { (wire.functions().prepare)(copy.as_ptr(), copy.len()) };
+            assert!(!prepared.is_null(), "the other side panicked while it copied a changed argument back");
+        }
+        PreparedChanges { wire, prepared }
     }
 }
 
@@ -439,6 +527,7 @@ unsafe impl<T: Transfer> Argument for &mut T {
     const IN_PLACE: bool = !T::OWNS_MEMORY;
     type Wire = MutableWire<T>;
     type Received = MutableReceived<T>;
+    type Changes = PreparedChanges<T>;
 
     #[inline]
     fn lend(&mut self) -> Self::Wire {
@@ -458,8 +547,13 @@ unsafe impl<T: Transfer> Argument for &mut T {
     }
 
     #[inline]
-    fn give_back(received: Self::Received) {
-        received.give_back();
+    fn prepare(received: Self::Received) -> Self::Changes {
+        received.prepare()
+    }
+
+    #[inline]
+    fn commit(changes: Self::Changes) {
+        changes.commit();
     }
 }
 
@@ -469,6 +563,7 @@ unsafe impl<T: Transfer> Argument for &mut [T] {
     const IN_PLACE: bool = !T::OWNS_MEMORY;
     type Wire = MutableWire<T>;
     type Received = MutableReceived<T>;
+    type Changes = PreparedChanges<T>;
 
     #[inline]
     fn lend(&mut self) -> Self::Wire {
@@ -488,13 +583,25 @@ unsafe impl<T: Transfer> Argument for &mut [T] {
     }
 
     #[inline]
-    fn give_back(received: Self::Received) {
-        received.give_back();
+    fn prepare(received: Self::Received) -> Self::Changes {
+        received.prepare()
+    }
+
+    #[inline]
+    fn commit(changes: Self::Changes) {
+        changes.commit();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::interface::{BoundExports, PanicObserver};
+    use crate::panics::ReceivedReport;
+
     /// An alias whose lifetime is that of the reference behind it.
     type Text<'a> = &'a str;
 
@@ -513,5 +620,62 @@ mod tests {
         }
         assert_eq!(Implementation::first("a", "b"), "a");
         assert_eq!(ModuleHonest::__RELIB_INTERFACE.functions[0].parameters.len(), 2);
+    }
+
+    /// The number of copies that may still be made.
+    static COPIES: AtomicUsize = AtomicUsize::new(0);
+
+    #[derive(Debug, PartialEq)]
+    struct Fussy(u32);
+
+    // SAFETY: a number; that it is said to own memory makes the crossing copy it.
+    unsafe impl Transfer for Fussy {
+        const TYPE: &'static Type = &Type::opaque::<Self>("Fussy", &[]);
+        const OWNS_MEMORY: bool = true;
+        const REACHES_IMAGE: bool = false;
+
+        fn deep_copy(&self) -> Self {
+            let left = COPIES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            left.expect("there are copies left");
+            Self(self.0)
+        }
+
+        fn visit_memory(&self, _visit: &mut dyn FnMut(*const u8)) {}
+    }
+
+    #[crate::interface]
+    trait Changing {
+        fn change(name: &mut String, fussy: &mut Fussy, names: &mut [String]) -> String;
+    }
+
+    #[test]
+    fn a_copy_back_that_panics_changes_nothing() {
+        struct Implementation;
+        impl Changing for Implementation {
+            fn change(name: &mut String, fussy: &mut Fussy, names: &mut [String]) -> String {
+                name.push_str(" changed");
+                fussy.0 += 1;
+                names.iter_mut().for_each(|name| name.clear());
+                "returned".to_owned()
+            }
+        }
+        struct Ignored;
+        impl PanicObserver for Ignored {
+            fn panicked(&self, _report: ReceivedReport) {}
+        }
+        // SAFETY: the functions are those of the interface that the handle is made for, in this image.
+        let bound = unsafe { BoundExports::new(Implementation::__RELIB_FUNCTIONS.into(), Arc::new(Ignored)) };
+        let handle = ModuleChanging(bound);
+        let call = |copies| {
+            COPIES.store(copies, Ordering::Relaxed);
+            let (mut name, mut fussy, mut names) = ("name".to_owned(), Fussy(1), ["a".to_owned()]);
+            let returned = handle.change(&mut name, &mut fussy, &mut names);
+            (returned, name, fussy, names)
+        };
+        let unchanged = (None, "name".to_owned(), Fussy(1), ["a".to_owned()]);
+        assert_eq!(call(0), unchanged, "the copy on the way in panicked");
+        assert_eq!(call(1), unchanged, "the copy on the way back panicked");
+        let changed = (Some("returned".to_owned()), "name changed".to_owned(), Fussy(2), [String::new()]);
+        assert_eq!(call(2), changed);
     }
 }

@@ -1,7 +1,8 @@
 //! Imports: functions of the host that a module calls.
 //!
 //! A trait marked `#[interface(imports)]` has one [`ImportSlots`] in each image. The module's is filled by the host
-//! before any code of the module runs; the host's stays empty. It reaches its own metadata, so that a module which
+//! when the image has been mapped; the host's stays empty. Constructors of an image that is loaded in place run before
+//! that: an import that they call panics, as in a program without a host. It reaches its own metadata, so that a module which
 //! never calls an import interface does not ask for it: the linker drops the functions, the slots and the metadata
 //! together.
 
@@ -20,16 +21,17 @@ pub struct ImportSlots<const N: usize> {
     /// The record in the module's metadata that makes the host fill the slots.
     record: &'static [u8],
     table: &'static ImportTable,
-    name: &'static str,
 }
 
-// SAFETY: the slots are written once, by the host, before any code of the module runs that could read them.
+// SAFETY: the slots are written once, by the host, before it calls or attaches the module. Only a thread that a constructor
+// has started in an image that is loaded in place could read them meanwhile; that constructors start none that calls
+// imports is what the user of `LoadOptions::in_place` guarantees.
 unsafe impl<const N: usize> Sync for ImportSlots<N> {}
 
 impl<const N: usize> ImportSlots<N> {
     /// Empty slots. `record` and `table` are the statics that the host finds them by.
-    pub const fn new(name: &'static str, record: &'static [u8], table: &'static ImportTable) -> Self {
-        Self { functions: UnsafeCell::new([FunctionEntry::EMPTY; N]), record, table, name }
+    pub const fn new(record: &'static [u8], table: &'static ImportTable) -> Self {
+        Self { functions: UnsafeCell::new([FunctionEntry::EMPTY; N]), record, table }
     }
 
     /// Where the host writes the functions.
@@ -37,19 +39,19 @@ impl<const N: usize> ImportSlots<N> {
         self.functions.get().cast()
     }
 
-    /// Function `index`, which must be below `N`.
+    /// Function `index`, which must be below `N`; the two names are its own.
     ///
     /// # Panics
-    /// If the image was not loaded by a relib host.
+    /// If the image was not loaded by a relib host, or by one that has left the imports out.
     #[track_caller]
     #[inline]
-    pub fn function(&self, index: usize) -> FunctionEntry {
+    pub fn function(&self, index: usize, interface: &str, function: &str) -> FunctionEntry {
         assert!(index < N, "an import interface has no function {index}");
-        // SAFETY: the index is in range; the host writes the slots before any code that reads them runs. The read is
+        // SAFETY: the index is in range, and the host's write is over or has not begun, see `Sync` above. The read is
         // volatile because that write is invisible to the compiler.
         let entry = unsafe { self.as_ptr().add(index).read_volatile() };
         if entry.call.is_null() {
-            self.not_connected();
+            self.not_connected(interface, function);
         }
         entry
     }
@@ -57,12 +59,12 @@ impl<const N: usize> ImportSlots<N> {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn not_connected(&self) -> ! {
+    fn not_connected(&self, interface: &str, function: &str) -> ! {
+        // The two are what a host finds the slots by; read here, they stay in the image with the functions.
+        let (functions, bytes) = (self.table.len, self.record.len());
         panic!(
-            "import interface `{}` ({} functions, {} bytes of metadata) is not connected: the module was not loaded by a relib host",
-            self.name,
-            self.table.len,
-            self.record.len(),
+            "import `{interface}::{function}` is not connected: the module was loaded without a host that provides it \
+             (an interface of {functions} functions, {bytes} bytes of metadata)"
         )
     }
 }

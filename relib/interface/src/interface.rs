@@ -19,6 +19,13 @@ pub struct Interface {
     pub payload: &'static [u8],
 }
 
+/// Keeps a record of the host's in its file, for tools: the linker drops what nothing refers to.
+#[doc(hidden)]
+#[inline(always)]
+pub fn keep_record(record: &'static [u8]) {
+    std::hint::black_box(record);
+}
+
 /// Gets to know of panics in exports.
 pub trait PanicObserver: Send + Sync {
     /// A function of the module panicked; the call returns `None`.
@@ -27,7 +34,8 @@ pub trait PanicObserver: Send + Sync {
 
 /// The functions of a module for one interface, in the host's order.
 ///
-/// Dropped, with the handle around it, before the module's image is unloaded.
+/// Out of reach, with the handle around it, before the module's image is unloaded, and dropped after it: what it holds
+/// itself is the host's.
 pub struct BoundExports {
     functions: Box<[FunctionEntry]>,
     observer: Arc<dyn PanicObserver>,
@@ -44,7 +52,7 @@ impl BoundExports {
     ///
     /// # Safety
     /// `functions[i]` must be the thunks of a loaded module for function `i` of the interface that the handle around
-    /// this was generated for, and the module must stay loaded for as long as this exists.
+    /// this was generated for, and the module must stay loaded for as long as anybody can call through this.
     pub unsafe fn new(functions: Box<[FunctionEntry]>, observer: Arc<dyn PanicObserver>) -> Self {
         Self { functions, observer }
     }
@@ -63,15 +71,22 @@ impl BoundExports {
     #[doc(hidden)]
     #[inline]
     pub unsafe fn finish<R: Return>(&self, index: usize, outcome: Outcome<R::Wire>) -> Option<R> {
-        // SAFETY: the caller guarantees that the outcome is that of the function, and `self` exists only while the
-        // module is loaded.
-        match unsafe { receive::<R>(outcome, self.functions[index].release) } {
+        // Not looked up for types that own nothing, so that their calls touch one entry once.
+        let release = if R::RELEASE.is_null() { std::ptr::null() } else { self.functions[index].release };
+        // SAFETY: the caller guarantees that the outcome is that of the function, and `self` is within reach only while
+        // the module is loaded.
+        match unsafe { receive::<R>(outcome, release) } {
             Ok(value) => Some(value),
             Err(report) => {
-                self.observer.panicked(report);
+                self.panicked(report);
                 None
             }
         }
+    }
+
+    #[cold]
+    fn panicked(&self, report: ReceivedReport) {
+        self.observer.panicked(report);
     }
 }
 

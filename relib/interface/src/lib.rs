@@ -55,7 +55,7 @@ pub mod __private {
     pub use crate::cross_by_copy;
     pub use crate::crossing::{Argument, Return, require_lent};
     pub use crate::imports::{ImportSlots, ProvideImports, ProvidedImports, call_import};
-    pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
+    pub use crate::interface::{BoundExports, ExportBinder, ExportsHandle, Interface, keep_record};
     pub use crate::panics::catch;
     pub use crate::saved::{Answer, Migration, Saved, Takeover};
     pub use crate::transfer::{MustNotImplementDrop, Recursion, Transfer, require_transfer};

@@ -126,11 +126,21 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// Drops a payload; if its `Drop` panics too, that second payload is leaked, or this could go on for ever.
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
+/// How many payloads are dropped whose predecessor's `Drop` has panicked; the next one is leaked, or this could go on for
+/// ever.
+const MAX_PAYLOADS: usize = 8;
+
+/// Drops a payload, and what its `Drop` panics with, and so on.
+fn drop_payload(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..MAX_PAYLOADS {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
+        // Nobody asks where that was.
+        take_place(&message_of(&*payload));
     }
+    std::mem::forget(payload);
 }
 
 unsafe extern "C" fn write_backtrace(report: *const PanicReport, context: *mut (), sink: TextSink) {

@@ -107,6 +107,7 @@ unsafe impl<'a, T: Transfer> Argument for StateMut<'a, T> {
     };
     type Wire = *mut StateCell<T>;
     type Received = *mut StateCell<T>;
+    type Changes = ();
 
     #[inline]
     fn lend(&mut self) -> Self::Wire {
@@ -124,5 +125,8 @@ unsafe impl<'a, T: Transfer> Argument for StateMut<'a, T> {
     }
 
     #[inline]
-    fn give_back(_received: Self::Received) {}
+    fn prepare(_received: Self::Received) {}
+
+    #[inline]
+    fn commit(_changes: ()) {}
 }

@@ -514,7 +514,7 @@ mod tests {
         let generic = fields(<Generic<String, 3>>::TYPE);
         assert_eq!(generic[1].fingerprint, <Vec<Recursion<(String,)>>>::TYPE.fingerprint);
         assert_eq!(generic[2].fingerprint, <Option<Box<Recursion<(u8,)>>>>::TYPE.fingerprint);
-        assert!(Node::OWNS_MEMORY && !Node::REACHES_IMAGE);
+        const { assert!(Node::OWNS_MEMORY && !Node::REACHES_IMAGE) };
     }
 
     #[test]

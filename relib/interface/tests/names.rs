@@ -36,3 +36,49 @@ fn parameters_keep_their_names() {
     );
     assert_eq!(names(ModuleImports::__RELIB_INTERFACE.functions), ["entry", "outcome", "thunk", "result"]);
 }
+
+mod first {
+    #[relib_interface::interface]
+    pub(crate) trait Exports {
+        fn run();
+    }
+
+    #[relib_interface::interface(imports)]
+    pub(crate) trait Imports {
+        fn log();
+    }
+}
+
+mod second {
+    #[relib_interface::interface]
+    pub(crate) trait Exports {
+        fn run();
+    }
+
+    #[relib_interface::interface(imports)]
+    pub(crate) trait Imports {
+        fn log();
+    }
+}
+
+#[test]
+fn interfaces_of_one_name_in_different_modules_are_different() {
+    let names = [
+        first::ModuleExports::__RELIB_INTERFACE,
+        second::ModuleExports::__RELIB_INTERFACE,
+        first::ModuleImports::__RELIB_INTERFACE,
+        second::ModuleImports::__RELIB_INTERFACE,
+        ModuleExports::__RELIB_INTERFACE,
+    ]
+    .map(|interface| interface.name);
+    assert_eq!(
+        names,
+        [
+            "names::first::Exports",
+            "names::second::Exports",
+            "names::first::Imports",
+            "names::second::Imports",
+            "names::Exports"
+        ]
+    );
+}

@@ -41,20 +41,32 @@ fn export_function(function: &ItemFn, root: &TokenStream) -> Result<TokenStream>
         ReturnType::Type(_, ty) => (**ty).clone(),
     };
     let named = if name == "main" { &MAIN } else { &BEFORE_UNLOAD };
-    let check = (name == "before_unload").then(|| quote!(let () = #name();));
-    let call = if name == "before_unload" { quote!(()) } else { quote!(#name()) };
-    let thunk = Thunk {
-        parameters: quote!(),
-        returns: quote!(#returns),
-        body: quote! {
-            #check
-            #call
-        },
-    };
+    let body = if name == "before_unload" { quote!(let () = #name();) } else { quote!(#name()) };
+    // What `main` returns is for the host that knows its type; a tool that does not can still run it.
+    let run = (name == "main").then(|| {
+        quote! {
+            const _: () = {
+                unsafe extern "C" fn run() -> #root::Outcome<()> {
+                    #root::catch(|| {
+                        #[allow(unused_must_use)]
+                        {
+                            #name();
+                        }
+                    })
+                }
+
+                #[unsafe(export_name = "__relib_run_main")]
+                pub static RUN: #root::FunctionEntry =
+                    #root::FunctionEntry { call: run as *const (), release: ::core::ptr::null() };
+            };
+        }
+    });
+    let thunk = Thunk { parameters: quote!(), returns: quote!(#returns), body };
     let export = named.export(&thunk, &quote!(<#returns as #root::Return>::TYPE), root);
     Ok(quote! {
         #function
         #export
+        #run
     })
 }
 

@@ -2,11 +2,12 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use relib_abi::metadata::{IMPORT_SECTION, SECTION};
+use relib_abi::metadata::{HOST_SECTION, IMPORT_SECTION, SECTION};
 use syn::spanned::Spanned;
-use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
+use syn::{Attribute, Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
 use crate::lifetimes;
+use crate::section::{host_record, link_section, own_name};
 use crate::signature::Function;
 
 /// Which side implements the interface.
@@ -117,7 +118,7 @@ fn thunk(function: &Function, root: &TokenStream) -> TraitItem {
     let arguments: Vec<Ident> = (0..types.len()).map(|i| format_ident!("argument_{i}")).collect();
     parse_quote! {
         #[doc(hidden)]
-        #[allow(improper_ctypes_definitions, clippy::missing_safety_doc)]
+        #[allow(improper_ctypes_definitions, clippy::missing_safety_doc, clippy::let_unit_value)]
         unsafe extern "C" fn #thunk(
             #(#arguments: <#types as #root::Argument>::Wire),*
         ) -> #root::Outcome<<#returns as #root::Return>::Wire> {
@@ -129,8 +130,10 @@ fn thunk(function: &Function, root: &TokenStream) -> TraitItem {
                     // SAFETY: each argument is opened once, and outlives the call.
                     #(unsafe { <#types as #root::Argument>::open(&mut #arguments) }),*
                 );
+                // All of what goes back is ready before any of it is stored: a panic on the way changes nothing.
+                #(let #arguments = <#types as #root::Argument>::prepare(#arguments);)*
                 let result = <#returns as #root::Return>::send(result);
-                #(<#types as #root::Argument>::give_back(#arguments);)*
+                #(<#types as #root::Argument>::commit(#arguments);)*
                 result
             })
         }
@@ -219,6 +222,11 @@ fn wire_call(function: &Function, thunk: TokenStream, root: &TokenStream) -> Tok
     }}
 }
 
+/// The lints that the trait allows, which its handle is to allow as well.
+fn allowed(item: &ItemTrait) -> impl Iterator<Item = &Attribute> {
+    item.attrs.iter().filter(|attribute| attribute.path().is_ident("allow"))
+}
+
 fn exports_handle(
     item: &ItemTrait,
     handle: &Ident,
@@ -226,6 +234,12 @@ fn exports_handle(
     root: &TokenStream,
 ) -> TokenStream {
     let visibility = &item.vis;
+    let record = host_record(
+        &format_ident!("Wanted"),
+        &quote!(#handle::__RELIB_INTERFACE),
+        &link_section(HOST_SECTION, &own_name(&item.ident)),
+        root,
+    );
     let documentation = format!(
         "Calls a module that implements [`{}`]; each function returns `None` if the module panicked.",
         item.ident
@@ -247,6 +261,7 @@ fn exports_handle(
             let returns = lifetimes::replace(&function.returns, "'relib");
             quote! {
                 #(#attributes)*
+                #[inline]
                 #[allow(unused_mut)]
                 #visibility fn #name<'relib>(&'relib self, #(mut #names: #types),*) -> ::core::option::Option<#returns> #body
             }
@@ -257,16 +272,19 @@ fn exports_handle(
             let returns = &function.returns;
             quote! {
                 #(#attributes)*
+                #[inline]
                 #[allow(unused_mut)]
                 #visibility fn #name #generics (&self, #(mut #names: #types),*) -> ::core::option::Option<#returns> #body
             }
         }
     });
+    let allowed = allowed(item);
     quote! {
         #[doc = #documentation]
         #[derive(Debug)]
         #visibility struct #handle(#root::BoundExports);
 
+        #(#allowed)*
         impl #handle {
             #(#methods)*
         }
@@ -274,6 +292,7 @@ fn exports_handle(
         // SAFETY: the handle binds its own interface and calls the functions of that interface only.
         unsafe impl #root::ExportsHandle for #handle {
             fn interfaces() -> ::std::vec::Vec<&'static #root::Interface> {
+                #record
                 ::std::vec![Self::__RELIB_INTERFACE]
             }
 
@@ -295,12 +314,10 @@ fn imports_handle(
     let documentation = format!("Calls the host's implementation of [`{}`] from a module.", item.ident);
     let count = functions.len();
     let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
-    // Sections of their own, since linkers drop whole sections: otherwise a module that uses one interface of a crate
-    // would import all of them. PE linkers join what stands before the `$`.
-    let own = format!("{}.{}", item.ident, crate::unique_name());
-    let sections = |separator| [SECTION, IMPORT_SECTION].map(|section| format!("{section}{separator}{own}"));
-    let [record_section, table_section] = sections(".");
-    let [record_section_pe, table_section_pe] = sections("$");
+    // A module that uses one interface of a crate would otherwise import all of them.
+    let own = own_name(&item.ident);
+    let record_section = link_section(SECTION, &own);
+    let table_section = link_section(IMPORT_SECTION, &own);
     let wrappers = functions.iter().enumerate().map(|(index, function)| {
         let attributes = &function.attributes;
         let ident = &function.name;
@@ -318,18 +335,20 @@ fn imports_handle(
             #[inline]
             #[track_caller]
             #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
-                let __relib_entry = #slots.function(#index);
+                let __relib_entry = #slots.function(#index, #name, ::core::stringify!(#ident));
                 let __relib_outcome = #call;
                 // SAFETY: the outcome is that of the entry, whose return type is this.
                 unsafe { #root::call_import::<#static_returns>(#name, ::core::stringify!(#ident), __relib_entry, __relib_outcome) }
             }
         }
     });
+    let allowed = allowed(item);
     quote! {
         #[doc = #documentation]
         #[derive(Debug)]
         #visibility struct #handle(());
 
+        #(#allowed)*
         impl #handle {
             #(#wrappers)*
         }
@@ -339,18 +358,16 @@ fn imports_handle(
         static #slots: #root::ImportSlots<#count> = {
             const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
             const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
-            #[cfg_attr(not(windows), unsafe(link_section = #record_section))]
-            #[cfg_attr(windows, unsafe(link_section = #record_section_pe))]
+            #record_section
             static RECORD: [u8; LEN] =
                 #root::metadata::record::<LEN>(#root::metadata::RecordKind::Import, &[PAYLOAD]);
-            #[cfg_attr(not(windows), unsafe(link_section = #table_section))]
-            #[cfg_attr(windows, unsafe(link_section = #table_section_pe))]
+            #table_section
             static TABLE: #root::ImportTable = #root::ImportTable {
                 interface: #root::metadata::interface_id(PAYLOAD),
                 slots: #slots.as_ptr(),
                 len: #count,
             };
-            #root::ImportSlots::new(#name, &RECORD, &TABLE)
+            #root::ImportSlots::new(&RECORD, &TABLE)
         };
     }
 }

@@ -10,6 +10,7 @@ mod interface;
 mod lifetimes;
 mod recursion;
 mod saved;
+mod section;
 mod signature;
 mod transfer;
 

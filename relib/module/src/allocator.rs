@@ -1,14 +1,15 @@
 //! The module's allocator: three indirect calls into a heap that the host owns.
 //!
-//! Before the host hands the heap over, constructors of the image may already allocate; they get memory from a small
-//! arena inside the image, which is never reused and disappears with it.
+//! Code that runs without a host, such as constructors of an image that is loaded in place, gets its memory from
+//! `early.rs`.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use relib_abi::entry::HeapTable;
+
+use crate::early::{self, ARENA};
 
 /// The allocator of relib modules.
 ///
@@ -44,23 +45,14 @@ pub struct ModuleAlloc;
 #[global_allocator]
 static GLOBAL: ModuleAlloc = ModuleAlloc;
 
-/// The heap in use. Starts with the arena, so that allocating needs no test whether the host was there.
+/// The heap in use. Starts with one that needs no host, so that allocating needs no test whether there is one.
 struct CurrentHeap(UnsafeCell<HeapTable>);
 
 // SAFETY: written once by `attach`, when the image has no thread of its own and the loading thread is in the host;
 // every other access reads.
 unsafe impl Sync for CurrentHeap {}
 
-static HEAP: CurrentHeap = CurrentHeap(UnsafeCell::new(HeapTable {
-    heap: std::ptr::null_mut(),
-    allocate: arena_allocate,
-    allocate_zeroed: arena_allocate,
-    allocate_aligned: arena_allocate_aligned,
-    allocate_zeroed_aligned: arena_allocate_aligned,
-    reallocate: arena_reallocate,
-    reallocate_aligned: arena_reallocate_aligned,
-    free: arena_free,
-}));
+static HEAP: CurrentHeap = CurrentHeap(UnsafeCell::new(early::HEAP));
 
 #[inline]
 fn heap() -> &'static HeapTable {
@@ -68,14 +60,23 @@ fn heap() -> &'static HeapTable {
     unsafe { &*HEAP.0.get() }
 }
 
-/// From here on memory comes from the host's heap.
-pub(crate) fn attach(table: &HeapTable) {
+/// From here on memory comes from the host's heap; false, and nothing changes, if there are blocks that this heap could
+/// not free.
+///
+/// Such blocks could be told from the heap's in each call of `dealloc`; but then every call would pay for code that
+/// allocates too much too early.
+pub(crate) fn attach(table: &HeapTable) -> bool {
+    if early::holds_system_memory() {
+        return false;
+    }
     // SAFETY: see `CurrentHeap`: nothing else reads or writes the heap table while the host attaches the module.
     unsafe { *HEAP.0.get() = *table };
+    true
 }
 
-// SAFETY: blocks come from the host's heap or from the arena, both of which return blocks of the size and alignment
-// asked for, or null; each block is freed and resized by the one that it came from.
+// SAFETY: blocks come from the arena or from the heap in use, both of which return blocks of the size and alignment asked
+// for, or null; each block is freed and resized by the one that it came from, since the heap in use is only changed while
+// it has no blocks.
 unsafe impl GlobalAlloc for ModuleAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -156,70 +157,6 @@ pub(crate) unsafe extern "C" fn probe(context: *mut (), visit: unsafe extern "C"
     // SAFETY: the host passes a function together with its context; it does not keep the address.
     unsafe { visit(context, std::hint::black_box(block.as_ptr())) };
 }
-
-/// Memory for constructors that run before the host hands the heap over.
-#[repr(align(4096))]
-struct Arena {
-    bytes: UnsafeCell<[u8; Arena::LEN]>,
-    used: AtomicUsize,
-}
-
-// SAFETY: `used` hands out disjoint parts of `bytes`.
-unsafe impl Sync for Arena {}
-
-static ARENA: Arena = Arena { bytes: UnsafeCell::new([0; Arena::LEN]), used: AtomicUsize::new(0) };
-
-impl Arena {
-    /// Zero pages of the image's `.bss`: they cost nothing until they are touched.
-    const LEN: usize = 256 * 1024;
-
-    fn start(&self) -> *mut u8 {
-        self.bytes.get().cast()
-    }
-
-    #[inline]
-    fn contains(&self, block: *const u8) -> bool {
-        block.addr().wrapping_sub(self.start().addr()) < Self::LEN
-    }
-
-    fn allocate(&self, size: usize, align: usize) -> *mut c_void {
-        let mut place = 0;
-        let reserved = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            place = used.checked_next_multiple_of(align)?;
-            place.checked_add(size).filter(|end| *end <= Self::LEN)
-        });
-        match reserved {
-            // SAFETY: `place + size` is within the arena, and this part was reserved for nobody else.
-            Ok(_) if align <= align_of::<Self>() => unsafe { self.start().add(place).cast() },
-            _ => std::ptr::null_mut(),
-        }
-    }
-}
-
-unsafe extern "C" fn arena_allocate(_heap: *mut c_void, size: usize) -> *mut c_void {
-    ARENA.allocate(size, HeapTable::NATURAL_ALIGNMENT)
-}
-
-unsafe extern "C" fn arena_allocate_aligned(_heap: *mut c_void, size: usize, align: usize) -> *mut c_void {
-    ARENA.allocate(size, align)
-}
-
-// While the arena is the heap every block is the arena's, and `GlobalAlloc` above handles those before it comes here.
-
-unsafe extern "C" fn arena_reallocate(_heap: *mut c_void, _block: *mut c_void, _size: usize) -> *mut c_void {
-    std::ptr::null_mut()
-}
-
-unsafe extern "C" fn arena_reallocate_aligned(
-    _heap: *mut c_void,
-    _block: *mut c_void,
-    _size: usize,
-    _align: usize,
-) -> *mut c_void {
-    std::ptr::null_mut()
-}
-
-unsafe extern "C" fn arena_free(_block: *mut c_void, _heap: *mut c_void) {}
 
 /// A block for C code; null if there is no memory. `align` is a power of two.
 pub(crate) fn allocate(size: usize, align: usize) -> *mut c_void {

@@ -27,12 +27,16 @@ static BUILD: [u8; BUILD_LEN] = metadata::record(RecordKind::Build, &[metadata::
 /// The context that the host gave, or null before that.
 static CONTEXT: AtomicPtr<HostContext> = AtomicPtr::new(std::ptr::null_mut());
 
-unsafe extern "C" fn attach(context: *const HostContext) {
+unsafe extern "C" fn attach(context: *const HostContext) -> bool {
     // SAFETY: the host passes a context that stays in place until this image is gone.
     let host = unsafe { &*context };
-    allocator::attach(&host.heap);
+    // Also if the heap is not taken over: the shims lead to the host from now on.
     CONTEXT.store(context.cast_mut(), Ordering::Release);
-    record_panics();
+    let attached = allocator::attach(&host.heap);
+    if attached {
+        record_panics();
+    }
+    attached
 }
 
 /// Makes the hook of this image's `std` note where a panic happened, and then do what it did before.
@@ -49,7 +53,8 @@ fn record_panics() {
 
 /// The host's functions, and the pointer to pass back to them.
 ///
-/// The shims that need it are only reached through imports that the host redirected, which it does after `attach`.
+/// The shims that need it are reached through imports that the host redirected. It does so before it calls `attach`, but
+/// no code of the module runs in between.
 pub(crate) fn host() -> (&'static SystemTable, *const std::ffi::c_void) {
     let context = context();
     (&context.system, context.module)

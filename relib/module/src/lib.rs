@@ -60,6 +60,7 @@
 extern crate self as relib_module;
 
 mod allocator;
+mod early;
 mod entry;
 mod imp;
 #[cfg(feature = "serde")]

@@ -35,6 +35,7 @@ void fixture_leak(size_t blocks, size_t bytes) {
 #ifdef _WIN32
         sink = _aligned_realloc(aligned(64, 1), bytes, 64);
 #else
+        sink = reallocarray(malloc(1), 1, bytes);
         sink = aligned_alloc(64, (bytes + 63) / 64 * 64);
 #endif
     }
@@ -46,6 +47,11 @@ uint32_t fixture_mix(void) {
     char *copy = strdup("allocated by the C library");
     copy = realloc(copy, 1000);
     surprises += strcmp(copy, "allocated by the C library") != 0;
+    copy = reallocarray(copy, 100, 20);
+    surprises += strcmp(copy, "allocated by the C library") != 0;
+    free(copy);
+    copy = reallocarray(strdup("another one"), 100, 20);
+    surprises += strcmp(copy, "another one") != 0;
     free(copy);
 
     char *path = allocated_by_library();
@@ -70,6 +76,9 @@ uint32_t fixture_mix(void) {
 
     size_t volatile half = SIZE_MAX / 2;
     surprises += calloc(half, 3) != NULL;
+    empty = reallocarray(NULL, 5, 10);
+    surprises += empty == NULL || reallocarray(empty, half, 3) != NULL;
+    free(empty);
 
     void *page = aligned(4096, 10);
     surprises += page == NULL || (uintptr_t)page % 4096 != 0;

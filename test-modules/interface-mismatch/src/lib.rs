@@ -1,6 +1,6 @@
 //! Was built with another version of the crate that it shares with the host.
 
-use fixture_interface::mismatch::{Field, Missing, Player, Signature, Superset, Team};
+use fixture_interface::mismatch::{Event, Field, Layout, Missing, Player, Signature, Superset, Team};
 
 #[relib_module::export]
 impl Signature for SignatureImpl {
@@ -24,6 +24,16 @@ impl Missing for MissingImpl {
 impl Field for FieldImpl {
     fn strongest(team: &Team) -> Option<String> {
         team.players.iter().max_by_key(|player| player.health).map(|player| player.name.clone())
+    }
+}
+
+#[relib_module::export]
+impl Layout for LayoutImpl {
+    fn damage(event: &Event) -> u32 {
+        match event {
+            Event::Hit(damage) => *damage,
+            Event::End => 0,
+        }
     }
 }
 

@@ -41,6 +41,23 @@ pub trait Field {
     fn strongest(team: &Team) -> Option<String>;
 }
 
+/// Has got a representation.
+#[derive(Clone, Debug, PartialEq, Transfer)]
+#[repr(u8)]
+pub enum Event {
+    /// The same in both versions.
+    Hit(u32),
+    /// The same in both versions.
+    End,
+}
+
+/// A type inside a parameter is laid out in another way.
+#[interface]
+pub trait Layout {
+    /// Reads the same in both versions.
+    fn damage(event: &Event) -> u32;
+}
+
 /// Functions were added and have changed places.
 #[interface]
 pub trait Superset {

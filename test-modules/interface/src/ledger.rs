@@ -58,7 +58,7 @@ pub trait Signals {
     fn install();
     /// How often the handlers have run.
     fn handled() -> usize;
-    /// Gives both signals back what handled them before.
+    /// Gives both signals the system's default action.
     fn restore();
 }
 

@@ -43,6 +43,22 @@ pub trait Field {
     fn strongest(team: &Team) -> Option<String>;
 }
 
+/// Gets a representation.
+#[derive(Clone, Debug, PartialEq, Transfer)]
+pub enum Event {
+    /// The same in both versions.
+    Hit(u32),
+    /// The same in both versions.
+    End,
+}
+
+/// A type inside a parameter becomes one of another layout.
+#[interface]
+pub trait Layout {
+    /// Reads the same in both versions.
+    fn damage(event: &Event) -> u32;
+}
+
 /// Functions are added and change places.
 #[interface]
 pub trait Superset {

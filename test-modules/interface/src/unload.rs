@@ -2,11 +2,13 @@
 
 use relib_interface::interface;
 
-/// Counts its calls.
+/// Keeps memory for later.
 #[interface]
-pub trait Counter {
-    /// How often the function has been called since the module was loaded, this call included.
-    fn count() -> u32;
+pub trait Keeper {
+    /// Fills this many blocks of the module's heap, which stay.
+    fn keep(blocks: usize);
+    /// Adds up what is in them.
+    fn sum_kept() -> u64;
 }
 
 /// Puts things in the way of an unload, and takes them away again.

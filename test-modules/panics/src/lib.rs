@@ -52,8 +52,6 @@ impl Panics for PanicsImpl {
     }
 
     fn panic_twice() {
-        // The default hook would write a backtrace of the whole process for the second panic.
-        std::panic::set_hook(Box::new(|info| eprintln!("{info}")));
         let _bomb = black_box(Bomb("in the destructor"));
         panic!("in the function");
     }

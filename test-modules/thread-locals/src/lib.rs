@@ -41,6 +41,7 @@ struct Slow(String, Duration);
 
 impl Drop for Slow {
     fn drop(&mut self) {
+        ModuleDrops::dropping(&self.0);
         thread::sleep(self.1);
         allocate_and_free();
         ModuleDrops::dropped(&self.0);
@@ -65,6 +66,7 @@ fn touch_plain(name: String) {
 }
 
 unsafe extern "C" fn drop_name(name: *mut c_void) {
+    // SAFETY: `set_key` leaked the box for the key, which gives each value to one destructor.
     let name = unsafe { Box::from_raw(name.cast::<String>()) };
     ModuleDrops::dropped(&format!("{name} (key)"));
 }
@@ -97,6 +99,7 @@ impl ThreadLocals for ThreadLocalsImpl {
     }
 
     fn clear_key() {
+        // SAFETY: the scenario has called `set_key` on this thread, whose box nobody has taken.
         drop(unsafe { Box::from_raw(key().get().cast::<String>()) });
         key().set(std::ptr::null());
     }
@@ -105,13 +108,12 @@ impl ThreadLocals for ThreadLocalsImpl {
         COUNT.replace(COUNT.get() + 1) + 1
     }
 
-    fn touch_on_thread(name: &str) {
+    fn touch_on_detached_thread(name: &str, millis: u64) {
         let name = name.to_owned();
-        let work = move || {
-            touch_plain(name.clone());
+        thread::spawn(move || {
+            Self::touch_slow(&name, millis);
             Self::set_key(&name);
-        };
-        thread::spawn(work).join().unwrap();
+        });
     }
 
     fn touch_slow_in_scope(threads: usize, millis: u64) {

@@ -5,27 +5,43 @@
 #include <time.h>
 
 static atomic_int stop;
+static atomic_int running;
 static atomic_int destroyed;
 static pthread_t thread;
 static thrd_t c11_thread;
 static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
-static void wait_for_stop(void) {
-    while (!atomic_load(&stop)) {
+/* Waits until another thread has set the flag. */
+static void wait_for(atomic_int *flag) {
+    while (!atomic_load(flag)) {
         struct timespec millisecond = {0, 1000000};
         nanosleep(&millisecond, NULL);
     }
 }
 
+static void run_until_stop(void) {
+    atomic_store(&running, 1);
+    wait_for(&stop);
+}
+
+static void reset(void) {
+    atomic_store(&stop, 0);
+    atomic_store(&running, 0);
+}
+
 static void *run(void *argument) {
-    wait_for_stop();
+    run_until_stop();
     return argument;
 }
 
 int fixture_start(void) {
-    atomic_store(&stop, 0);
-    return pthread_create(&thread, NULL, run, NULL);
+    reset();
+    int error = pthread_create(&thread, NULL, run, NULL);
+    if (!error) {
+        wait_for(&running);
+    }
+    return error;
 }
 
 int fixture_stop_and_join(void) {
@@ -35,13 +51,17 @@ int fixture_stop_and_join(void) {
 
 static int run_c11(void *argument) {
     (void)argument;
-    wait_for_stop();
+    run_until_stop();
     return -7;
 }
 
 int fixture_start_other(void) {
-    atomic_store(&stop, 0);
-    return thrd_create(&c11_thread, run_c11, NULL);
+    reset();
+    int error = thrd_create(&c11_thread, run_c11, NULL);
+    if (error == thrd_success) {
+        wait_for(&running);
+    }
+    return error;
 }
 
 int fixture_stop_and_join_other(void) {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Barrier, Mutex};
+use std::sync::{Barrier, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -35,13 +35,17 @@ fn work() {
 #[relib_module::export]
 impl Threads for ThreadsImpl {
     fn start(name: &str) {
-        let body = || {
+        let (started, has_started) = mpsc::channel();
+        let body = move || {
+            started.send(()).unwrap();
             while !STOP.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(1));
             }
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(body).unwrap();
         STARTED.lock().unwrap().push(thread);
+        // A thread has its name by the time it gets to its body.
+        has_started.recv().unwrap();
     }
 
     fn stop() {

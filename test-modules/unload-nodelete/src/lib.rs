@@ -1,14 +1,17 @@
 //! Is linked so that the dynamic loader is asked never to unmap it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+#[path = "../../unload-obstacles/src/keeper.rs"]
+mod keeper;
 
-use fixture_interface::unload::Counter;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-static COUNT: AtomicU32 = AtomicU32::new(0);
+use fixture_interface::load::Counter;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 #[relib_module::export]
 impl Counter for CounterImpl {
-    fn count() -> u32 {
+    fn next() -> u64 {
         COUNT.fetch_add(1, Ordering::Relaxed) + 1
     }
 }

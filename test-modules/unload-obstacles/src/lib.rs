@@ -1,5 +1,7 @@
 //! Puts a thread or a handle of its own in the way of an unload, and takes it away again.
 
+mod keeper;
+
 use std::ffi::c_void;
 use std::hint::black_box;
 use std::sync::mpsc::{Sender, channel};

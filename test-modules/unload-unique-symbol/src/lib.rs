@@ -1,6 +1,9 @@
 //! Has a symbol that must be unique in the process: the static of a C++ template.
 
-use fixture_interface::unload::Counter;
+#[path = "../../unload-obstacles/src/keeper.rs"]
+mod keeper;
+
+use fixture_interface::load::Counter;
 
 unsafe extern "C" {
     /// Counts in the template's static.
@@ -9,7 +12,7 @@ unsafe extern "C" {
 
 #[relib_module::export]
 impl Counter for CounterImpl {
-    fn count() -> u32 {
-        count_in_cpp()
+    fn next() -> u64 {
+        count_in_cpp().into()
     }
 }

@@ -59,8 +59,9 @@ fn bench(module: &Path, swaps: usize) -> Result<(), Failure> {
     let (mut to_call, mut in_swap) = (Vec::new(), Vec::new());
     for number in 0..swaps {
         std::fs::write(&beside, another_build(&library, number as u8 ^ 0x80)?)?;
-        std::fs::rename(&beside, &path)?;
+        // Before the file is in its place: the threads that see it there may run before this one goes on.
         let complete = Instant::now();
+        std::fs::rename(&beside, &path)?;
         let took = swapped(&mut reloader)?;
         reloader.exports().version().or_fail("version panicked")?;
         to_call.push(complete.elapsed());

@@ -1,23 +1,28 @@
 //! Reloads a module thousands of times in one process, and fails if the process holds more afterwards than soon after
-//! its start: `relib-soak MODULE [--cycles N]`. `cargo xtask soak` builds and runs it.
+//! its start. `cargo xtask soak` builds and runs it.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::Parser;
 use relib_harness::Failure;
 use relib_tests::soak;
 
-const USAGE: &str = "usage: relib-soak MODULE [--cycles N]";
-const EXIT_USAGE: u8 = 2;
+/// Reloads a module many times in this process, which must not grow
+#[derive(Parser)]
+struct Arguments {
+    /// The library of the fixture `mixed`
+    module: PathBuf,
+    /// How often it is loaded and unloaded in all
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(soak::FEWEST..))]
+    cycles: u64,
+}
 
 fn main() -> ExitCode {
-    let Some((module, cycles)) = arguments() else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(EXIT_USAGE);
-    };
-    match soak(&module, cycles) {
+    let arguments = Arguments::parse();
+    match soak(&arguments.module, arguments.cycles) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -27,24 +32,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn arguments() -> Option<(PathBuf, u64)> {
-    let mut arguments = std::env::args().skip(1);
-    let module = arguments.next()?;
-    let cycles = match arguments.next() {
-        None => 10_000,
-        Some(flag) if flag == "--cycles" => arguments.next()?.parse().ok()?,
-        Some(_) => return None,
-    };
-    Some((module.into(), cycles))
-}
-
 /// Whether the process is as it was after the warm-up.
 fn soak(module: &Path, cycles: u64) -> Result<bool, Failure> {
     let start = Instant::now();
-    let warm_up = soak::WARM_UP;
+    let (first, last) = (soak::WARM_UP + soak::SAMPLES, cycles - soak::SAMPLES);
     soak::warm_up(module)?;
     let before = soak::probe(module)?;
-    for n in warm_up..cycles {
+    for n in first..last {
         soak::cycle(module, n).map_err(|failure| failure.context(format!("cycle {n}")))?;
         if n.is_multiple_of(100) && std::io::stdout().is_terminal() {
             print!("\r{n} of {cycles} cycles");
@@ -57,8 +51,9 @@ fn soak(module: &Path, cycles: u64) -> Result<bool, Failure> {
     }
 
     println!("{cycles} cycles in {:.1} s", start.elapsed().as_secs_f64());
-    println!("{:<20} {:>12} {:>12}", "", format!("after {warm_up}"), format!("after {cycles}"));
-    let row = |what: &str, before: u64, after: u64| println!("{what:<20} {before:>12} {after:>12}");
+    let (early, late) = (format!("{} to {first}", soak::WARM_UP + 1), format!("{} to {cycles}", last + 1));
+    println!("{:<20} {early:>16} {late:>16}", "the least in cycles");
+    let row = |what: &str, before: u64, after: u64| println!("{what:<20} {before:>16} {after:>16}");
     row("resident set, KiB", before.resident >> 10, after.resident >> 10);
     row("host heap, KiB", before.heap >> 10, after.heap >> 10);
     row("mappings", before.mappings as u64, after.mappings as u64);

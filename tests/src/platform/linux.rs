@@ -168,20 +168,6 @@ pub const LOADED_LIBRARY: &str = "libc.so.6";
 /// The part of the target's name that says which system it is, and another of the same length.
 pub const OTHER_TARGET: (&[u8], &[u8]) = (b"x86_64-unknown-linux-gnu", b"x86_64-unknown-linux-old");
 
-/// Has the resident set and the mappings show what is in use, and not what the system rounds it up to.
-///
-/// With transparent huge pages one touched byte can be 2 MiB of the resident set, and which bytes share such a page
-/// differs from cycle to cycle: the resident set then needs some hundred cycles to come to its level (measured: 3.3 MiB
-/// higher, and flat from there). How many arenas the C library makes, each with mappings of its own, depends on which of
-/// the threads happen to allocate at the same time.
-pub fn settle_memory() {
-    // SAFETY: the calls set two numbers of the process, before anything depends on them.
-    unsafe {
-        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
-        libc::mallopt(libc::M_ARENA_MAX, 1);
-    }
-}
-
 /// Whether a descriptor is open.
 pub fn is_open(descriptor: i32) -> bool {
     // SAFETY: the call accepts any number and changes nothing.

@@ -170,9 +170,6 @@ pub const LOADED_LIBRARY: &str = "kernel32.dll";
 /// The part of the target's name that says which system it is, and another of the same length.
 pub const OTHER_TARGET: (&[u8], &[u8]) = (b"x86_64-pc-windows-gnu", b"x86_64-pc-windows-old");
 
-/// Nothing is to be done here for the working set to show what is in use.
-pub fn settle_memory() {}
-
 /// Whether a handle is open.
 pub fn is_open(number: i32) -> bool {
     let mut flags = 0;

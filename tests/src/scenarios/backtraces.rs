@@ -115,7 +115,11 @@ fn backtrace_host_frames(run: &mut Run) -> Result<(), Failure> {
         let backtrace = std::mem::take(&mut *HOST_BACKTRACE.lock().unwrap_or_else(PoisonError::into_inner));
         let host = frames(&backtrace, "backtrace_host_frames").len();
         run.check_eq("frames of the host", host, 1)?;
-        run.observe("frames of the module", frames(&backtrace, "backtrace_module").len());
+        run.observe("named frames of the module", frames(&backtrace, "first_inner").len());
+        let all = frames(&backtrace, "");
+        let between = all.iter().take_while(|frame| !frame.contains("backtrace_host_frames"));
+        let nameless = between.filter(|frame| frame.starts_with("<unknown>")).count();
+        run.check(nameless >= 2, format!("only {nameless} frames without a name in\n{backtrace}"))?;
         module.unload()?;
         run.check_eq("mappings of the module's file after the unload", mappings_of(&name)?, 0)?;
         if cycle == 0 {

@@ -11,12 +11,13 @@ use fixture_interface::exports_imports::{
     ModulePrimitives, ModuleRight, ModuleStrings, ModuleStructs, Nothing, Pair, Point, Summary, Tree, World,
 };
 use fixture_interface::mismatch::{
-    Imports, ModuleField, ModuleMissing, ModuleSignature, ModuleSuperset, Player,
+    Imports, ModuleField, ModuleLayout, ModuleMissing, ModuleSignature, ModuleSuperset, Player,
 };
-use relib::{Module, Transfer};
+use relib::{LoadOptions, Module, Transfer};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
+use relib_interface::interface::{ExportBinder, ExportsHandle, Interface};
 
-use crate::support::{load, load_error, warm_up};
+use crate::support::{load, load_error, load_file, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -279,8 +280,7 @@ impl Host for HostImpl {
 
 fn calls_callback(run: &mut Run) -> Result<(), Failure> {
     let cycle = |run: &Run, number: u32| -> Result<String, Failure> {
-        // SAFETY: the fixture is this repository's own code.
-        let module = unsafe { relib::load_module(run.fixture("calls-callback"), HostImpl)? };
+        let module = load_file(&run.fixture("calls-callback"), &LoadOptions::new(), HostImpl)?;
         *COUNTDOWN.write().expect("nobody panics while writing") = Some(module);
         let text = HostImpl::continue_from(number);
         let module = COUNTDOWN.write().expect("nobody panics while writing").take();
@@ -409,9 +409,9 @@ fn interface_mismatch_signature(run: &mut Run) -> Result<(), Failure> {
     }
 
     observe_mismatch::<ModuleSignature>(run)?;
-    // SAFETY: the fixture is this repository's own code.
-    let loaded = unsafe { relib::load_module::<()>(run.fixture("interface-mismatch-import"), ImportsImpl) };
-    run.observe("error for an import", loaded.err().or_fail("the import was accepted")?);
+    let path = run.fixture("interface-mismatch-import");
+    let loaded = load_file::<()>(&path, &LoadOptions::new(), ImportsImpl);
+    run.observe("error for an import", loaded.err().or_fail("the import was accepted")?.message());
     Ok(())
 }
 
@@ -423,11 +423,32 @@ fn interface_mismatch_missing(run: &mut Run) -> Result<(), Failure> {
     run.observe("error without any interface", error);
     let error = load_error::<()>(&run.fixture("interface-mismatch-import"), &Default::default())?;
     run.observe("error for an import", error);
+    let error = load_error::<Twice>(&run.fixture("calls-strings"), &Default::default())?;
+    run.observe("error for two interfaces of one name", error);
     Ok(())
 }
 
+/// Asks for two different interfaces of one name, as a host does in which two versions of a crate are linked.
+struct Twice;
+
+// SAFETY: nothing is bound.
+unsafe impl ExportsHandle for Twice {
+    fn interfaces() -> Vec<&'static Interface> {
+        const STRINGS: &Interface = ModuleStrings::__RELIB_INTERFACE;
+        const OTHER: &Interface = &Interface { name: STRINGS.name, functions: &[], payload: &[] };
+        vec![STRINGS, OTHER]
+    }
+
+    fn bind(_binder: &mut dyn ExportBinder) -> Self {
+        Self
+    }
+}
+
 fn interface_mismatch_field(run: &mut Run) -> Result<(), Failure> {
-    observe_mismatch::<ModuleField>(run)
+    observe_mismatch::<ModuleField>(run)?;
+    let error = load_error::<ModuleLayout>(&run.fixture("interface-mismatch"), &Default::default())?;
+    run.observe("error for a representation", error);
+    Ok(())
 }
 
 fn interface_superset(run: &mut Run) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use fixture_interface::ledger::{ModuleAtExit, ModuleDescriptors, ModuleKeys, ModuleReservations};
-use relib::{Descriptor, DescriptorPolicy, LoadOptions, Module};
+use relib::{Descriptor, DescriptorPolicy, LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{close, descriptor_of, is_mapped, is_open};
@@ -41,6 +41,13 @@ fn shown(descriptors: &[Descriptor]) -> String {
     items.join(", ")
 }
 
+/// The numbers of the descriptors that a module has left, in their order.
+fn reported(report: &Unloaded) -> Vec<i32> {
+    let mut numbers: Vec<i32> = report.descriptors.iter().map(|descriptor| descriptor.number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 fn fd_leak(run: &mut Run) -> Result<(), Failure> {
     const FIXTURE: &str = "fd-leak";
     warm_up::<ModuleDescriptors>(run, FIXTURE)?;
@@ -60,6 +67,7 @@ fn fd_leak(run: &mut Run) -> Result<(), Failure> {
     let module = load::<ModuleDescriptors>(run, FIXTURE)?;
     let numbers = leak(&module)?;
     let report = module.unload()?;
+    run.check_eq("numbers in the report", reported(&report), numbers.clone())?;
     run.observe("reported", shown(&report.descriptors));
     run.check(!report.descriptors_closed, "the default is to close nothing")?;
     run.check(numbers.iter().all(|number| is_open(*number)), "a descriptor was closed, by default")?;
@@ -70,6 +78,7 @@ fn fd_leak(run: &mut Run) -> Result<(), Failure> {
     let module = load_with::<ModuleDescriptors>(run, FIXTURE, &close)?;
     let numbers = leak(&module)?;
     let report = module.unload()?;
+    run.check_eq("numbers in the report", reported(&report), numbers.clone())?;
     run.observe("closed", shown(&report.descriptors));
     run.check(report.descriptors_closed, "the report should say that they are closed")?;
     run.check(!numbers.iter().any(|number| is_open(*number)), "a descriptor is still open")?;

@@ -7,7 +7,7 @@ use fixture_interface::panics::{Host, ModuleCaller, ModulePanics, ModuleUnwillin
 use relib::{ExportsHandle, LoadError, Module, PanicInfo, UnloadError};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{TRACE, load, load_error, scratch_copy, warm_up};
+use crate::support::{TRACE, load, load_error, load_file, scratch_copy, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -20,6 +20,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("panic-thread", Feature::Panics, panic_thread),
     Scenario::new("panic-nested", Feature::Panics, panic_nested),
     Scenario::new("panic-double", Feature::Panics, panic_double).limit(
+        "abort",
         "a panic in a destructor that runs because of another panic aborts the process, as in any Rust program",
     ),
     Scenario::new("panic-abort-module", Feature::Panics, panic_abort_module)
@@ -108,13 +109,31 @@ fn panic_payload(run: &mut Run) -> Result<(), Failure> {
     warm_up_panics(run)?;
     let module = load::<ModulePanics>(run, "panics")?;
     let exports = module.exports();
-    run.check_eq("panic_with_number", exports.panic_with_number(), None)?;
+    panic_often(run, &module, || exports.panic_with_number())?;
     observe_panic(run, "a number", &last_panic(&module)?, "panic_with_number")?;
-    run.check_eq("panic_with_bomb", exports.panic_with_bomb(), None)?;
-    observe_panic(run, "a payload whose drop panics", &last_panic(&module)?, "panic_with_bomb")?;
+    panic_often(run, &module, || exports.panic_with_bomb())?;
+    let panic = last_panic(&module)?;
+    observe_panic(run, "a payload whose drop panics", &panic, "panic_with_bomb")?;
+    let of_the_drop = panic.backtrace.contains("as core::ops::drop::Drop");
+    run.check(!of_the_drop, format!("the report is of the payload's drop:\n{}", panic.backtrace))?;
     run.check_eq("echo", exports.echo(1), Some(1))?;
     module.unload()?;
     Ok(())
+}
+
+/// Has an export panic a thousand times, which must not fill the module's heap.
+fn panic_often<R: std::fmt::Debug + PartialEq>(
+    run: &Run,
+    module: &Module<ModulePanics>,
+    panics: impl Fn() -> Option<R>,
+) -> Result<(), Failure> {
+    run.check_eq("what a panicking export returns", panics(), None)?;
+    let after_first = module.memory().blocks;
+    for _ in 1..1000 {
+        run.check_eq("what a panicking export returns", panics(), None)?;
+    }
+    let grown = module.memory().blocks.saturating_sub(after_first);
+    run.check(grown < 50, format!("999 panics left {grown} blocks in the module's heap"))
 }
 
 fn panic_again(run: &mut Run) -> Result<(), Failure> {
@@ -166,8 +185,7 @@ fn with_caller(
     body: impl Fn(&mut Run, &Module<ModuleCaller>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     for warm in [false, true] {
-        // SAFETY: the fixture is this repository's own code.
-        let module = unsafe { relib::load_module(run.fixture("panic-import"), HostImpl)? };
+        let module = load_file(&run.fixture("panic-import"), &Default::default(), HostImpl)?;
         *CALLER.write().expect("nobody panics while writing") = Some(module);
         if warm {
             let module = CALLER.read().expect("nobody panics while writing");

@@ -17,9 +17,9 @@ use relib::{
 };
 use relib_harness::{Failure, OrFail, Run};
 
-use crate::project::{Project, reason, replace};
+use crate::project::{Project, replace};
 use crate::scenarios::reload::StoreImpl;
-use crate::support::another_build;
+use crate::support::{another_build, reason};
 
 /// Longer than a busy machine takes to notice a change.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -226,6 +226,47 @@ pub(super) fn files(run: &mut Run) -> Result<(), Failure> {
     fs::create_dir(&directory)?;
     builds.put_next()?;
     expect(run, "the directory deleted and made again", &mut reloader)?;
+    reloader.unload()?;
+    Ok(())
+}
+
+/// A path that leads through links, to the directory and to the file.
+pub(super) fn links(run: &mut Run) -> Result<(), Failure> {
+    let mut builds = Builds::of(run, "reload-version")?;
+    let scratch = run.scratch_dir().to_owned();
+    let (real, linked) = (scratch.join("real"), scratch.join("linked"));
+    fs::create_dir_all(real.join("debug"))?;
+    std::os::unix::fs::symlink(&real, &linked)?;
+    let path = linked.join("debug/libmodule.so");
+    fs::write(&path, builds.next()?)?;
+    warm_up::<ModuleVersion>(run, &path)?;
+
+    let mut reloader = start::<ModuleVersion>(&path)?;
+    for key in ["a linked directory", "a linked directory, again"] {
+        // As cargo does it: for a moment there is no file.
+        fs::remove_file(&path)?;
+        builds.put_next()?;
+        fs::hard_link(&builds.path, &path)?;
+        run.observe(key, format!("generation {}", reloaded(&mut reloader)?.generation));
+    }
+    fs::remove_dir_all(real.join("debug"))?;
+    fs::create_dir(real.join("debug"))?;
+    fs::write(&path, builds.next()?)?;
+    run.observe("its subdirectory made again", format!("generation {}", reloaded(&mut reloader)?.generation));
+    reloader.unload()?;
+
+    let link = scratch.join("link.so");
+    std::os::unix::fs::symlink(&path, &link)?;
+    let mut reloader = start::<ModuleVersion>(&link)?;
+    fs::write(&path, builds.next()?)?;
+    run.observe("where a linked file leads", format!("generation {}", reloaded(&mut reloader)?.generation));
+    builds.put_next()?;
+    let beside = scratch.join("beside.so");
+    std::os::unix::fs::symlink(&builds.path, &beside)?;
+    fs::rename(&beside, &link)?;
+    run.observe("a link to another file", format!("generation {}", reloaded(&mut reloader)?.generation));
+    builds.put_next()?;
+    run.observe("where it leads now", format!("generation {}", reloaded(&mut reloader)?.generation));
     reloader.unload()?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use fixture_interface::thread_locals::{Drops, ModuleThreadLocals};
 use relib::{LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::SECONDS;
+use crate::support::{SECONDS, allow_for_threads, load_file};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -41,8 +41,34 @@ static DROPPED: Mutex<Vec<(String, usize)>> = Mutex::new(Vec::new());
 static MODULE: Mutex<Option<Loaded>> = Mutex::new(None);
 static IN_IMPORT: Mutex<Option<fn(&str)>> = Mutex::new(None);
 
+/// Where the next slow destructor stops.
+static GATE: Mutex<Option<Gate>> = Mutex::new(None);
+
+/// Says that a destructor has begun, and holds it until the other end of `release` is gone.
+struct Gate {
+    begun: mpsc::Sender<()>,
+    release: mpsc::Receiver<()>,
+}
+
+/// Has the next slow destructor stop. The first channel says that it has begun; dropping the other end lets it go on.
+fn gate() -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (begun, has_begun) = mpsc::channel();
+    let (releasing, release) = mpsc::channel();
+    *GATE.lock().unwrap() = Some(Gate { begun, release });
+    (has_begun, releasing)
+}
+
 #[relib::implement]
 impl Drops for ModuleDropsImpl {
+    fn dropping(_name: &str) {
+        let gate = GATE.lock().unwrap().take();
+        if let Some(gate) = gate {
+            gate.begun.send(()).unwrap();
+            // An error means that the sender is gone, which is the release.
+            let _ = gate.release.recv();
+        }
+    }
+
     fn dropped(name: &str) {
         DROPPED.lock().unwrap().push((name.to_owned(), this_thread()));
         in_import(name);
@@ -67,8 +93,7 @@ fn this_thread() -> usize {
 }
 
 fn load(run: &Run) -> Result<Loaded, Failure> {
-    // SAFETY: the fixture is this repository's own code.
-    Ok(unsafe { LoadOptions::new().load(run.fixture(FIXTURE), ModuleDropsImpl)? })
+    load_file(&run.fixture(FIXTURE), &LoadOptions::new(), ModuleDropsImpl)
 }
 
 fn warm_up(run: &mut Run) -> Result<(), Failure> {
@@ -155,12 +180,13 @@ fn tls_drop_calls_import(run: &mut Run) -> Result<(), Failure> {
 fn tls_module_thread(run: &mut Run) -> Result<(), Failure> {
     warm_up(run)?;
     let module = load(run)?;
-    module.exports().touch_on_thread("object").or_fail("touch_on_thread panicked")?;
+    // Nobody joins the thread, so that only the unload waits for its destructors.
+    module.exports().touch_on_detached_thread("object", 20).or_fail("touch_on_detached_thread panicked")?;
+    module.unload_within(SECONDS)?;
     let here = DROPPED.lock().unwrap().iter().any(|(_, thread)| *thread == this_thread());
     run.check(!here, "a destructor of the module's thread ran on another thread")?;
-    run.observe("dropped when the thread was joined", take_dropped().join(", "));
-    module.unload()?;
-    run.check_eq("dropped at unload", take_dropped(), Vec::<String>::new())
+    run.observe("dropped by the time the unload returns", take_dropped().join(", "));
+    Ok(())
 }
 
 fn tls_host_thread_exited(run: &mut Run) -> Result<(), Failure> {
@@ -192,6 +218,7 @@ fn tls_host_thread_nested(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn tls_host_thread_ending(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up(run)?;
     for _ in 0..20 {
         let module = load(run)?;
@@ -205,19 +232,25 @@ fn tls_host_thread_ending(run: &mut Run) -> Result<(), Failure> {
 
     // A plain unload gives a destructor that runs a second.
     let module = load(run)?;
+    let (has_begun, releasing) = gate();
+    drop(releasing);
     thread::scope(|scope| {
-        scope.spawn(|| module.exports().touch_slow("very slow", 200));
+        scope.spawn(|| module.exports().touch_slow("very slow", 100));
     });
+    has_begun.recv()?;
     module.unload()?;
     run.observe("dropped in the grace period", take_dropped().join(", "));
 
     // One that takes longer is named.
     let module = load(run)?;
     let caller = Caller::start("slow-caller");
-    let module = caller.call(module, |module| module.exports().touch_slow("too slow", 1500).unwrap());
+    let (has_begun, releasing) = gate();
+    let module = caller.call(module, |module| module.exports().touch_slow("too slow", 0).unwrap());
     let thread = caller.end();
+    has_begun.recv()?;
     let failed = module.unload().err().or_fail("unloaded while a destructor ran")?;
     run.observe("error", &failed);
+    drop(releasing);
     thread.join().unwrap();
     failed.into_module().unload()?;
     run.observe("dropped in the end", take_dropped().join(", "));
@@ -298,6 +331,7 @@ fn tls_host_thread_late(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn tls_host_thread_alive(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up(run)?;
     let releasing = Caller::start("releasing");
     let ending = Caller::start("ending");
@@ -415,6 +449,7 @@ fn tls_key(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn tls_scoped_slow_drop(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up(run)?;
     const THREADS: usize = 4;
     for _ in 0..20 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fixture_interface::threads::{ModuleCThreads, ModulePool, ModuleRuntime, ModuleThreads};
 use relib_harness::{Failure, Feature, OrFail, Profile, Run, Scenario};
 
-use crate::support::{SECONDS, load, warm_up};
+use crate::support::{SECONDS, allow_for_threads, load, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -24,12 +24,14 @@ pub const SCENARIOS: &[Scenario] = &[
         .linux_only("the C runtime of Windows has no C11 threads"),
     Scenario::new("threads-c-system", Feature::Threads, threads_c_other)
         .windows_only("C code that does not start threads by its runtime does so by the system"),
-    Scenario::new("threads-rayon", Feature::Threads, threads_rayon),
+    Scenario::new("threads-rayon", Feature::Threads, threads_rayon)
+        .leaves("the module, whose global pool never ends"),
     Scenario::new("threads-rayon-dropped", Feature::Threads, threads_rayon_dropped),
     Scenario::new("threads-tokio", Feature::Threads, threads_tokio),
 ];
 
 fn threads_running(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleThreads>(run, "threads")?;
     let module = load::<ModuleThreads>(run, "threads")?;
     module.exports().start("looping").or_fail("start panicked")?;
@@ -44,6 +46,7 @@ fn threads_running(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_joined(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleThreads>(run, "threads")?;
     let module = load::<ModuleThreads>(run, "threads")?;
     run.observe("sum", module.exports().sum_joined(8).or_fail("sum_joined panicked")?);
@@ -52,6 +55,7 @@ fn threads_joined(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_scoped(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleThreads>(run, "threads")?;
     let module = load::<ModuleThreads>(run, "threads")?;
     run.observe("sum", module.exports().sum_scoped(8).or_fail("sum_scoped panicked")?);
@@ -68,6 +72,7 @@ fn cycles(run: &Run, release: usize) -> usize {
 }
 
 fn threads_detached_finished(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleThreads>(run, "threads")?;
     // Caches of the C library settle somewhat above the usual tolerance, after 5,000 cycles as after 20,000.
     run.tolerance().heap = 256 << 10;
@@ -82,6 +87,7 @@ fn threads_detached_finished(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_host_finished(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleThreads>(run, "threads")?;
     let cycles = cycles(run, 10_000);
     for _ in 0..cycles {
@@ -99,6 +105,7 @@ fn threads_host_finished(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_before_unload_joins(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<()>(run, "threads-before-unload")?;
     let module = load::<()>(run, "threads-before-unload")?;
     run.observe("threads", module.try_call_main::<u64>()?);
@@ -133,6 +140,7 @@ fn threads_c(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_c_exit(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleCThreads>(run, "threads-c")?;
     for _ in 0..50 {
         let module = load::<ModuleCThreads>(run, "threads-c")?;
@@ -165,7 +173,6 @@ fn threads_c_other(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_rayon(run: &mut Run) -> Result<(), Failure> {
-    // Without a baseline: the pool stays.
     let module = load::<ModulePool>(run, "threads-rayon")?;
     run.observe("sum", module.exports().sum_global(1000).or_fail("sum_global panicked")?);
     let failed = module.unload().err().or_fail("unloaded although a pool is there")?;
@@ -176,6 +183,7 @@ fn threads_rayon(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_rayon_dropped(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModulePool>(run, "threads-rayon")?;
     for _ in 0..20 {
         let module = load::<ModulePool>(run, "threads-rayon")?;
@@ -188,6 +196,7 @@ fn threads_rayon_dropped(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_tokio(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     warm_up::<ModuleRuntime>(run, "threads-tokio")?;
     let module = load::<ModuleRuntime>(run, "threads-tokio")?;
     run.observe("sum", module.exports().sum(10).or_fail("sum panicked")?);

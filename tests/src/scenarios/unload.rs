@@ -3,12 +3,16 @@
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use fixture_interface::unload::{ModuleCounter, ModuleEarly, ModuleObstacles, ModuleStages};
+use fixture_interface::load::ModuleCounter;
+use fixture_interface::unload::{ModuleEarly, ModuleKeeper, ModuleObstacles, ModuleStages};
 use relib::{LoadOptions, Module, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{close_image, mappings_of, open_image};
-use crate::support::{EventLog, file_name, load, load_file, load_with, refused, take_events, warm_up};
+use crate::support::{
+    EventLog, allow_for_threads, file_name, load, load_error, load_file, load_with, reason, refused,
+    take_events, warm_up,
+};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -26,7 +30,7 @@ pub const SCENARIOS: &[Scenario] = &[
         .linux_only("on Windows the image itself runs its constructors, and no destructor keeps it loaded"),
     Scenario::new("unload-failed-keeps-heap", Feature::Unload, unload_failed_keeps_heap),
     Scenario::new("unload-retry", Feature::Unload, unload_retry),
-    Scenario::new("unload-drop", Feature::Unload, unload_drop),
+    Scenario::new("unload-drop", Feature::Unload, unload_drop).leaves("the module, which was dropped"),
     Scenario::new("before-unload", Feature::Unload, before_unload),
 ];
 
@@ -54,6 +58,15 @@ fn unload_patiently(module: Module<ModuleObstacles>) -> Result<Unloaded, Failure
 /// What the fixture's thread adds up for as many blocks.
 fn sum_of(blocks: usize) -> u64 {
     (0..blocks as u64).sum()
+}
+
+/// The blocks that modules keep while an unload leaves their images where they are.
+const KEPT: usize = 100_000;
+
+/// Fails unless a module still has what it was told to keep: a heap that is gone while its image is not would be found by
+/// the next call.
+fn check_kept(run: &Run, keeper: &ModuleKeeper) -> Result<(), Failure> {
+    run.check_eq("the sum of what the module keeps", keeper.sum_kept(), Some(sum_of(KEPT)))
 }
 
 /// Fails while anything of the fixture's file is mapped.
@@ -92,6 +105,7 @@ fn unload_other_thread(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn unload_ten_parallel(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     const CYCLES: usize = 20;
     let cycles = |path: &std::path::Path, blocks: usize| -> Result<(), Failure> {
         for _ in 0..CYCLES {
@@ -130,23 +144,27 @@ fn unload_ten_parallel(run: &mut Run) -> Result<(), Failure> {
 
 /// What a fixture that asks not to be unmapped does: in place it stays, and says why; from a private copy it goes.
 fn stays_in_place_only(run: &mut Run, fixture: &str) -> Result<(), Failure> {
-    let count = |module: &Module<ModuleCounter>| module.exports().count().or_fail("count panicked");
-    let module = load_with::<ModuleCounter>(run, fixture, &LoadOptions::new().in_place(true))?;
+    type Handles = (ModuleCounter, ModuleKeeper);
+    let count = |module: &Module<Handles>| module.exports().0.next().or_fail("next panicked");
+    let module = load_with::<Handles>(run, fixture, &LoadOptions::new().in_place(true))?;
     count(&module)?;
+    module.exports().1.keep(KEPT).or_fail("keep panicked")?;
     let (error, module) = refused(module)?;
     run.observe("in place", &error);
+    check_kept(run, &module.exports().1)?;
     run.check_eq("calls counted by the module that stayed", count(&module)?, 2)?;
     let (again, module) = refused(module)?;
     run.check_eq("the reason for the second time", again, error)?;
     run.check_eq("calls counted by the module that stayed", count(&module)?, 3)?;
+    check_kept(run, &module.exports().1)?;
     drop(module);
 
     let staged = LoadOptions::new().separate_instance(true);
-    load_with::<ModuleCounter>(run, fixture, &staged)?.unload()?;
+    load_with::<Handles>(run, fixture, &staged)?.unload()?;
     run.baseline();
     let mapped = mappings_of(&file_name(&run.fixture(fixture)))?;
     for _ in 0..10 {
-        let module = load_with::<ModuleCounter>(run, fixture, &staged)?;
+        let module = load_with::<Handles>(run, fixture, &staged)?;
         run.check_eq("calls counted by a new module", count(&module)?, 1)?;
         module.unload()?;
     }
@@ -164,11 +182,15 @@ fn unload_unique_symbol(run: &mut Run) -> Result<(), Failure> {
 
 fn unload_second_handle(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleObstacles>(run, OBSTACLES)?;
-    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
-    module.exports().open_itself().or_fail("open_itself panicked")?;
+    let module = load::<(ModuleObstacles, ModuleKeeper)>(run, OBSTACLES)?;
+    let (obstacles, keeper) = module.exports();
+    obstacles.open_itself().or_fail("open_itself panicked")?;
+    keeper.keep(KEPT).or_fail("keep panicked")?;
     let (error, module) = refused(module)?;
     run.observe("while the module holds itself", error);
-    module.exports().close_itself().or_fail("close_itself panicked")?;
+    let (obstacles, keeper) = module.exports();
+    check_kept(run, keeper)?;
+    obstacles.close_itself().or_fail("close_itself panicked")?;
     module.unload()?;
     run.observe("after it has closed its handle", "unloaded");
     check_gone(run, OBSTACLES)
@@ -176,12 +198,14 @@ fn unload_second_handle(run: &mut Run) -> Result<(), Failure> {
 
 fn unload_held_elsewhere(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleObstacles>(run, OBSTACLES)?;
-    let module = load::<ModuleObstacles>(run, OBSTACLES)?;
+    let module = load::<ModuleKeeper>(run, OBSTACLES)?;
     let handle = open_image(module.address_range().start);
     run.check(!handle.is_null(), "the image should be open already")?;
+    module.exports().keep(KEPT).or_fail("keep panicked")?;
     let (error, module) = refused(module)?;
     run.observe("while the host holds a handle", error);
-    // SAFETY: the handle was just opened.
+    check_kept(run, module.exports())?;
+    // SAFETY: the handle was opened above and is given up.
     unsafe { close_image(handle) };
     module.unload()?;
     run.observe("after the host has closed its handle", "unloaded");
@@ -189,6 +213,7 @@ fn unload_held_elsewhere(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn unload_early_thread_local(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
     const EARLY: &str = "unload-early-thread-local";
     warm_up::<ModuleEarly>(run, EARLY)?;
     for (mode, options) in
@@ -199,8 +224,7 @@ fn unload_early_thread_local(run: &mut Run) -> Result<(), Failure> {
         let (send, loaded) = channel();
         // The constructor runs on this thread, which then lives on.
         let loader = std::thread::Builder::new().name("loader".to_owned()).spawn(move || {
-            // SAFETY: the fixture is this repository's own code.
-            let module = unsafe { options.load::<ModuleEarly>(path, ()) };
+            let module = load_file::<ModuleEarly>(&path, &options, ());
             send.send(module).expect("the scenario waits for the module");
             // An error means that the sender is gone, which ends the thread as well.
             let _ = ended.recv();
@@ -209,7 +233,7 @@ fn unload_early_thread_local(run: &mut Run) -> Result<(), Failure> {
         let argument = module.exports().first_argument().or_fail("first_argument panicked")?;
         run.check_eq("the first argument", argument, std::env::args().next())?;
         let (error, module) = refused(module)?;
-        run.observe(&format!("{mode}, while the thread lives"), without_ids(&error.to_string()));
+        run.observe(&format!("{mode}, while the thread lives"), error);
         drop(end);
         loader.join().map_err(|_| Failure::new("the loading thread panicked"))?;
         module.unload()?;
@@ -225,7 +249,7 @@ fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
     let module = load::<ModuleObstacles>(run, OBSTACLES)?;
     module.exports().start_thread(BLOCKS).or_fail("start_thread panicked")?;
     let (error, module) = refused(module)?;
-    run.observe("while the thread runs", without_ids(&error.to_string()));
+    run.observe("while the thread runs", error);
     let live = module.memory().blocks;
     run.check(live >= BLOCKS, format!("only {live} blocks are alive after the failed unload"))?;
     module.exports().release_thread().or_fail("release_thread panicked")?;
@@ -233,18 +257,6 @@ fn unload_failed_keeps_heap(run: &mut Run) -> Result<(), Failure> {
     unload_patiently(module)?;
     run.observe("after the thread has ended", "unloaded");
     check_gone(run, OBSTACLES)
-}
-
-/// Takes the thread's number out of "thread `name` (number)".
-fn without_ids(message: &str) -> String {
-    let mut text = String::new();
-    for (index, part) in message.split("` (").enumerate() {
-        if index > 0 {
-            text.push_str("` (<tid>");
-        }
-        text.push_str(if index > 0 { part.trim_start_matches(|c: char| c.is_ascii_digit()) } else { part });
-    }
-    text
 }
 
 fn unload_retry(run: &mut Run) -> Result<(), Failure> {
@@ -260,7 +272,7 @@ fn unload_retry(run: &mut Run) -> Result<(), Failure> {
     for _ in 0..3 {
         let error;
         (error, module) = refused(module)?;
-        run.observe("with a thread and a handle", without_ids(&error.to_string()));
+        run.observe("with a thread and a handle", error);
     }
     exports(&module, false)?;
     wait_for_result(&module)?;
@@ -286,37 +298,27 @@ fn unload_drop(run: &mut Run) -> Result<(), Failure> {
     drop(module);
     run.check(!open_image(range.start).is_null(), "the image should stay")?;
     run.observe("after the drop", "the image is mapped, and its thread waits");
-    let again = relib_error(run)?;
-    run.observe("loading the file again", again);
+    let path = run.fixture(OBSTACLES);
+    let again = load_error::<ModuleObstacles>(&path, &LoadOptions::new())?;
+    run.observe("loading the file again", reason(&again, &path)?);
     Ok(())
 }
 
-/// What loading the fixture says while it is loaded.
-fn relib_error(run: &Run) -> Result<String, Failure> {
-    match load::<ModuleObstacles>(run, OBSTACLES) {
-        Ok(_) => Err(Failure::new("a file that is still mapped was loaded again")),
-        // The path is that of one profile.
-        Err(failure) => Ok(failure
-            .message()
-            .split_once(&format!("{}: ", std::env::consts::DLL_SUFFIX))
-            .map_or("", |(_, reason)| reason)
-            .to_owned()),
-    }
-}
-
 fn before_unload(run: &mut Run) -> Result<(), Failure> {
-    for (how, fixture) in [("the attribute", "before-unload-attribute"), ("the macro", "before-unload-macro")]
-    {
-        let path = run.fixture(fixture);
-        let cycle = || -> Result<Vec<String>, Failure> {
-            let module = load_file::<ModuleStages>(&path, &LoadOptions::new(), EventLog)?;
-            module.exports().prepare().or_fail("prepare panicked")?;
-            module.unload()?;
-            Ok(take_events())
-        };
-        cycle()?;
-        run.baseline();
-        let events = cycle()?;
+    const FIXTURES: [(&str, &str); 2] =
+        [("the attribute", "before-unload-attribute"), ("the macro", "before-unload-macro")];
+    let cycle = |run: &Run, fixture: &str| -> Result<Vec<String>, Failure> {
+        let module = load_file::<ModuleStages>(&run.fixture(fixture), &LoadOptions::new(), EventLog)?;
+        module.exports().prepare().or_fail("prepare panicked")?;
+        module.unload()?;
+        Ok(take_events())
+    };
+    for (_, fixture) in FIXTURES {
+        cycle(run, fixture)?;
+    }
+    run.baseline();
+    for (how, fixture) in FIXTURES {
+        let events = cycle(run, fixture)?;
         run.observe(how, events.join(", "));
         run.check_eq("the first event", events[0].as_str(), "before_unload is called")?;
         let calls = events.iter().filter(|event| *event == "before_unload is called").count();

@@ -1,3 +1,5 @@
+//! Calls a module in a loop, takes each new build of it, and keeps two of its three states.
+
 use std::time::Duration;
 
 use relib::{ReloadError, Reloader, State};

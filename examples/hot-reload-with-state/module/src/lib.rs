@@ -1,3 +1,5 @@
+//! Three states: one of the host, one in a heap of its own, and one that is handed over from build to build.
+
 use std::sync::Mutex;
 
 use relib_interface::StateMut;

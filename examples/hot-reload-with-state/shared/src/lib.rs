@@ -1,3 +1,5 @@
+//! The states that the host keeps, and what it calls of the module.
+
 use relib_interface::{StateMut, Transfer, interface};
 
 /// Owned by the host: small, and copied in and out of each call.

@@ -1,3 +1,5 @@
+//! Calls a module in a loop, and takes each new build of it.
+
 use std::time::Duration;
 
 use relib::{ReloadError, Reloader};

@@ -1,3 +1,5 @@
+//! Greets. Change it while the host runs.
+
 use shared::Exports;
 
 #[relib_module::export]

@@ -1,3 +1,5 @@
+//! What the host calls of the module.
+
 use relib_interface::interface;
 
 #[interface]

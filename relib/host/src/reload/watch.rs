@@ -360,7 +360,7 @@ struct Directories {
     watcher: RecommendedWatcher,
     /// The path of the file as it was given.
     path: PathBuf,
-    /// That path and, if it leads through links, where it leads.
+    /// That path without links in its directories and, if the file is a link, where it leads.
     targets: Arc<Mutex<Vec<PathBuf>>>,
     watched: BTreeSet<PathBuf>,
 }
@@ -380,8 +380,10 @@ impl Directories {
     /// Watches where the file is now, or will be when its directory is there again.
     fn follow(&mut self) -> notify::Result<()> {
         loop {
-            let mut targets = vec![self.path.clone()];
-            targets.extend(self.path.canonicalize().ok().filter(|target| *target != self.path));
+            // Directories are told apart by where they are, not by the links that lead there: the system has one watch for
+            // each, whatever it is called.
+            let mut targets = vec![without_links(&self.path)];
+            targets.extend(self.path.canonicalize().ok().filter(|target| *target != targets[0]));
             let wanted: BTreeSet<PathBuf> =
                 targets.iter().filter_map(|target| nearest_directory(target)).collect();
             *lock(&self.targets) = targets;
@@ -413,6 +415,15 @@ impl Directories {
             let _ = self.watcher.unwatch(directory);
         }
     }
+}
+
+/// A file's path without links in as much of its directory as there is.
+fn without_links(file: &Path) -> PathBuf {
+    let resolved = nearest_directory(file).and_then(|directory| {
+        let rest = file.strip_prefix(&directory).ok()?;
+        Some(directory.canonicalize().ok()?.join(rest))
+    });
+    resolved.unwrap_or_else(|| file.to_owned())
 }
 
 /// The innermost directory on the way to a file that there is.

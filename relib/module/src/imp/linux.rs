@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use relib_abi::entry::{Destructor, Redirect, ThreadStart};
 
-use super::shim::{redirects, shims, tell_host};
+use super::shim::{pass_on, redirects, shims, tell_host};
 use crate::allocator;
 
 /// All shims of the platform.
@@ -22,7 +22,7 @@ pub(crate) const REDIRECTS: &[Redirect] = redirects! {
         sigaction signal
         dlopen dlclose;
     CAllocations:
-        malloc calloc realloc free posix_memalign aligned_alloc memalign malloc_usable_size;
+        malloc calloc realloc reallocarray free posix_memalign aligned_alloc memalign malloc_usable_size;
 };
 
 /// Passes on a descriptor that a call has returned.
@@ -31,6 +31,17 @@ fn opened(descriptor: c_int) -> c_int {
         tell_host!(descriptor_opened(descriptor));
     }
     descriptor
+}
+
+/// Defines shims for functions that return a descriptor.
+macro_rules! opening_shims {
+    ($(fn $name:ident($($argument:ident: $ty:ty),*);)*) => {
+        shims! {$(
+            fn $name($($argument: $ty),*) -> c_int {
+                opened(pass_on!($($argument),*))
+            }
+        )*}
+    };
 }
 
 /// Passes on a descriptor that a call has made at the number `target`, unless one of the host's was there: then the new
@@ -71,6 +82,27 @@ const F_DUPFD_CLOEXEC: c_int = 1030;
 const EINVAL: c_int = 22;
 const ENOMEM: c_int = 12;
 
+/// Resizes a block of C code's: by `original` if it came from the C library, and by the module's heap otherwise. `None` is
+/// a size that no block can have.
+///
+/// # Safety
+/// The block must be null or one that the module may resize, and is given up unless null is returned.
+unsafe fn reallocated(
+    block: *mut c_void,
+    size: Option<usize>,
+    original: impl FnOnce() -> *mut c_void,
+) -> *mut c_void {
+    if !block.is_null() && !tell_host!(heap_owns(block)) {
+        return original();
+    }
+    match size {
+        None => std::ptr::null_mut(),
+        Some(size) if block.is_null() => allocator::allocate(size, MALLOC_ALIGNMENT),
+        // SAFETY: the host says that the block is the heap's; the module gives it up.
+        Some(size) => unsafe { allocator::reallocate(block, size, MALLOC_ALIGNMENT) },
+    }
+}
+
 /// What C11 functions return for an error of their POSIX counterparts (`threads.h`).
 fn c11_result(error: c_int) -> c_int {
     const THRD_SUCCESS: c_int = 0;
@@ -81,6 +113,28 @@ fn c11_result(error: c_int) -> c_int {
         ENOMEM => THRD_NOMEM,
         _ => THRD_ERROR,
     }
+}
+
+opening_shims! {
+    // `open` and its relatives are variadic; on x86_64 the mode is in the same register whether it was passed or not.
+    fn open(path: *const c_char, flags: c_int, mode: c_uint);
+    fn open64(path: *const c_char, flags: c_int, mode: c_uint);
+    fn openat(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint);
+    fn openat64(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint);
+    fn creat(path: *const c_char, mode: c_uint);
+    fn creat64(path: *const c_char, mode: c_uint);
+    fn socket(domain: c_int, kind: c_int, protocol: c_int);
+    fn accept(listener: c_int, address: *mut c_void, len: *mut c_void);
+    fn accept4(listener: c_int, address: *mut c_void, len: *mut c_void, flags: c_int);
+    fn dup(descriptor: c_int);
+    fn eventfd(initial: c_uint, flags: c_int);
+    fn epoll_create(size: c_int);
+    fn epoll_create1(flags: c_int);
+    fn timerfd_create(clock: c_int, flags: c_int);
+    fn signalfd(descriptor: c_int, mask: *const c_void, flags: c_int);
+    fn inotify_init();
+    fn inotify_init1(flags: c_int);
+    fn memfd_create(name: *const c_char, flags: c_uint);
 }
 
 shims! {
@@ -140,8 +194,7 @@ shims! {
         descriptor: c_int,
         offset: i64,
     ) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        mapped(unsafe { original(address, len, protection, flags, descriptor, offset) }, len)
+        mapped(pass_on!(address, len, protection, flags, descriptor, offset), len)
     }
 
     fn mmap64(
@@ -152,138 +205,40 @@ shims! {
         descriptor: c_int,
         offset: i64,
     ) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        mapped(unsafe { original(address, len, protection, flags, descriptor, offset) }, len)
+        mapped(pass_on!(address, len, protection, flags, descriptor, offset), len)
     }
 
     fn munmap(address: *mut c_void, len: usize) -> c_int {
         // Before the call: afterwards another thread may have mapped the same range again.
         tell_host!(unmapped(address, len));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(address, len) }
+        pass_on!(address, len)
     }
 
     // The fifth argument only counts with MREMAP_FIXED; the variadic call passes it in the same register.
     fn mremap(address: *mut c_void, len: usize, new_len: usize, flags: c_int, place: *mut c_void) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        let moved = unsafe { original(address, len, new_len, flags, place) };
+        let moved = pass_on!(address, len, new_len, flags, place);
         if moved.addr() != MAP_FAILED {
             tell_host!(unmapped(address, len));
         }
         mapped(moved, new_len)
     }
 
-    // `open` and its relatives are variadic; on x86_64 the mode is in the same register whether it was passed or not.
-    fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(path, flags, mode) })
-    }
-
-    fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(path, flags, mode) })
-    }
-
-    fn openat(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(directory, path, flags, mode) })
-    }
-
-    fn openat64(directory: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(directory, path, flags, mode) })
-    }
-
-    fn creat(path: *const c_char, mode: c_uint) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(path, mode) })
-    }
-
-    fn creat64(path: *const c_char, mode: c_uint) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(path, mode) })
-    }
-
-    fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(domain, kind, protocol) })
-    }
-
-    fn accept(listener: c_int, address: *mut c_void, len: *mut c_void) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(listener, address, len) })
-    }
-
-    fn accept4(listener: c_int, address: *mut c_void, len: *mut c_void, flags: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(listener, address, len, flags) })
-    }
-
-    fn dup(descriptor: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(descriptor) })
-    }
-
     fn dup2(descriptor: c_int, target: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened_over(target, || unsafe { original(descriptor, target) })
+        opened_over(target, || pass_on!(descriptor, target))
     }
 
     fn dup3(descriptor: c_int, target: c_int, flags: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened_over(target, || unsafe { original(descriptor, target, flags) })
+        opened_over(target, || pass_on!(descriptor, target, flags))
     }
 
     fn fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(descriptor, command, argument) };
+        let result = pass_on!(descriptor, command, argument);
         if matches!(command, F_DUPFD | F_DUPFD_CLOEXEC) { opened(result) } else { result }
     }
 
     fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(descriptor, command, argument) };
+        let result = pass_on!(descriptor, command, argument);
         if matches!(command, F_DUPFD | F_DUPFD_CLOEXEC) { opened(result) } else { result }
-    }
-
-    fn eventfd(initial: c_uint, flags: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(initial, flags) })
-    }
-
-    fn epoll_create(size: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(size) })
-    }
-
-    fn epoll_create1(flags: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(flags) })
-    }
-
-    fn timerfd_create(clock: c_int, flags: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(clock, flags) })
-    }
-
-    fn signalfd(descriptor: c_int, mask: *const c_void, flags: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(descriptor, mask, flags) })
-    }
-
-    fn inotify_init() -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original() })
-    }
-
-    fn inotify_init1(flags: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(flags) })
-    }
-
-    fn memfd_create(name: *const c_char, flags: c_uint) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(name, flags) })
     }
 
     fn pipe(pair: *mut c_int) -> c_int {
@@ -304,13 +259,11 @@ shims! {
     fn close(descriptor: c_int) -> c_int {
         // Before the call: afterwards another thread may have got the same number again.
         tell_host!(descriptor_closing(descriptor));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(descriptor) }
+        pass_on!(descriptor)
     }
 
     fn sigaction(signal: c_int, action: *const c_void, previous: *mut c_void) -> c_int {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(signal, action, previous) };
+        let result = pass_on!(signal, action, previous);
         if result == 0 && !action.is_null() {
             tell_host!(signal_changed(signal));
         }
@@ -318,15 +271,13 @@ shims! {
     }
 
     fn signal(signal: c_int, handler: *const c_void) -> *const c_void {
-        // SAFETY: passed on as the module called it.
-        let previous = unsafe { original(signal, handler) };
+        let previous = pass_on!(signal, handler);
         tell_host!(signal_changed(signal));
         previous
     }
 
     fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        let handle = unsafe { original(path, flags) };
+        let handle = pass_on!(path, flags);
         if !handle.is_null() {
             tell_host!(library_opened(handle));
         }
@@ -335,8 +286,7 @@ shims! {
 
     fn dlclose(handle: *mut c_void) -> c_int {
         tell_host!(library_closing(handle));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(handle) }
+        pass_on!(handle)
     }
 
     fn malloc(size: usize) -> *mut c_void {
@@ -351,15 +301,13 @@ shims! {
     }
 
     fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
-        if block.is_null() {
-            allocator::allocate(size, MALLOC_ALIGNMENT)
-        } else if tell_host!(heap_owns(block)) {
-            // SAFETY: the host says that the block is the heap's; the module gives it up.
-            unsafe { allocator::reallocate(block, size, MALLOC_ALIGNMENT) }
-        } else {
-            // SAFETY: a block that is not the heap's came from the C library, which the original belongs to.
-            unsafe { original(block, size) }
-        }
+        // SAFETY: passed on as the module called it; the original is reached for blocks of the C library only.
+        unsafe { reallocated(block, Some(size), || original(block, size)) }
+    }
+
+    fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
+        // SAFETY: passed on as the module called it; the original is reached for blocks of the C library only.
+        unsafe { reallocated(block, count.checked_mul(size), || original(block, count, size)) }
     }
 
     fn free(block: *mut c_void) -> () {

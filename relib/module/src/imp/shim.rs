@@ -40,6 +40,14 @@ macro_rules! shims {
     )*};
 }
 
+/// Calls the original of the shim that this stands in, with the arguments that the module has passed to the shim.
+macro_rules! pass_on {
+    ($($argument:expr),*) => {{
+        // SAFETY: the module meets the requirements of the function that it calls, and the shim changes no argument.
+        unsafe { original($($argument),*) }
+    }};
+}
+
 /// The table entries for some shims.
 macro_rules! redirects {
     ($($group:ident: $($name:ident)*;)*) => {
@@ -61,4 +69,4 @@ macro_rules! tell_host {
     }};
 }
 
-pub(super) use {redirects, shims, tell_host};
+pub(super) use {pass_on, redirects, shims, tell_host};

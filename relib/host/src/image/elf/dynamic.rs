@@ -71,6 +71,15 @@ const FOREIGN: [(DynamicTag, &str); 5] = [
     (elf::DT_CONFIG, "DT_CONFIG"),
 ];
 
+/// Flags in `DT_FLAGS_1` that relib does not support, by the options that set them.
+const LINKER_OPTIONS: [(u64, &str); 5] = [
+    (elf::DF_1_GLOBAL.0, "-z global"),
+    (elf::DF_1_INITFIRST.0, "-z initfirst"),
+    (elf::DF_1_INTERPOSE.0, "-z interpose"),
+    (elf::DF_1_NOOPEN.0, "-z nodlopen"),
+    (elf::DF_1_LOADFLTR.0, "-z loadfltr"),
+];
+
 /// The entries of the dynamic section.
 pub(super) struct Dynamic {
     /// Tag, value, and index in the section, of what precedes DT_NULL.
@@ -154,11 +163,14 @@ impl Dynamic {
             | elf::DF_1_ORIGIN.0
             | elf::DF_1_NODEFLIB.0
             | elf::DF_1_NODUMP.0;
-        if flags_1 & !known_1 != 0 {
-            return Err(ImageError::Unsupported {
-                what: format!("the flags {:#x} in DT_FLAGS_1", flags_1 & !known_1),
-                advice: "link without -z global, initfirst, interpose, nodlopen and the like",
-            });
+        let others = flags_1 & !known_1;
+        if others != 0 {
+            let option = LINKER_OPTIONS.iter().find(|(flag, _)| flags_1 & flag != 0);
+            let what = match option {
+                Some((_, option)) => format!("the linker option {option}"),
+                None => format!("the flags {others:#x} in DT_FLAGS_1"),
+            };
+            return Err(ImageError::Unsupported { what, advice: "link without it" });
         }
         Ok(())
     }

@@ -72,10 +72,15 @@ impl Relocations {
         let rela_address = dynamic.get(elf::DT_RELA);
         for section in sections.of_kind(elf::SHT_RELA) {
             let table: &[Rela64<LE>] = section.table(source)?;
+            // Linkers put them first, and there are more of them than of all others.
+            let relative =
+                |entry: &&Rela64<LE>| machine::relocation_kind(type_of(entry)) == Some(Kind::Relative);
+            let (relatives, others) = table.split_at(table.iter().take_while(relative).count());
             if rela_address == Some(section.addr) {
-                check_relative_count(table, dynamic)?;
+                check_relative_count(relatives.len(), dynamic)?;
             }
-            table.iter().try_for_each(|entry| checker.check_entry(entry))?;
+            relatives.iter().try_for_each(|entry| checker.check_relative(entry))?;
+            others.iter().try_for_each(|entry| checker.check_entry(entry))?;
         }
         if let Some(section) = sections.only(elf::SHT_RELR)? {
             checker.check_relr(section.table(source)?, source)?;
@@ -86,18 +91,20 @@ impl Relocations {
 }
 
 /// Checks DT_RELACOUNT, the number of leading relative relocations: glibc applies them without looking at the type.
-fn check_relative_count(table: &[Rela64<LE>], dynamic: &Dynamic) -> Result<()> {
+fn check_relative_count(leading: usize, dynamic: &Dynamic) -> Result<()> {
     let Some(count) = dynamic.get(elf::DT_RELACOUNT) else {
         return Ok(());
     };
-    let kind = |entry: &Rela64<LE>| machine::relocation_kind(entry.r_type(LE, false));
-    let leading = table.iter().take_while(|entry| kind(entry) == Some(Kind::Relative)).count();
     check!(
         leading as u64 == count,
         PART,
         "DT_RELACOUNT is {count}, but {leading} relative relocations come first"
     );
     Ok(())
+}
+
+fn type_of(entry: &Rela64<LE>) -> elf::RelocationType {
+    entry.r_type(LE, false)
 }
 
 struct Checker<'a, 'data> {
@@ -112,31 +119,40 @@ struct Checker<'a, 'data> {
 }
 
 impl<'data> Checker<'_, 'data> {
-    #[inline(always)]
     fn check_entry(&mut self, entry: &Rela64<LE>) -> Result<()> {
-        let r_type = entry.r_type(LE, false);
+        let r_type = type_of(entry);
         let Some(kind) = machine::relocation_kind(r_type) else {
             return Err(ImageError::Unsupported {
                 what: format!("relocation type {} at {:#x}", r_type.0, entry.r_offset.get(LE)),
                 advice: "compile everything with -fPIC and link it as a shared library",
             });
         };
-        let index = entry.r_sym(LE, false);
-        let symbol = self
-            .symbols
-            .get(index)
-            .ok_or_else(|| malformed(PART, format!("one refers to symbol {index}, which does not exist")))?;
+        let (index, symbol) = self.symbol(entry)?;
         if kind == Kind::None {
             return Ok(());
         }
         self.check_target(kind, entry.r_offset.get(LE))?;
-        self.check_called(kind, entry, symbol)?;
-        // Nearly all have no symbol.
-        if kind == Kind::Relative {
-            return Ok(());
-        }
         self.check_symbol(kind, index, symbol)?;
+        self.check_called(kind, entry, symbol)?;
         self.collect_import(kind, entry, symbol)
+    }
+
+    /// What [`check_entry`](Self::check_entry) does, for a relative relocation.
+    #[inline(always)]
+    fn check_relative(&mut self, entry: &Rela64<LE>) -> Result<()> {
+        let (_, symbol) = self.symbol(entry)?;
+        self.check_target(Kind::Relative, entry.r_offset.get(LE))?;
+        self.check_called(Kind::Relative, entry, symbol)
+    }
+
+    /// The symbol that an entry refers to, which it may have no use for.
+    #[inline(always)]
+    fn symbol(&self, entry: &Rela64<LE>) -> Result<(u32, &'data Sym64<LE>)> {
+        let index = entry.r_sym(LE, false);
+        let symbol = self.symbols.get(index);
+        let symbol = symbol
+            .ok_or_else(|| malformed(PART, format!("one refers to symbol {index}, which does not exist")))?;
+        Ok((index, symbol))
     }
 
     /// Checks that the bytes written are inside a writable section and written once: a slot that another relocation

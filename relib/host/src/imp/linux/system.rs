@@ -55,14 +55,105 @@ unsafe fn owned_runtime(module: *const c_void) -> Arc<Runtime> {
     }
 }
 
-unsafe extern "C" fn thread_atexit(
-    module: *const c_void,
-    destructor: Destructor,
-    object: *mut c_void,
-) -> c_int {
-    // SAFETY: a shim passes its module's context pointer.
-    threads::register_destructor(&unsafe { owned_runtime(module) }, destructor, object);
-    0
+/// Defines functions that are called with the pointer of a module's context, and get what [`runtime`] or
+/// [`owned_runtime`] makes of it.
+macro_rules! called_by_modules {
+    ($($name:ident($runtime:ident: $get:ident $(, $parameter:ident: $type:ty)* $(,)?) $(-> $returns:ty)? $body:block)*) => {$(
+        unsafe extern "C" fn $name(module: *const c_void $(, $parameter: $type)*) $(-> $returns)? {
+            // SAFETY: a shim passes its module's context pointer.
+            let $runtime = unsafe { $get(module) };
+            $body
+        }
+    )*};
+}
+
+called_by_modules! {
+    thread_atexit(module: owned_runtime, destructor: Destructor, object: *mut c_void) -> c_int {
+        threads::register_destructor(&module, destructor, object);
+        0
+    }
+
+    thread_create(
+        module: owned_runtime,
+        handle: *mut c_void,
+        attributes: *const c_void,
+        function: ThreadStart,
+        argument: *mut c_void,
+    ) -> c_int {
+        if heap::is_in_scope(module.heap) {
+            // The thread's own allocations would not go to the state; what it shares with this one would.
+            return libc::EAGAIN;
+        }
+        let Some(thread) = NewThread::announce(&module) else {
+            return libc::EAGAIN;
+        };
+        let start = Box::into_raw(Box::new(Start { thread, function, argument }));
+        // SAFETY: the module passed the handle's place and the attributes to `pthread_create`; `run_thread` takes the
+        // box.
+        let result = unsafe { pthread_create(handle, attributes, run_thread, start.cast()) };
+        if result != 0 {
+            // SAFETY: no thread was started, so the box is still ours.
+            drop(unsafe { Box::from_raw(start) });
+        }
+        result
+    }
+
+    key_create(module: runtime, key: *mut c_uint, destructor: Option<Destructor>) -> c_int {
+        // The C library gets no destructor: it would call it at the end of a thread that may outlive the module.
+        // SAFETY: the module passed a place for a key.
+        let result = unsafe { libc::pthread_key_create(key, None) };
+        if result == 0 {
+            // SAFETY: the key was stored there.
+            module.threads.add_key(unsafe { *key }, destructor);
+        }
+        result
+    }
+
+    key_delete(module: runtime, key: c_uint) -> c_int {
+        module.threads.remove_key(key);
+        // SAFETY: the C library checks the key.
+        unsafe { libc::pthread_key_delete(key) }
+    }
+
+    key_set(module: owned_runtime, key: c_uint, value: *const c_void) -> c_int {
+        // SAFETY: the C library checks the key and stores any value.
+        let result = unsafe { libc::pthread_setspecific(key, value) };
+        if result == 0 {
+            threads::note_key_value(&module, key, !value.is_null());
+        }
+        result
+    }
+
+    descriptor_foreign(module: runtime, descriptor: c_int) -> bool {
+        module.ledger_of_this_process().is_some_and(|ledger| ledger.is_foreign(descriptor))
+    }
+
+    heap_owns(module: runtime, block: *const c_void) -> bool {
+        module.owns(block)
+    }
+}
+
+/// Defines functions of the table that enter something into the ledger of the module that calls.
+macro_rules! entries {
+    ($($name:ident($($argument:ident: $ty:ty),*) => |$ledger:ident| $entry:expr;)*) => {
+        called_by_modules! {
+            $($name(module: runtime, $($argument: $ty),*) {
+                if let Some(mut $ledger) = module.ledger_of_this_process() {
+                    $entry;
+                }
+            })*
+        }
+    };
+}
+
+entries! {
+    mapped(address: *mut c_void, len: usize) => |ledger| ledger.mapped(address.addr(), len);
+    unmapped(address: *mut c_void, len: usize) => |ledger| ledger.unmapped(address.addr(), len);
+    descriptor_opened(descriptor: c_int) => |ledger| ledger.descriptor_opened(descriptor);
+    descriptor_closing(descriptor: c_int) => |ledger| ledger.descriptor_closing(descriptor);
+    signal_changed(signal: c_int) => |ledger| ledger.signal_changed(signal);
+    library_opened(handle: *mut c_void) => |ledger| ledger.library_opened(handle.addr());
+    library_closing(handle: *mut c_void) => |ledger| ledger.library_closing(handle.addr());
 }
 
 /// What a new thread needs to know.
@@ -70,32 +161,6 @@ struct Start {
     thread: NewThread,
     function: ThreadStart,
     argument: *mut c_void,
-}
-
-unsafe extern "C" fn thread_create(
-    module: *const c_void,
-    handle: *mut c_void,
-    attributes: *const c_void,
-    function: ThreadStart,
-    argument: *mut c_void,
-) -> c_int {
-    // SAFETY: a shim passes its module's context pointer.
-    let module = unsafe { owned_runtime(module) };
-    if heap::is_in_scope(module.heap) {
-        // The thread's own allocations would not go to the state; what it shares with this one would.
-        return libc::EAGAIN;
-    }
-    let Some(thread) = NewThread::announce(&module) else {
-        return libc::EAGAIN;
-    };
-    let start = Box::into_raw(Box::new(Start { thread, function, argument }));
-    // SAFETY: the module passed the handle's place and the attributes to `pthread_create`; `run_thread` takes the box.
-    let result = unsafe { pthread_create(handle, attributes, run_thread, start.cast()) };
-    if result != 0 {
-        // SAFETY: no thread was started, so the box is still ours.
-        drop(unsafe { Box::from_raw(start) });
-    }
-    result
 }
 
 /// The first function of each thread that a module starts. The module's code returns to it, and not to the C library.
@@ -114,71 +179,6 @@ unsafe extern "C" {
         function: ThreadStart,
         argument: *mut c_void,
     ) -> c_int;
-}
-
-unsafe extern "C" fn key_create(
-    module: *const c_void,
-    key: *mut c_uint,
-    destructor: Option<Destructor>,
-) -> c_int {
-    // The C library gets no destructor: it would call it at the end of a thread that may outlive the module.
-    // SAFETY: the module passed a place for a key.
-    let result = unsafe { libc::pthread_key_create(key, None) };
-    if result == 0 {
-        // SAFETY: a shim passes its module's context pointer; the key was stored.
-        unsafe { runtime(module).threads.add_key(*key, destructor) };
-    }
-    result
-}
-
-unsafe extern "C" fn key_delete(module: *const c_void, key: c_uint) -> c_int {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.threads.remove_key(key);
-    // SAFETY: the C library checks the key.
-    unsafe { libc::pthread_key_delete(key) }
-}
-
-unsafe extern "C" fn key_set(module: *const c_void, key: c_uint, value: *const c_void) -> c_int {
-    // SAFETY: the C library checks the key and stores any value.
-    let result = unsafe { libc::pthread_setspecific(key, value) };
-    if result == 0 {
-        // SAFETY: a shim passes its module's context pointer.
-        threads::note_key_value(&unsafe { owned_runtime(module) }, key, !value.is_null());
-    }
-    result
-}
-
-/// Defines functions of the table that enter something into the ledger of the module that calls.
-macro_rules! entries {
-    ($($name:ident($($argument:ident: $ty:ty),*) => |$ledger:ident| $entry:expr;)*) => {$(
-        unsafe extern "C" fn $name(module: *const c_void, $($argument: $ty),*) {
-            // SAFETY: a shim passes its module's context pointer.
-            if let Some(mut $ledger) = unsafe { runtime(module) }.ledger_of_this_process() {
-                $entry;
-            }
-        }
-    )*};
-}
-
-entries! {
-    mapped(address: *mut c_void, len: usize) => |ledger| ledger.mapped(address.addr(), len);
-    unmapped(address: *mut c_void, len: usize) => |ledger| ledger.unmapped(address.addr(), len);
-    descriptor_opened(descriptor: c_int) => |ledger| ledger.descriptor_opened(descriptor);
-    descriptor_closing(descriptor: c_int) => |ledger| ledger.descriptor_closing(descriptor);
-    signal_changed(signal: c_int) => |ledger| ledger.signal_changed(signal);
-    library_opened(handle: *mut c_void) => |ledger| ledger.library_opened(handle.addr());
-    library_closing(handle: *mut c_void) => |ledger| ledger.library_closing(handle.addr());
-}
-
-unsafe extern "C" fn descriptor_foreign(module: *const c_void, descriptor: c_int) -> bool {
-    // SAFETY: a shim passes its module's context pointer.
-    let ledger = unsafe { runtime(module) }.ledger_of_this_process();
-    ledger.is_some_and(|ledger| ledger.is_foreign(descriptor))
-}
-
-unsafe extern "C" fn heap_owns(module: *const c_void, block: *const c_void) -> bool {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.owns(block)
 }
 
 unsafe extern "C" fn heap_usable_size(_module: *const c_void, block: *const c_void) -> usize {

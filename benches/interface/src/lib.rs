@@ -1,0 +1,13 @@
+//! What the host and the module of relib share.
+
+/// What the module does; see `workload`.
+#[relib_interface::interface]
+pub trait Exports {
+    fn add(a: u64, b: u64) -> u64;
+    fn text(text: &str) -> String;
+    fn pairs(count: u64) -> u64;
+    fn shuffled(count: u64) -> u64;
+    fn pairs_on_threads(count: u64) -> u64;
+    fn leak(count: u64) -> u64;
+    fn version() -> u64;
+}

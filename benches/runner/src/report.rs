@@ -1,0 +1,102 @@
+//! Writes the table and `docs/BENCHMARKS.md`.
+
+use std::fmt::Write as _;
+
+use crate::goals::goal;
+use crate::machine;
+use crate::results::{Results, Row};
+
+/// The table of comparisons.
+pub fn table(results: &Results) -> String {
+    let mut text = String::from(
+        "| what | against | relib | other | ratio | goal | | rounds |\n|---|---|---:|---:|---:|---:|---|---:|\n",
+    );
+    for row in &results.rows {
+        let (goal, verdict) = judged(row);
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {goal} | {verdict} | {} |",
+            row.what,
+            row.against,
+            row.unit.show(row.ours),
+            row.unit.show(row.theirs),
+            ratio(row.ratio()),
+            row.rounds,
+        )
+        .expect("a text can be written to");
+    }
+    text
+}
+
+/// The goal of a row, and whether it is reached.
+fn judged(row: &Row) -> (String, &'static str) {
+    match goal(row.id) {
+        None => (String::new(), ""),
+        Some(goal) => (format!("≤ {}", ratio(goal)), if row.ratio() <= goal { "✅" } else { "❌" }),
+    }
+}
+
+fn ratio(ratio: f64) -> String {
+    if ratio < 0.1 { format!("1/{:.0}", 1.0 / ratio) } else { format!("{ratio:.2}") }
+}
+
+/// The whole of `docs/BENCHMARKS.md`.
+pub fn document(results: &Results) -> String {
+    let mut text = String::from(
+        "# Benchmarks\n\nrelib beside what a user would pick instead, on one machine in one run. `cargo xtask bench` \
+         measures again and writes this file; nothing in it is typed by hand but the explanations at its end, \
+         which come from `benches/explanations.md`. The ratio is relib's median divided by the other one's: less is \
+         better, and 1 is as fast.\n\n",
+    );
+    text += &table(results);
+    if !cfg!(feature = "wasmtime") {
+        text += "\nThis run was without wasmtime.\n";
+    }
+    text += "\n## Other numbers\n\n| what | value |\n|---|---:|\n";
+    for note in &results.notes {
+        writeln!(text, "| {} | {} |", note.what, note.unit.show(note.value))
+            .expect("a text can be written to");
+    }
+    text += "\n## What grows\n\n";
+    for series in &results.series {
+        writeln!(text, "![{}](benchmarks/{}.svg)\n", series.title, series.id)
+            .expect("a text can be written to");
+    }
+    text += "## Method\n\n\
+         - One process, release build. The sides of a comparison take turns, and another one goes first in each round, so \
+         that what changes meanwhile changes for all. Each number is the median of its rounds.\n\
+         - All modules do the same: `benches/workload`. What they allocate is timed inside, without the call.\n\
+         - Turns are short, so that most are over before another process gets the processor.\n\
+         - Peers are the published crates, in a workspace of their own (`benches`) with its own lock file.\n\
+         - A padded file has bytes behind its end that the loader never reads: only copying it costs more.\n\
+         - Instructions are those of user mode as `valgrind --tool=callgrind` counts them, by the difference between more \
+         and fewer repetitions.\n\
+         - The default mode is measured, with every check.\n\n## Machine\n\n";
+    for (name, value) in machine::description() {
+        writeln!(text, "- {name}: {value}").expect("a text can be written to");
+    }
+    text += &explanations(results);
+    text
+}
+
+/// What `explanations.md` says about the rows that are above their goals.
+fn explanations(results: &Results) -> String {
+    let missed: Vec<&Row> =
+        results.rows.iter().filter(|row| goal(row.id).is_some_and(|goal| row.ratio() > goal)).collect();
+    if missed.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\n## What is above its goal\n");
+    for row in missed {
+        // Each section of the file starts with the name of the row that it is about.
+        let section = include_str!("../../explanations.md").split("\n## ").find_map(|section| {
+            let (title, body) = section.split_once('\n')?;
+            (title.trim() == row.id).then_some(body.trim())
+        });
+        let section = section.unwrap_or("Not explained yet.");
+        let title = format!("{}, against {}", row.what, row.against);
+        write!(text, "\n### {title}: {}\n\n{section}\n", ratio(row.ratio()))
+            .expect("a text can be written to");
+    }
+    text
+}

@@ -1,0 +1,3 @@
+//! The host gives nothing to the module.
+
+pub trait Imports {}

@@ -1,0 +1,36 @@
+//! Records in sections of their own. Linkers drop whole sections, so that only what an image uses remains in its file.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Ident;
+
+/// A name for the sections of one item.
+pub fn own_name(item: &Ident) -> String {
+    format!("{item}.{}", crate::unique_name())
+}
+
+/// The attribute that puts a static into the section `own` below `base`. PE linkers join what stands before the `$`.
+pub fn link_section(base: &str, own: &str) -> TokenStream {
+    let [elf, pe] = [".", "$"].map(|separator| format!("{base}{separator}{own}"));
+    quote! {
+        #[cfg_attr(not(windows), unsafe(link_section = #elf))]
+        #[cfg_attr(windows, unsafe(link_section = #pe))]
+    }
+}
+
+/// Statements that leave a record of `interface` in the host's file if the function that they stand in is part of it.
+pub fn host_record(
+    kind: &Ident,
+    interface: &TokenStream,
+    section: &TokenStream,
+    root: &TokenStream,
+) -> TokenStream {
+    quote! {
+        const PAYLOAD: &[u8] = #interface.payload;
+        const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
+        #section
+        static RECORD: [u8; LEN] =
+            #root::metadata::record::<LEN>(#root::metadata::RecordKind::#kind, &[PAYLOAD]);
+        #root::keep_record(&RECORD);
+    }
+}
