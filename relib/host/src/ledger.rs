@@ -105,6 +105,7 @@ impl Ledger {
     }
 
     /// Whether a descriptor is open that the module did not open.
+    #[allow(dead_code, reason = "on Windows nobody chooses the number of a handle")]
     pub(crate) fn is_foreign(&self, number: i32) -> bool {
         imp::DescriptorIdentity::of(number).is_some_and(|open| self.descriptors.get(&number) != Some(&open))
     }

@@ -46,6 +46,7 @@ pub(crate) enum ImageError {
         expected: &'static str,
     },
     /// The file was built for another byte order.
+    #[allow(dead_code, reason = "PE files have one byte order")]
     OtherByteOrder {
         /// Its byte order.
         found: &'static str,

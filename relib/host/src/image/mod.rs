@@ -36,6 +36,7 @@ pub(crate) struct ImageFile {
     /// Virtual addresses that the mapped image occupies, from its first to its last segment.
     pub(crate) span: Range<u64>,
     /// The part of a writable segment that the loader makes read-only after relocation.
+    #[allow(dead_code, reason = "only ELF files have one")]
     pub(crate) relro: Option<Range<u64>>,
     /// The initial contents of the image's thread-local storage.
     pub(crate) tls: Option<TlsTemplate>,
@@ -50,6 +51,7 @@ pub(crate) struct ImageFile {
     /// The state flags of the dynamic section, if the file has any.
     pub(crate) flags_1: Option<PatchSite>,
     /// The functions that the dynamic loader calls when it has mapped the image.
+    #[allow(dead_code, reason = "on Windows an image calls its own constructors")]
     pub(crate) constructors: Option<Constructors>,
     /// Symbols that glibc keeps unique in the process, and whose library it therefore never unmaps.
     pub(crate) unique_symbols: Vec<UniqueSymbol>,
@@ -149,6 +151,7 @@ impl PatchSite {
     }
 
     /// The value with `DF_1_NODELETE` cleared.
+    #[allow(dead_code, reason = "only ELF files have the flag")]
     pub(crate) fn without_nodelete(self) -> u64 {
         self.value & !Self::NODELETE
     }

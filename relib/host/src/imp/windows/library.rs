@@ -75,6 +75,9 @@ impl Library {
 
     /// Points imports of the image at shims, and tells each shim the address that its import had.
     ///
+    /// # Errors
+    /// If the system does not let the slots be written.
+    ///
     /// # Safety
     /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
     /// run meanwhile.
@@ -82,28 +85,35 @@ impl Library {
         &mut self,
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
-    ) {
+    ) -> io::Result<()> {
         let by_name: HashMap<&[u8], &Redirect> = redirects
             // SAFETY: the module's table describes its names by slices that are constants of its image.
             .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
             .collect();
-        for slot in &image.import_slots {
-            if let Some(redirect) = by_name.get(slot.name.as_bytes()) {
-                let slot = std::ptr::with_exposed_provenance_mut::<AtomicPtr<()>>(self.address(slot.vaddr));
-                // SAFETY: the verifier found that the slot is aligned and inside a section. `original` is an atomic of
-                // the module.
-                unsafe {
-                    with_write_access(slot.cast(), || {
-                        let original = (*slot).swap(redirect.shim.cast_mut(), Ordering::AcqRel);
-                        (*redirect.original).store(original, Ordering::Release);
-                    });
-                }
+        for (name, vaddr) in image.import_slots.iter() {
+            let Some(redirect) = by_name.get(name.as_bytes()) else { continue };
+            let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(vaddr));
+            // SAFETY: the verifier found that the slot is aligned and inside a section. `original` is an atomic of the
+            // module.
+            let (slot, original) = unsafe { (&*slot, &*redirect.original) };
+            let address = slot.load(Ordering::Acquire);
+            if address.is_null() {
+                continue;
+            }
+            // In this order, because a thread that a constructor has started may use the slot.
+            original.store(address, Ordering::Release);
+            // SAFETY: the slot is mapped, and only this function changes the protection of its page.
+            unsafe {
+                with_write_access(slot.as_ptr().cast(), || {
+                    slot.store(redirect.shim.cast_mut(), Ordering::Release);
+                })?;
             }
         }
         if image.tls.is_some() {
             // SAFETY: the image has thread-local storage, and is ours alone, says the caller.
-            unsafe { self.take_thread_callbacks() };
+            unsafe { self.take_thread_callbacks()? };
         }
+        Ok(())
     }
 
     /// Keeps the loader from calling the image's callbacks when a thread ends, which run destructors of its thread-local
@@ -112,7 +122,7 @@ impl Library {
     ///
     /// # Safety
     /// The image must have thread-local storage, and no other code may change this part of its memory meanwhile.
-    unsafe fn take_thread_callbacks(&mut self) {
+    unsafe fn take_thread_callbacks(&mut self) -> io::Result<()> {
         // SAFETY: as the caller guarantees.
         unsafe {
             let place = &raw mut (*self.tls_directory()).address_of_call_backs;
@@ -120,17 +130,18 @@ impl Library {
                 let callbacks = (*place).get(LittleEndian);
                 (*place).set(LittleEndian, 0);
                 self.thread_callbacks = Some(callbacks);
-            });
+            })
         }
     }
 
-    /// Lets the loader call the callbacks again: also for the end of the image.
+    /// Lets the loader call the callbacks again: also for the end of the image. If the system does not allow it, they are
+    /// never called again, which leaves something behind and breaks nothing.
     fn give_thread_callbacks_back(&mut self) {
         if let Some(callbacks) = self.thread_callbacks.take() {
             // SAFETY: the directory was there when the callbacks were taken, and is changed here only.
             unsafe {
                 let place = &raw mut (*self.tls_directory()).address_of_call_backs;
-                with_write_access(place.cast(), || (*place).set(LittleEndian, callbacks));
+                let _ = with_write_access(place.cast(), || (*place).set(LittleEndian, callbacks));
             }
         }
     }
@@ -209,8 +220,9 @@ impl Library {
         // Counts one more handle of the image, which is still loaded.
         module_at(self.base, 0);
         if took_callbacks {
-            // SAFETY: the image has the directory that they were taken from.
-            unsafe { self.take_thread_callbacks() };
+            // SAFETY: the image has the directory that they were taken from. They could be given back just now; if they
+            // cannot be taken any more, the loader calls what the module has already finished.
+            let _ = unsafe { self.take_thread_callbacks() };
         }
         Err(Stayed)
     }
@@ -251,17 +263,23 @@ pub(super) fn region(address: usize) -> Option<MEMORY_BASIC_INFORMATION> {
 
 /// Runs `body` while the page of a word of the image may be written to.
 ///
+/// # Errors
+/// If the system does not change the protection; then `body` has not run, or the page stays writable.
+///
 /// # Safety
 /// `slot` must be mapped, and no other code may change the protection of its page meanwhile.
-unsafe fn with_write_access(slot: *const c_void, body: impl FnOnce()) {
-    let mut before = 0;
-    // SAFETY: the page is mapped, private and ours, says the caller; `before` gets its protection.
-    if unsafe { VirtualProtect(slot, size_of::<usize>(), PAGE_READWRITE, &mut before) } != 0 {
-        body();
-        let mut ours = 0;
-        // SAFETY: as above.
-        unsafe { VirtualProtect(slot, size_of::<usize>(), before, &mut ours) };
-    }
+unsafe fn with_write_access(slot: *const c_void, body: impl FnOnce()) -> io::Result<()> {
+    let protect = |protection| {
+        let mut before = 0;
+        // SAFETY: the page is mapped, private and ours, says the caller; `before` gets its protection.
+        match unsafe { VirtualProtect(slot, size_of::<usize>(), protection, &mut before) } {
+            0 => Err(io::Error::last_os_error()),
+            _ => Ok(before),
+        }
+    };
+    let before = protect(PAGE_READWRITE)?;
+    body();
+    protect(before).map(drop)
 }
 
 /// Whether the loader would return an image that it has already loaded: one of the same path, even if there is another

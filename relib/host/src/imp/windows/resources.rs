@@ -5,15 +5,22 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
+#[cfg(feature = "reload")]
+use windows_sys::Win32::Foundation::{ERROR_SHARING_VIOLATION, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::Networking::WinSock::{SO_TYPE, SOCKET, SOL_SOCKET, closesocket, getsockopt};
 use windows_sys::Win32::Storage::FileSystem::{
-    BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DIRECTORY, FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE,
-    GetFileInformationByHandle, GetFileType, GetFinalPathNameByHandleW,
+    BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DIRECTORY, FILE_FLAG_OPEN_REPARSE_POINT, FILE_TYPE_CHAR,
+    FILE_TYPE_DISK, FILE_TYPE_PIPE, GetFileInformationByHandle, GetFileType, GetFinalPathNameByHandleW,
+};
+#[cfg(feature = "reload")]
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_GENERIC_READ, FILE_SHARE_DELETE, FILE_SHARE_READ, ReOpenFile,
 };
 use windows_sys::Win32::System::Memory::{
     MEM_FREE, MEM_MAPPED, MEM_RELEASE, MEMORY_MAPPED_VIEW_ADDRESS, UnmapViewOfFile, VirtualFree,
@@ -44,6 +51,24 @@ impl From<&BY_HANDLE_FILE_INFORMATION> for FileId {
             index: u64::from(information.nFileIndexHigh) << 32 | u64::from(information.nFileIndexLow),
         }
     }
+}
+
+/// Whether anybody has a file open for writing.
+///
+/// The file must have been opened for reading only.
+#[cfg(feature = "reload")]
+pub(crate) fn is_open_for_writing(file: &File) -> bool {
+    // Opened once more in a way that allows no writers, which the system refuses exactly when there are some.
+    // SAFETY: the call takes the handle of an open file, and returns a new one.
+    let handle = unsafe {
+        ReOpenFile(file.as_raw_handle(), FILE_GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, 0)
+    };
+    if handle != INVALID_HANDLE_VALUE {
+        // SAFETY: the handle was just opened, and nobody else knows it.
+        unsafe { CloseHandle(handle) };
+        return false;
+    }
+    io::Error::last_os_error().raw_os_error() == Some(ERROR_SHARING_VIOLATION as i32)
 }
 
 fn information(handle: HANDLE) -> Option<BY_HANDLE_FILE_INFORMATION> {
@@ -197,6 +222,18 @@ pub(crate) fn at_process_exit(function: extern "C" fn()) {
     // SAFETY: the function stays callable as long as this image is loaded, and the C runtime calls it at the image's
     // end at the latest. If registering fails, there is no memory, and the next process cleans up.
     unsafe { atexit(function) };
+}
+
+/// Whether this is a directory, and no link to one. Who may enter it was decided where it was made: the folder for
+/// temporary files is the user's own.
+pub(crate) fn is_private_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Opens a file for reading; what is no regular file is neither waited for nor followed.
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// Makes a directory under `parent`. The folder for temporary files is the user's own, and so is what is made in it.

@@ -87,7 +87,12 @@ unsafe extern "C" fn thread_announced(
     argument: *mut c_void,
 ) -> *mut c_void {
     // SAFETY: a shim passes its module's context pointer.
-    match NewThread::announce(&unsafe { owned_runtime(module) }) {
+    let module = unsafe { owned_runtime(module) };
+    if heap::is_in_scope(module.heap) {
+        // The thread's own allocations would not go to the state; what it shares with this one would.
+        return std::ptr::null_mut();
+    }
+    match NewThread::announce(&module) {
         Some(thread) => Box::into_raw(Box::new(Start { thread, function, argument })).cast(),
         None => std::ptr::null_mut(),
     }
@@ -147,57 +152,46 @@ unsafe extern "C" fn fiber_slot_set(module: *const c_void, slot: c_uint, value: 
     });
 }
 
-unsafe extern "C" fn mapped(module: *const c_void, address: *mut c_void) {
-    quietly(|| {
-        if let Some(len) = extent(address.addr()) {
-            // SAFETY: a shim passes its module's context pointer.
-            unsafe { runtime(module) }.ledger().mapped(address.addr(), len);
-        }
-    });
-}
-
-unsafe extern "C" fn unmapping(module: *const c_void, address: *mut c_void) {
-    quietly(|| {
-        if let Some(len) = extent(address.addr()) {
-            // SAFETY: a shim passes its module's context pointer.
-            unsafe { runtime(module) }.ledger().unmapped(address.addr(), len);
-        }
-    });
-}
-
 /// Handles have 32 significant bits.
 fn number(handle: *mut c_void) -> i32 {
     handle.addr() as i32
 }
 
-unsafe extern "C" fn file_mapped(module: *const c_void, file: *mut c_void) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.ledger().descriptor_mapped(number(file)));
+/// Defines functions of the table that enter something into the ledger of the module that calls.
+macro_rules! entries {
+    ($($name:ident($argument:ident) => |$ledger:ident| $entry:expr;)*) => {$(
+        unsafe extern "C" fn $name(module: *const c_void, $argument: *mut c_void) {
+            quietly(|| {
+                // SAFETY: a shim passes its module's context pointer.
+                if let Some(mut $ledger) = unsafe { runtime(module) }.ledger_of_this_process() {
+                    $entry;
+                }
+            });
+        }
+    )*};
 }
 
-unsafe extern "C" fn handle_opened(module: *const c_void, handle: *mut c_void) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.ledger().descriptor_opened(number(handle)));
-}
-
-unsafe extern "C" fn handle_closing(module: *const c_void, handle: *mut c_void) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.ledger().descriptor_closing(number(handle)));
-}
-
-unsafe extern "C" fn library_opened(module: *const c_void, library: *mut c_void) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.ledger().library_opened(library.addr()));
-}
-
-unsafe extern "C" fn library_closing(module: *const c_void, library: *mut c_void) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.ledger().library_closing(library.addr()));
+entries! {
+    mapped(address) => |ledger| {
+        if let Some(len) = extent(address.addr()) {
+            ledger.mapped(address.addr(), len);
+        }
+    };
+    unmapping(address) => |ledger| {
+        if let Some(len) = extent(address.addr()) {
+            ledger.unmapped(address.addr(), len);
+        }
+    };
+    file_mapped(file) => |ledger| ledger.descriptor_mapped(number(file));
+    handle_opened(handle) => |ledger| ledger.descriptor_opened(number(handle));
+    handle_closing(handle) => |ledger| ledger.descriptor_closing(number(handle));
+    library_opened(library) => |ledger| ledger.library_opened(library.addr());
+    library_closing(library) => |ledger| ledger.library_closing(library.addr());
 }
 
 unsafe extern "C" fn heap_owns(module: *const c_void, block: *const c_void) -> bool {
     // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.heap.owns(block)
+    unsafe { runtime(module) }.owns(block)
 }
 
 unsafe extern "C" fn heap_usable_size(_module: *const c_void, block: *const c_void) -> usize {
