@@ -1,17 +1,15 @@
 //! What many scenario bodies do: loading a fixture, one whole cycle as a warm-up, an unload that is refused, and what
 //! modules tell the host.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fixture_interface::unload::Events;
-use object::read::elf::ElfFile64;
-use object::{Object, ObjectSection};
 use relib::{ExportsHandle, LoadError, LoadOptions, Module, ProvideImports, UnloadError, Unloaded};
 use relib_harness::{Failure, OrFail, Run};
+
+use crate::platform;
 
 /// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
 pub const TRACE: &str = "constructor-ran";
@@ -80,11 +78,6 @@ pub fn reason(error: &dyn std::error::Error, path: &Path) -> Result<String, Fail
     Ok(reason.to_owned())
 }
 
-/// Whether a process has ended itself by `abort`.
-pub fn aborted(status: ExitStatus) -> bool {
-    status.signal() == Some(libc::SIGABRT)
-}
-
 /// Writes a copy of a fixture as `name` into the scratch directory, after `change` has had its way with the bytes.
 pub fn scratch_copy(
     run: &Run,
@@ -99,13 +92,10 @@ pub fn scratch_copy(
     Ok(path)
 }
 
-/// Another build of the same code: the same library with another text in a section that nothing reads.
+/// Another build of the same code: the same library with another number where nothing looks for one.
 pub fn another_build(library: &[u8], number: u8) -> Result<Vec<u8>, Failure> {
-    let elf = ElfFile64::<object::Endianness>::parse(library)?;
-    let comment = elf.section_by_name(".comment").or_fail("the library has no section .comment")?;
-    let (offset, _) = comment.file_range().or_fail("the section .comment is not in the file")?;
     let mut build = library.to_vec();
-    build[offset as usize] = number;
+    platform::number_build(&mut build, number)?;
     Ok(build)
 }
 

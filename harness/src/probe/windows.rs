@@ -22,8 +22,8 @@ use windows_sys::Win32::System::ProcessStatus::{
 };
 use windows_sys::Win32::System::SystemServices::PROCESS_HEAP_ENTRY_BUSY;
 use windows_sys::Win32::System::Threading::{
-    GetCurrentProcess, GetCurrentProcessId, GetProcessHandleCount, GetThreadDescription, OpenThread,
-    THREAD_QUERY_LIMITED_INFORMATION, TLS_OUT_OF_INDEXES, TlsAlloc, TlsFree,
+    GetCurrentProcess, GetCurrentProcessId, GetCurrentThreadId, GetProcessHandleCount, GetThreadDescription,
+    OpenThread, THREAD_QUERY_LIMITED_INFORMATION, TLS_OUT_OF_INDEXES, TlsAlloc, TlsFree,
 };
 
 use super::Descriptor;
@@ -49,6 +49,12 @@ pub fn threads() -> io::Result<BTreeMap<i32, String>> {
         CloseHandle(snapshot);
     }
     Ok(threads)
+}
+
+/// The number of the calling thread.
+pub fn current_thread() -> i32 {
+    // SAFETY: the function has no preconditions.
+    unsafe { GetCurrentThreadId() as i32 }
 }
 
 fn thread_name(id: u32) -> String {

@@ -6,15 +6,15 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, alarm, fork};
 use relib_harness::{Failure, OrFail, Platform};
 
-use super::section;
+use super::{Unfinished, section};
 
 /// The platform that this code was compiled for.
 pub const PLATFORM: Platform = Platform::LinuxX86_64;
@@ -99,6 +99,16 @@ pub const NEEDED_LIBRARY: (&[u8], &[u8]) = (b"libgcc_s.so.1", b"libgcc_s.so.9");
 /// Makes a changed library whole again as far as it describes itself.
 pub fn seal(_bytes: &mut [u8]) {}
 
+/// Makes another build of a library: a number in a section that nothing reads.
+///
+/// # Errors
+/// When the library has no such section.
+pub fn number_build(bytes: &mut [u8], number: u8) -> Result<(), Failure> {
+    let comment = section(bytes, ".comment")?;
+    bytes[comment.start] = number;
+    Ok(())
+}
+
 /// The parts of a library that decide what a loader does with it, by their places in the file.
 ///
 /// # Errors
@@ -110,11 +120,44 @@ pub fn deciding_parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, Failure> {
     Ok(vec![HEADER, phoff..phoff + phentsize * phnum, section(bytes, ".dynamic")?, section(bytes, ".relib")?])
 }
 
+/// The place in the ELF header of the place of the section headers.
+const E_SHOFF: Range<usize> = 40..48;
+
+/// The section headers of an ELF file, by their place in it.
+fn section_headers(bytes: &[u8]) -> Range<usize> {
+    let number = |place: usize| usize::from(u16::from_le_bytes([bytes[place], bytes[place + 1]]));
+    let (size, count) = (number(58), number(60));
+    let start = u64::from_le_bytes(bytes[E_SHOFF].try_into().expect("the range has eight bytes")) as usize;
+    start..start + size * count
+}
+
+/// Variants of a library that have not been written from `start` on.
+///
+/// Without its section headers it is refused; with them behind what is left, other checks have to notice. What only lacks
+/// debug information may load.
+pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
+    let headers = section_headers(whole);
+    let mut zeros = whole.to_vec();
+    zeros[start..].fill(0);
+    let mut zeros_and_headers = whole.to_vec();
+    zeros_and_headers[start..headers.start.max(start)].fill(0);
+    let mut cut_and_headers = whole[..start].to_vec();
+    cut_and_headers.extend_from_slice(&whole[headers.clone()]);
+    cut_and_headers[E_SHOFF].copy_from_slice(&(start as u64).to_le_bytes());
+    [
+        ("zeros", zeros, false),
+        ("zeros before the section headers", zeros_and_headers, start < headers.start),
+        ("a cut before the section headers", cut_and_headers, true),
+    ]
+    .map(|(kind, bytes, may_load)| Unfinished { kind, bytes, may_load })
+    .into()
+}
+
 /// Fixtures that must not be loaded, with what their copies are called.
 pub const REFUSED_FIXTURES: &[(&str, &str)] =
     &[("abort", "panic-abort-module"), ("initfirst", "load-initfirst"), ("unmarked", "load-unmarked")];
 
-/// How many mutations are tried unless the environment says otherwise.
+/// How many mutations are tried at least.
 pub const MUTATIONS: usize = 2000;
 
 /// Runs `body` where it does not matter if it crashes; the text says how it ended if it did not return.
@@ -183,6 +226,11 @@ pub fn close(descriptor: i32) {
 /// The number of a file's descriptor.
 pub fn descriptor_of(file: &File) -> i32 {
     file.as_raw_fd()
+}
+
+/// Whether a process has ended itself by `abort`.
+pub fn aborted(status: ExitStatus) -> bool {
+    status.signal() == Some(libc::SIGABRT)
 }
 
 /// Whether something is mapped at an address.

@@ -16,6 +16,16 @@ use relib_harness::{Failure, OrFail};
 
 pub use imp::*;
 
+/// A library of which a part has not been written yet.
+pub struct Unfinished {
+    /// What is missing.
+    pub kind: &'static str,
+    /// What the file holds.
+    pub bytes: Vec<u8>,
+    /// Whether it may be loaded if only that is missing which nobody needs.
+    pub may_load: bool,
+}
+
 /// Where a section is in the bytes of a library.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::windows::ffi::OsStringExt;
 use std::os::windows::io::AsRawHandle;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, OrFail, Platform};
@@ -15,7 +16,7 @@ use windows_sys::Win32::Networking::WinSock::closesocket;
 use windows_sys::Win32::System::LibraryLoader::{GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GetModuleHandleExW};
 use windows_sys::Win32::System::Memory::{MEM_FREE, MEMORY_BASIC_INFORMATION, VirtualQuery};
 
-use super::section;
+use super::{Unfinished, section};
 
 /// The platform that this code was compiled for.
 pub const PLATFORM: Platform = Platform::WindowsX86_64;
@@ -118,6 +119,17 @@ pub fn seal(bytes: &mut [u8]) {
     bytes[place..place + 4].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// Makes another build of a library: one of another second, say its headers.
+///
+/// # Errors
+/// Never; elsewhere when the library has no place for a number.
+pub fn number_build(bytes: &mut [u8], number: u8) -> Result<(), Failure> {
+    let time = headers(bytes) + 8;
+    bytes[time] = number;
+    seal(bytes);
+    Ok(())
+}
+
 /// The parts of a library that decide what a loader does with it, by their places in the file.
 ///
 /// # Errors
@@ -131,10 +143,17 @@ pub fn deciding_parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, Failure> {
     Ok(vec![DOS_HEADER, start..end, section(bytes, ".idata")?, section(bytes, ".relib")?])
 }
 
+/// Variants of a library that have not been written from `start` on. Its headers are in front, so there is one only.
+pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
+    let mut bytes = whole.to_vec();
+    bytes[start..].fill(0);
+    vec![Unfinished { kind: "zeros", bytes, may_load: false }]
+}
+
 /// Fixtures that must not be loaded, with what their copies are called.
 pub const REFUSED_FIXTURES: &[(&str, &str)] = &[("unmarked", "load-unmarked")];
 
-/// How many mutations are tried unless the environment says otherwise.
+/// How many mutations are tried at least.
 pub const MUTATIONS: usize = 500;
 
 /// Runs `body` in this process: there is no fork, and one that crashes is seen by the harness.
@@ -195,6 +214,13 @@ fn handle(number: i32) -> HANDLE {
 /// The number of a file's handle.
 pub fn descriptor_of(file: &File) -> i32 {
     file.as_raw_handle().addr() as i32
+}
+
+/// Whether a process has ended itself by `abort`: std's, which fails fast, or that of the C library.
+pub fn aborted(status: ExitStatus) -> bool {
+    const STATUS_STACK_BUFFER_OVERRUN: u32 = 0xc000_0409;
+    const OF_C_LIBRARY: u32 = 3;
+    status.code().is_some_and(|code| matches!(code as u32, STATUS_STACK_BUFFER_OVERRUN | OF_C_LIBRARY))
 }
 
 /// Whether something is mapped at an address.

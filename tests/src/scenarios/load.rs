@@ -1,24 +1,22 @@
 //! Scenarios of the feature "Load checks".
 
 use std::collections::BTreeSet;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::os::unix::process::CommandExt;
+use std::io::{Seek, SeekFrom, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Barrier;
 
 use fixture_interface::exports_imports::ModuleStrings;
 use fixture_interface::load::ModuleCounter;
 use fixture_interface::mismatch::ModuleSignature;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, alarm, fork};
-use object::{Object, ObjectSection};
 use relib::{LoadError, LoadOptions, Module};
 use relib_harness::scenario::MUTATIONS_VARIABLE;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
+use crate::platform::{
+    self, LIBRARY_EXTENSION, LOADED_LIBRARY, MUTATIONS, NEEDED_LIBRARY, OTHER_TARGET, UNUSUAL_NAMES,
+    Unfinished, deciding_parts, run_apart, symlink,
+};
 use crate::support::{
     TRACE, allow_for_threads, load, load_error, load_file, load_with, observe_refusal, refused, scratch_copy,
     variant, warm_up,
@@ -35,9 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
     // Some thousand loads, each in a process of its own.
     Scenario::new("load-truncated", Feature::Load, load_truncated).time_limit_secs(1200),
     // Each of the 20,000 mutations that `test-matrix --mutations` may ask for takes some milliseconds.
-    Scenario::new("load-mutated", Feature::Load, load_mutated)
-        .linux_only("it is about ELF files")
-        .time_limit_secs(1200),
+    Scenario::new("load-mutated", Feature::Load, load_mutated).time_limit_secs(1200),
     Scenario::new("load-other-rustc", Feature::Load, load_other_rustc),
     Scenario::new("load-other-relib", Feature::Load, load_other_relib),
     Scenario::new("load-other-target", Feature::Load, load_other_target),
@@ -46,10 +42,11 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
     Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
     Scenario::new("load-parallel", Feature::Load, load_parallel),
-    Scenario::new("load-symlink", Feature::Load, load_symlink),
+    Scenario::new("load-symlink", Feature::Load, load_symlink)
+        .linux_only("Windows asks for a right to make links that few have, and Wine makes none"),
     Scenario::new("load-relative", Feature::Load, load_relative),
     Scenario::new("load-unicode-path", Feature::Load, load_unicode_path),
-    Scenario::new("load-bare-name", Feature::Load, load_bare_name).linux_only("it is about ELF files"),
+    Scenario::new("load-bare-name", Feature::Load, load_bare_name),
 ];
 
 /// The fixture of most scenarios: leaves a trace when its constructor runs, and counts.
@@ -66,8 +63,9 @@ fn load_missing(run: &mut Run) -> Result<(), Failure> {
     let through_file = run.fixture(FIXTURE).join("libmissing.so");
     observe_refusal::<ModuleCounter>(run, "below a file", through_file, &defaults())?;
     let dangling = run.scratch_dir().join("libdangling.so");
-    std::os::unix::fs::symlink(&missing, &dangling)?;
-    observe_refusal::<ModuleCounter>(run, "dangling link", dangling, &defaults())?;
+    if symlink(&missing, &dangling)? {
+        observe_refusal::<ModuleCounter>(run, "dangling link", dangling, &defaults())?;
+    }
     observe_refusal::<ModuleCounter>(run, "empty path", "", &defaults())?;
     observe_refusal::<ModuleCounter>(run, "path with a zero byte", "lib\0.so", &defaults())
 }
@@ -79,8 +77,10 @@ fn load_directory(run: &mut Run) -> Result<(), Failure> {
     observe_refusal::<ModuleCounter>(run, "directory", directory, &defaults())?;
     // Opening this one without care would wait for a writer.
     let fifo = run.scratch_dir().join("libfifo.so");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU)?;
-    observe_refusal::<ModuleCounter>(run, "fifo", fifo, &defaults())
+    if platform::pipe_at(&fifo)? {
+        observe_refusal::<ModuleCounter>(run, "fifo", fifo, &defaults())?;
+    }
+    Ok(())
 }
 
 fn load_text(run: &mut Run) -> Result<(), Failure> {
@@ -102,22 +102,21 @@ fn load_empty(run: &mut Run) -> Result<(), Failure> {
 
 fn load_c_library(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleCounter>(run, FIXTURE)?;
-    // Rust programs are linked with it, so that it is on every machine.
-    let maps = std::fs::read_to_string("/proc/self/maps")?;
-    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
-    let library = paths.find(|path| path.contains("/libgcc_s.so")).or_fail("there is no libgcc_s.so")?;
     let path = run.scratch_dir().join("libc-library.so");
-    std::fs::copy(library, &path)?;
+    std::fs::copy(platform::other_library()?, &path)?;
     observe_refusal::<ModuleCounter>(run, "error", &path, &defaults())?;
     observe_refusal::<()>(run, "without an interface", &path, &defaults())
 }
 
 fn load_other_machine(run: &mut Run) -> Result<(), Failure> {
-    const E_MACHINE: usize = 18;
-    const EM_AARCH64: u8 = 183;
     warm_up::<ModuleCounter>(run, FIXTURE)?;
-    let path = scratch_copy(run, FIXTURE, "libarm.so", |bytes| bytes[E_MACHINE] = EM_AARCH64)?;
+    let path = scratch_copy(run, FIXTURE, "libarm.so", for_other_machine)?;
     observe_refusal::<ModuleCounter>(run, "error", path, &defaults())
+}
+
+fn for_other_machine(bytes: &mut Vec<u8>) {
+    let (place, machine) = platform::machine_place(bytes);
+    bytes[place..place + 2].copy_from_slice(&machine.to_le_bytes());
 }
 
 fn load_truncated(run: &mut Run) -> Result<(), Failure> {
@@ -139,32 +138,20 @@ fn load_truncated(run: &mut Run) -> Result<(), Failure> {
                     matches!(error, LoadError::Empty { .. } | LoadError::NotALibrary { .. });
                 matches!(error, LoadError::Truncated { .. }) || (cut < 64 && too_short_for_a_header)
             };
-            let verdict = load_in_child(&path, options, is_expected)?;
+            let verdict = load_apart(&path, options, is_expected)?;
             run.check_eq(&format!("cut at {cut} of {} bytes", whole.len()), verdict, Verdict::Refused)?;
         }
     }
 
-    // A file whose end has not been written yet has its full length, and zeros there. Without its section headers it is
-    // refused; with them behind what is left, other checks have to notice. What only lacks debug information may load.
-    let headers = section_headers(&whole);
+    // A file whose end has not been written yet has its full length, and zeros there.
     let (mut refused, mut loaded) = (0, 0);
+    let mut may_some_load = false;
     for start in (STEP..whole.len()).step_by(STEP).rev() {
-        let mut zeros = whole.clone();
-        zeros[start..].fill(0);
-        let mut zeros_and_headers = whole.clone();
-        zeros_and_headers[start..headers.start.max(start)].fill(0);
-        let mut cut_and_headers = whole[..start].to_vec();
-        cut_and_headers.extend_from_slice(&whole[headers.clone()]);
-        cut_and_headers[E_SHOFF].copy_from_slice(&(start as u64).to_le_bytes());
-        let kinds = [
-            ("zeros", zeros, false),
-            ("zeros before the section headers", zeros_and_headers, start < headers.start),
-            ("a cut before the section headers", cut_and_headers, true),
-        ];
-        for (kind, bytes, may_load) in kinds {
+        for Unfinished { kind, bytes, may_load } in platform::unfinished(&whole, start) {
             std::fs::write(&path, bytes)?;
+            may_some_load |= may_load;
             for options in &both_ways {
-                let verdict = load_in_child(&path, options, |_| true)?;
+                let verdict = load_apart(&path, options, |_| true)?;
                 run.check(
                     verdict == Verdict::Refused || (may_load && verdict == Verdict::Loaded),
                     format!("{kind} from {start} of {} bytes: {verdict:?}", whole.len()),
@@ -176,14 +163,16 @@ fn load_truncated(run: &mut Run) -> Result<(), Failure> {
     eprintln!("files with a part missing: {refused} refused, {loaded} loaded");
     std::fs::write(&path, &whole)?;
     for options in &both_ways {
-        run.check_eq("the whole file", load_in_child(&path, options, |_| true)?, Verdict::Loaded)?;
+        run.check_eq("the whole file", load_apart(&path, options, |_| true)?, Verdict::Loaded)?;
     }
     run.observe("cut at each page", "refused");
     run.observe("zeros to the end", "refused");
-    run.observe(
-        "zeros or nothing before the section headers",
-        "refused, or loaded and called with right results",
-    );
+    if may_some_load {
+        run.observe(
+            "zeros or nothing before the section headers",
+            "refused, or loaded and called with right results",
+        );
+    }
 
     std::fs::write(&path, &whole[..PAGE])?;
     let error = load_error::<ModuleCounter>(&path, &defaults())?.to_string();
@@ -192,31 +181,6 @@ fn load_truncated(run: &mut Run) -> Result<(), Failure> {
     let ((before, _), (_, after)) = stable.or_fail("the error does not say what is missing")?;
     run.observe("after one page", format!("{before} at byte <number>: it is{after}"));
     Ok(())
-}
-
-/// The place in the ELF header of the place of the section headers.
-const E_SHOFF: Range<usize> = 40..48;
-
-/// The section headers of an ELF file, by their place in it.
-fn section_headers(bytes: &[u8]) -> Range<usize> {
-    let number = |place: usize| usize::from(u16::from_le_bytes([bytes[place], bytes[place + 1]]));
-    let (size, count) = (number(58), number(60));
-    let start = u64::from_le_bytes(bytes[E_SHOFF].try_into().expect("the range has eight bytes")) as usize;
-    start..start + size * count
-}
-
-/// The parts of a file that decide what a loader does with it, by their places in the file.
-fn header_parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, Failure> {
-    const HEADER: Range<usize> = 0..64;
-    let number = |place: usize| usize::from(u16::from_le_bytes([bytes[place], bytes[place + 1]]));
-    let (phoff, phentsize, phnum) = (number(32), number(54), number(56));
-    let file = object::File::parse(bytes)?;
-    let section = |name| {
-        let range = file.section_by_name(name).and_then(|section| section.file_range());
-        let (start, len) = range.or_fail("a section is missing")?;
-        Ok::<_, Failure>(start as usize..(start + len) as usize)
-    };
-    Ok(vec![HEADER, phoff..phoff + phentsize * phnum, section(".dynamic")?, section(".relib")?])
 }
 
 /// SplitMix64: the same numbers in every run.
@@ -254,8 +218,8 @@ fn mutate(random: &mut Random, before: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// How the child of [`load_in_child`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of loading a file apart from this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     Loaded,
     Refused,
@@ -265,7 +229,7 @@ enum Verdict {
     Wrong,
     Panicked,
     /// A signal, or an exit code that is none of these.
-    Crashed(WaitStatus),
+    Crashed(String),
 }
 
 impl Verdict {
@@ -273,28 +237,27 @@ impl Verdict {
     const CODES: [Verdict; 5] =
         [Verdict::Loaded, Verdict::Refused, Verdict::RefusedOtherwise, Verdict::Wrong, Verdict::Panicked];
 
-    fn code(self) -> i32 {
-        Self::CODES.iter().position(|it| *it == self).map_or(-1, |code| code as i32)
+    fn code(&self) -> u8 {
+        Self::CODES.iter().position(|it| it == self).map_or(u8::MAX, |code| code as u8)
     }
 
-    fn of(status: WaitStatus) -> Verdict {
-        let code = match status {
-            WaitStatus::Exited(_, code) => usize::try_from(code).ok(),
-            _ => None,
-        };
-        code.and_then(|code| Self::CODES.get(code).copied()).unwrap_or(Verdict::Crashed(status))
+    fn of(ended: Result<u8, String>) -> Verdict {
+        match ended {
+            Ok(code) => match Self::CODES.get(usize::from(code)) {
+                Some(verdict) => verdict.clone(),
+                None => Verdict::Crashed(format!("exit code {code}")),
+            },
+            Err(how) => Verdict::Crashed(how),
+        }
     }
 }
 
-/// Loads, calls and unloads a file in a forked process.
-///
-/// A fork and not a spawned process, because it takes a tenth of the time; this process has one thread.
-fn load_in_child(
+/// Loads, calls and unloads a file that may be anything, apart from this process if that is possible.
+fn load_apart(
     path: &Path,
     options: &LoadOptions,
     is_expected: impl Fn(&LoadError) -> bool,
 ) -> Result<Verdict, Failure> {
-    const SECONDS: u32 = 20;
     let attempt = || {
         // SAFETY: not sound for a file that lies about itself, which is why a process of its own does it.
         let module = match unsafe { options.load::<ModuleCounter>(path, ()) } {
@@ -309,31 +272,25 @@ fn load_in_child(
         let unloaded = module.unload().is_ok();
         if numbers == [Some(1), Some(2)] && unloaded { Verdict::Loaded } else { Verdict::Wrong }
     };
-    // SAFETY: this process has one thread, so that the child may do whatever the parent may.
-    match unsafe { fork()? } {
-        ForkResult::Parent { child } => Ok(Verdict::of(waitpid(child, None)?)),
-        ForkResult::Child => {
-            alarm::set(SECONDS);
-            let verdict = std::panic::catch_unwind(AssertUnwindSafe(attempt)).unwrap_or(Verdict::Panicked);
-            // SAFETY: ends the process at once: what its end would clean up is the parent's.
-            unsafe { libc::_exit(verdict.code()) }
-        }
-    }
+    let ended = run_apart(|| {
+        let verdict = std::panic::catch_unwind(AssertUnwindSafe(attempt)).unwrap_or(Verdict::Panicked);
+        verdict.code()
+    })?;
+    Ok(Verdict::of(ended))
 }
 
 fn load_mutated(run: &mut Run) -> Result<(), Failure> {
     const SEED: u64 = 20_261_122;
-    const FEWEST: usize = 2000;
     let count = match std::env::var(MUTATIONS_VARIABLE) {
         Ok(count) => count.parse()?,
-        Err(_) => FEWEST,
+        Err(_) => MUTATIONS,
     };
-    run.check(count >= FEWEST, format!("{count} mutations are too few, and {FEWEST} the fewest"))?;
+    run.check(count >= MUTATIONS, format!("{count} mutations are too few, and {MUTATIONS} the fewest"))?;
     warm_up::<ModuleCounter>(run, FIXTURE)?;
     let path = scratch_copy(run, FIXTURE, "libmutated.so", |_| ())?;
     let original = std::fs::read(&path)?;
-    let parts = header_parts(&original)?;
-    let file = std::fs::File::options().write(true).open(&path)?;
+    let parts = deciding_parts(&original)?;
+    let mut file = std::fs::File::options().write(true).open(&path)?;
     let mut random = Random(SEED);
     let (mut loaded, mut refused, mut faults) = (0, 0, Vec::new());
     for number in 0..count {
@@ -341,21 +298,30 @@ fn load_mutated(run: &mut Run) -> Result<(), Failure> {
         let start = part.start + random.below(part.len());
         let before = &original[start..part.end.min(start + 8)];
         let bytes = mutate(&mut random, before);
-        file.write_all_at(&bytes, start as u64)?;
-        match load_in_child(&path, &defaults(), |_| true)? {
+        overwrite(&mut file, start, &bytes)?;
+        match load_apart(&path, &defaults(), |_| true)? {
             Verdict::Loaded => loaded += 1,
             Verdict::Refused => refused += 1,
             other => faults.push(format!("mutation {number}: {bytes:02x?} at {start:#x}: {other:?}")),
         }
-        file.write_all_at(before, start as u64)?;
+        overwrite(&mut file, start, before)?;
     }
     eprintln!("{loaded} mutations loaded, {refused} refused");
     run.check(faults.is_empty(), faults.join("\n"))?;
     run.check(refused > count / 2, format!("only {refused} of {count} mutations were refused"))?;
-    let unchanged = load_in_child(&path, &defaults(), |_| true)?;
+    drop(file);
+    let unchanged = load_apart(&path, &defaults(), |_| true)?;
     run.check_eq("the file without mutations", unchanged, Verdict::Loaded)?;
-    run.observe("refused, or loaded and called with right results", format!("at least {FEWEST} mutations"));
+    run.observe(
+        "refused, or loaded and called with right results",
+        format!("at least {MUTATIONS} mutations"),
+    );
     Ok(())
+}
+
+fn overwrite(file: &mut std::fs::File, start: usize, bytes: &[u8]) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(start as u64))?;
+    file.write_all(bytes)
 }
 
 /// Refuses a copy of the fixture in whose build record `from` was replaced by `to`, without running its constructor.
@@ -364,13 +330,14 @@ fn observe_other_build(run: &mut Run, from: &[u8], to: &[u8]) -> Result<(), Fail
     run.check(std::fs::remove_file(TRACE).is_ok(), "a constructor that ran left no trace")?;
     let mut found = 0;
     let path = scratch_copy(run, FIXTURE, "libother.so", |bytes| {
-        let metadata = header_parts(bytes).expect("the fixture has all parts")[3].clone();
+        let metadata = platform::section(bytes, ".relib").expect("the fixture has metadata");
         for start in metadata {
             if bytes[start..].starts_with(from) {
                 bytes[start..start + to.len()].copy_from_slice(to);
                 found += 1;
             }
         }
+        platform::seal(bytes);
     })?;
     run.check_eq("places in the metadata", found, 1)?;
     let error = load_error::<ModuleCounter>(&path, &defaults())?;
@@ -398,7 +365,8 @@ fn load_other_relib(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn load_other_target(run: &mut Run) -> Result<(), Failure> {
-    observe_other_build(run, b"x86_64-unknown-linux-gnu", b"x86_64-unknown-linux-old")
+    let (from, to) = OTHER_TARGET;
+    observe_other_build(run, from, to)
 }
 
 fn next(module: &Module<ModuleCounter>) -> Result<u64, Failure> {
@@ -413,8 +381,9 @@ fn load_twice(run: &mut Run) -> Result<(), Failure> {
     observe_refusal::<ModuleCounter>(run, "in place", run.fixture(FIXTURE), &defaults().in_place(true))?;
     // Files are told apart by what they are, not by their paths; they must be on one file system for a hard link.
     let link = run.scratch_dir().join("liblink.so");
-    std::os::unix::fs::symlink(run.fixture(FIXTURE), &link)?;
-    observe_refusal::<ModuleCounter>(run, "by a link", &link, &defaults())?;
+    if symlink(run.fixture(FIXTURE), &link)? {
+        observe_refusal::<ModuleCounter>(run, "by a link", &link, &defaults())?;
+    }
     let copy = scratch_copy(run, FIXTURE, "libcopy.so", |_| ())?;
     let hard = run.scratch_dir().join("libhard.so");
     std::fs::hard_link(&copy, &hard)?;
@@ -479,6 +448,7 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
     fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
         let place = bytes.windows(from.len()).position(|window| window == from).expect("the text is there");
         bytes[place..place + to.len()].copy_from_slice(to);
+        platform::seal(bytes);
     }
 
     warm_up::<ModuleCounter>(run, FIXTURE)?;
@@ -486,14 +456,17 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
     std::fs::write(scratch.join("libtext.so"), "a text")?;
     std::fs::write(scratch.join("libempty.so"), "")?;
     scratch_copy(run, FIXTURE, "libcut.so", |bytes| bytes.truncate(5000))?;
-    scratch_copy(run, FIXTURE, "libarm.so", |bytes| bytes[18] = 183)?;
-    scratch_copy(run, FIXTURE, "libdamaged.so", |bytes| bytes[54] ^= 1)?;
+    scratch_copy(run, FIXTURE, "libarm.so", for_other_machine)?;
+    scratch_copy(run, FIXTURE, "libdamaged.so", |bytes| {
+        let place = platform::sensitive_place(bytes);
+        bytes[place] ^= 1;
+    })?;
     scratch_copy(run, FIXTURE, "libold.so", |bytes| replace(bytes, b"rustc 1.", b"rustc 0."))?;
-    scratch_copy(run, FIXTURE, "libneeds.so", |bytes| replace(bytes, b"libgcc_s.so.1", b"libgcc_s.so.9"))?;
+    scratch_copy(run, FIXTURE, "libneeds.so", |bytes| replace(bytes, NEEDED_LIBRARY.0, NEEDED_LIBRARY.1))?;
     scratch_copy(run, FIXTURE, "librecord.so", |bytes| replace(bytes, b"RLB1", b"RLB0"))?;
-    scratch_copy(run, "panic-abort-module", "libabort.so", |_| ())?;
-    scratch_copy(run, "load-initfirst", "libinitfirst.so", |_| ())?;
-    scratch_copy(run, "load-unmarked", "libunmarked.so", |_| ())?;
+    for (name, fixture) in platform::REFUSED_FIXTURES {
+        scratch_copy(run, fixture, &format!("lib{name}.so"), |_| ())?;
+    }
 
     let good = |run: &Run| -> Result<(), Failure> {
         let module = load::<ModuleCounter>(run, FIXTURE)?;
@@ -501,21 +474,8 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
         module.unload()?;
         Ok(())
     };
-    let files = [
-        "missing",
-        "text",
-        "empty",
-        "cut",
-        "arm",
-        "damaged",
-        "old",
-        "needs",
-        "record",
-        "abort",
-        "initfirst",
-        "unmarked",
-    ];
-    for file in files {
+    let files = ["missing", "text", "empty", "cut", "arm", "damaged", "old", "needs", "record"];
+    for file in files.into_iter().chain(platform::REFUSED_FIXTURES.iter().map(|(name, _)| *name)) {
         let path = scratch.join(format!("lib{file}.so"));
         let error = load_error::<ModuleCounter>(&path, &defaults())?;
         run.observe(file, variant(&error));
@@ -528,7 +488,8 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
         }
     }
     // Those whose messages no other scenario shows.
-    for file in ["damaged", "needs", "record", "initfirst", "unmarked"] {
+    let others = platform::REFUSED_FIXTURES.iter().map(|(name, _)| *name).filter(|name| *name != "abort");
+    for file in ["damaged", "needs", "record"].into_iter().chain(others) {
         let path = scratch.join(format!("lib{file}.so"));
         observe_refusal::<ModuleCounter>(run, &format!("message for {file}"), path, &defaults())?;
     }
@@ -601,14 +562,14 @@ fn load_symlink(run: &mut Run) -> Result<(), Failure> {
     let directory = run.scratch_dir().join("directory");
     std::fs::create_dir(&directory)?;
     let link = directory.join("liblink.so");
-    std::os::unix::fs::symlink("../libtarget.so", &link)?;
+    symlink("../libtarget.so", &link)?;
     let link_to_link = directory.join("liblink-to-link.so");
-    std::os::unix::fs::symlink("liblink.so", &link_to_link)?;
+    symlink("liblink.so", &link_to_link)?;
     let shown = cycle(&link_to_link)?;
     run.check_eq("path", &shown, &target.canonicalize()?)?;
     run.observe("shown path", shown.display());
     let circle = directory.join("libcircle.so");
-    std::os::unix::fs::symlink("libcircle.so", &circle)?;
+    symlink("libcircle.so", &circle)?;
     observe_refusal::<ModuleCounter>(run, "circle", circle, &defaults())
 }
 
@@ -630,37 +591,33 @@ fn load_relative(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn load_unicode_path(run: &mut Run) -> Result<(), Failure> {
-    use std::os::unix::ffi::OsStringExt;
-
     warm_up::<ModuleCounter>(run, FIXTURE)?;
-    for name in ["libnaïve ☃ 𝄞.so", "lib with spaces\nand lines:.so", "no-extension"] {
+    for name in UNUSUAL_NAMES {
         let path = scratch_copy(run, FIXTURE, name, |_| ())?;
         run.check_eq("path", cycle(&path)?, path.canonicalize()?)?;
         load_file::<ModuleCounter>(&path, &defaults().in_place(true), ())?.unload()?;
         run.observe("loaded", format!("{name:?}"));
     }
-    let not_utf_8 = run.scratch_dir().join(std::ffi::OsString::from_vec(b"lib\xff\xfe.so".to_vec()));
-    std::fs::copy(run.fixture(FIXTURE), &not_utf_8)?;
-    run.check_eq("path", cycle(&not_utf_8)?, not_utf_8.canonicalize()?)
+    if let Some(name) = platform::name_beyond_unicode() {
+        let path = run.scratch_dir().join(name);
+        std::fs::copy(run.fixture(FIXTURE), &path)?;
+        run.check_eq("path", cycle(&path)?, path.canonicalize()?)?;
+    }
+    Ok(())
 }
 
 fn load_bare_name(run: &mut Run) -> Result<(), Failure> {
-    const VARIABLE: &str = "LD_LIBRARY_PATH";
-    const NAME: &str = "libbare.so";
+    let name = format!("libbare{LIBRARY_EXTENSION}");
     let searched = run.scratch_dir().join("searched");
     std::fs::create_dir_all(&searched)?;
-    std::fs::copy(run.fixture(FIXTURE), searched.join(NAME))?;
-    if std::env::var_os(VARIABLE).is_none() {
-        // The dynamic loader reads the variable when a process starts.
-        let mut again = Command::new(std::env::current_exe()?);
-        return Err(again.args(std::env::args_os().skip(1)).env(VARIABLE, searched).exec().into());
-    }
+    std::fs::copy(run.fixture(FIXTURE), searched.join(&name))?;
+    platform::search_for_libraries_in(&searched)?;
     // SAFETY: the file is a copy of a fixture.
-    unsafe { libloading::Library::new(NAME) }
+    unsafe { libloading::Library::new(&name) }
         .map_err(|error| Failure::from(error).context("the dynamic loader does not search the directory"))?
         .close()?;
     warm_up::<ModuleCounter>(run, FIXTURE)?;
-    observe_refusal::<ModuleCounter>(run, "bare name", NAME, &defaults())?;
-    observe_refusal::<ModuleCounter>(run, "bare name in place", NAME, &defaults().in_place(true))?;
-    observe_refusal::<ModuleCounter>(run, "name of a loaded library", "libc.so.6", &defaults())
+    observe_refusal::<ModuleCounter>(run, "bare name", &name, &defaults())?;
+    observe_refusal::<ModuleCounter>(run, "bare name in place", &name, &defaults().in_place(true))?;
+    observe_refusal::<ModuleCounter>(run, "name of a loaded library", LOADED_LIBRARY, &defaults())
 }

@@ -12,9 +12,8 @@ use relib::{LoadOptions, MemoryUse, Module, Unloaded};
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::support::{
-    SECONDS, TRACE, aborted, allow_for_threads, load, load_error, load_with, reason, warm_up,
-};
+use crate::platform::aborted;
+use crate::support::{SECONDS, TRACE, allow_for_threads, load, load_error, load_with, reason, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[

@@ -32,9 +32,11 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("reload-state", Feature::Reload, reload_state),
     Scenario::new("reloader-edits", Feature::Reload, reloader::edits)
         .time_limit_secs(300)
-        .address_space(None),
+        .address_space(None)
+        .linux_only("it runs cargo, which there is none of under Wine"),
     Scenario::new("reloader-files", Feature::Reload, reloader::files),
-    Scenario::new("reloader-links", Feature::Reload, reloader::links),
+    Scenario::new("reloader-links", Feature::Reload, reloader::links)
+        .linux_only("Windows asks for a right to make links that few have, and Wine makes none"),
     Scenario::new("reloader-on-request", Feature::Reload, reloader::on_request),
     Scenario::new("reloader-several", Feature::Reload, reloader::several),
     Scenario::new("reloader-refuse", Feature::Reload, reloader::refuse),
@@ -45,10 +47,12 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("reloader-heap-state-moved", Feature::Reload, reloader::heap_state_moved),
     Scenario::new("reloader-heap-state-changed", Feature::Reload, reloader::heap_state_changed)
         .time_limit_secs(300)
-        .address_space(None),
+        .address_space(None)
+        .linux_only("it runs cargo, which there is none of under Wine"),
     Scenario::new("reloader-saved-state", Feature::Reload, reloader::saved_state)
         .time_limit_secs(300)
-        .address_space(None),
+        .address_space(None)
+        .linux_only("it runs cargo, which there is none of under Wine"),
 ];
 
 fn version(module: &Module<ModuleVersion>) -> Result<u32, Failure> {

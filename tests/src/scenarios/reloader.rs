@@ -17,6 +17,7 @@ use relib::{
 };
 use relib_harness::{Failure, OrFail, Run};
 
+use crate::platform::symlink;
 use crate::project::{Project, replace};
 use crate::scenarios::reload::StoreImpl;
 use crate::support::{another_build, reason};
@@ -236,7 +237,7 @@ pub(super) fn links(run: &mut Run) -> Result<(), Failure> {
     let scratch = run.scratch_dir().to_owned();
     let (real, linked) = (scratch.join("real"), scratch.join("linked"));
     fs::create_dir_all(real.join("debug"))?;
-    std::os::unix::fs::symlink(&real, &linked)?;
+    symlink(&real, &linked)?;
     let path = linked.join("debug/libmodule.so");
     fs::write(&path, builds.next()?)?;
     warm_up::<ModuleVersion>(run, &path)?;
@@ -256,13 +257,13 @@ pub(super) fn links(run: &mut Run) -> Result<(), Failure> {
     reloader.unload()?;
 
     let link = scratch.join("link.so");
-    std::os::unix::fs::symlink(&path, &link)?;
+    symlink(&path, &link)?;
     let mut reloader = start::<ModuleVersion>(&link)?;
     fs::write(&path, builds.next()?)?;
     run.observe("where a linked file leads", format!("generation {}", reloaded(&mut reloader)?.generation));
     builds.put_next()?;
     let beside = scratch.join("beside.so");
-    std::os::unix::fs::symlink(&builds.path, &beside)?;
+    symlink(&builds.path, &beside)?;
     fs::rename(&beside, &link)?;
     run.observe("a link to another file", format!("generation {}", reloaded(&mut reloader)?.generation));
     builds.put_next()?;
