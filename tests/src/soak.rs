@@ -15,7 +15,7 @@ pub const FIXTURE: &str = "mixed";
 /// How many cycles it takes until everything that a process sets up once is there.
 pub const WARM_UP: u64 = 100;
 
-/// How many cycles [`probe`] takes.
+/// How many cycles [`probe()`] takes.
 pub const SAMPLES: u64 = 40;
 
 /// The fewest cycles that say anything: one between those that are looked at.

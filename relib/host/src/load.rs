@@ -168,7 +168,14 @@ impl<E: ExportsHandle> Verified<E> {
             Ok(module) => Ok(module),
             Err((parts, detail)) => {
                 let path = parts.path.clone();
-                Module::new(parts, ()).discard();
+                let module = Module::new(parts, ());
+                if matches!(detail, Disconnected::Redirecting(_)) {
+                    // Its imports may lead to shims that do not know the host yet, so not even destructors of the image
+                    // may run: it stays.
+                    drop(module);
+                } else {
+                    module.discard();
+                }
                 Err(match detail {
                     Disconnected::EarlyMemory => LoadError::EarlyMemory { path },
                     Disconnected::ForeignAllocator => LoadError::ForeignAllocator { path },

@@ -48,6 +48,14 @@ macro_rules! shims {
     )*};
 }
 
+/// Calls the original of the shim that this stands in, with the arguments that the module has passed to the shim.
+macro_rules! pass_on {
+    ($($argument:expr),*) => {{
+        // SAFETY: the module meets the requirements of the function that it calls, and the shim changes no argument.
+        unsafe { original($($argument),*) }
+    }};
+}
+
 /// The table entries for some shims.
 macro_rules! redirects {
     ($($group:ident: $($name:ident)*;)*) => {
@@ -98,8 +106,7 @@ macro_rules! opening_shims {
     ($(fn $name:ident($($argument:ident: $ty:ty),*);)*) => {
         shims! {$(
             fn $name($($argument: $ty),*) -> c_int {
-                // SAFETY: passed on as the module called it.
-                opened(unsafe { original($($argument),*) })
+                opened(pass_on!($($argument),*))
             }
         )*}
     };
@@ -255,8 +262,7 @@ shims! {
         descriptor: c_int,
         offset: i64,
     ) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        mapped(unsafe { original(address, len, protection, flags, descriptor, offset) }, len)
+        mapped(pass_on!(address, len, protection, flags, descriptor, offset), len)
     }
 
     fn mmap64(
@@ -267,21 +273,18 @@ shims! {
         descriptor: c_int,
         offset: i64,
     ) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        mapped(unsafe { original(address, len, protection, flags, descriptor, offset) }, len)
+        mapped(pass_on!(address, len, protection, flags, descriptor, offset), len)
     }
 
     fn munmap(address: *mut c_void, len: usize) -> c_int {
         // Before the call: afterwards another thread may have mapped the same range again.
         tell_host!(unmapped(address, len));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(address, len) }
+        pass_on!(address, len)
     }
 
     // The fifth argument only counts with MREMAP_FIXED; the variadic call passes it in the same register.
     fn mremap(address: *mut c_void, len: usize, new_len: usize, flags: c_int, place: *mut c_void) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        let moved = unsafe { original(address, len, new_len, flags, place) };
+        let moved = pass_on!(address, len, new_len, flags, place);
         if moved.addr() != MAP_FAILED {
             tell_host!(unmapped(address, len));
         }
@@ -289,24 +292,20 @@ shims! {
     }
 
     fn dup2(descriptor: c_int, target: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened_over(target, || unsafe { original(descriptor, target) })
+        opened_over(target, || pass_on!(descriptor, target))
     }
 
     fn dup3(descriptor: c_int, target: c_int, flags: c_int) -> c_int {
-        // SAFETY: passed on as the module called it.
-        opened_over(target, || unsafe { original(descriptor, target, flags) })
+        opened_over(target, || pass_on!(descriptor, target, flags))
     }
 
     fn fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(descriptor, command, argument) };
+        let result = pass_on!(descriptor, command, argument);
         if matches!(command, F_DUPFD | F_DUPFD_CLOEXEC) { opened(result) } else { result }
     }
 
     fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(descriptor, command, argument) };
+        let result = pass_on!(descriptor, command, argument);
         if matches!(command, F_DUPFD | F_DUPFD_CLOEXEC) { opened(result) } else { result }
     }
 
@@ -328,13 +327,11 @@ shims! {
     fn close(descriptor: c_int) -> c_int {
         // Before the call: afterwards another thread may have got the same number again.
         tell_host!(descriptor_closing(descriptor));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(descriptor) }
+        pass_on!(descriptor)
     }
 
     fn sigaction(signal: c_int, action: *const c_void, previous: *mut c_void) -> c_int {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(signal, action, previous) };
+        let result = pass_on!(signal, action, previous);
         if result == 0 && !action.is_null() {
             tell_host!(signal_changed(signal));
         }
@@ -342,15 +339,13 @@ shims! {
     }
 
     fn signal(signal: c_int, handler: *const c_void) -> *const c_void {
-        // SAFETY: passed on as the module called it.
-        let previous = unsafe { original(signal, handler) };
+        let previous = pass_on!(signal, handler);
         tell_host!(signal_changed(signal));
         previous
     }
 
     fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        let handle = unsafe { original(path, flags) };
+        let handle = pass_on!(path, flags);
         if !handle.is_null() {
             tell_host!(library_opened(handle));
         }
@@ -359,8 +354,7 @@ shims! {
 
     fn dlclose(handle: *mut c_void) -> c_int {
         tell_host!(library_closing(handle));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(handle) }
+        pass_on!(handle)
     }
 
     fn malloc(size: usize) -> *mut c_void {
