@@ -146,7 +146,7 @@ pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
     cut_and_headers[E_SHOFF].copy_from_slice(&(start as u64).to_le_bytes());
     [
         ("zeros", zeros, false),
-        ("zeros before the section headers", zeros_and_headers, start < headers.start),
+        ("zeros before the section headers", zeros_and_headers, true),
         ("a cut before the section headers", cut_and_headers, true),
     ]
     .map(|(kind, bytes, may_load)| Unfinished { kind, bytes, may_load })

@@ -258,6 +258,8 @@ fn load_apart(
     options: &LoadOptions,
     is_expected: impl Fn(&LoadError) -> bool,
 ) -> Result<Verdict, Failure> {
+    // Its own directory for copies, which the child does not live to remove, is left where anything may be left.
+    let options = options.clone().staging_directory(path.parent().or_fail("the file is in no directory")?);
     let attempt = || {
         // SAFETY: not sound for a file that lies about itself, which is why a process of its own does it.
         let module = match unsafe { options.load::<ModuleCounter>(path, ()) } {

@@ -20,7 +20,7 @@ use relib_harness::{Failure, OrFail, Run};
 use crate::platform::symlink;
 use crate::project::{Project, replace};
 use crate::scenarios::reload::StoreImpl;
-use crate::support::{another_build, reason};
+use crate::support::{allow_for_threads, another_build, reason};
 
 /// Longer than a busy machine takes to notice a change.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -316,6 +316,7 @@ pub(super) fn several(run: &mut Run) -> Result<(), Failure> {
     let (mut versions, mut threads) = (Builds::of(run, "reload-version")?, Builds::of(run, "threads")?);
     start::<ModuleThreads>(&threads.path)?.unload()?;
     warm_up::<ModuleVersion>(run, &versions.path)?;
+    allow_for_threads(run);
     let mut first = start::<ModuleVersion>(&versions.path)?;
     let mut second = start::<ModuleThreads>(&threads.path)?;
     let mut again = start::<ModuleVersion>(&versions.path)?;
@@ -390,6 +391,7 @@ pub(super) fn wait(run: &mut Run) -> Result<(), Failure> {
 
 pub(super) fn zombie(run: &mut Run) -> Result<(), Failure> {
     let (mut builds, mut reloader) = busy(run, InUsePolicy::Zombie)?;
+    allow_for_threads(run);
     builds.put_next()?;
     match reloaded(&mut reloader)?.old {
         OldModule::Zombie(error) => run.observe("the old module", error),
