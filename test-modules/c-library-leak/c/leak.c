@@ -9,6 +9,9 @@
 #ifdef _WIN32
 static void *aligned(size_t align, size_t bytes) { return _aligned_malloc(bytes, align); }
 static void free_aligned(void *block) { _aligned_free(block); }
+static void *resize_array(void *block, size_t count, size_t bytes) {
+    return bytes != 0 && count > SIZE_MAX / bytes ? NULL : realloc(block, count * bytes);
+}
 static size_t usable_size(void *block) { return _msize(block); }
 static char *allocated_by_library(void) { return _fullpath(NULL, "C:\\", 0); }
 static const char *const expected_of_library = "C:\\";
@@ -18,6 +21,7 @@ static void *aligned(size_t align, size_t bytes) {
     return posix_memalign(&block, align, bytes) == 0 ? block : NULL;
 }
 static void free_aligned(void *block) { free(block); }
+static void *resize_array(void *block, size_t count, size_t bytes) { return reallocarray(block, count, bytes); }
 static size_t usable_size(void *block) { return malloc_usable_size(block); }
 static char *allocated_by_library(void) { return realpath("/", NULL); }
 static const char *const expected_of_library = "/";
@@ -32,10 +36,10 @@ void fixture_leak(size_t blocks, size_t bytes) {
         sink = calloc(1, bytes);
         sink = realloc(malloc(1), bytes);
         sink = aligned(64, bytes);
+        sink = resize_array(malloc(1), 1, bytes);
 #ifdef _WIN32
         sink = _aligned_realloc(aligned(64, 1), bytes, 64);
 #else
-        sink = reallocarray(malloc(1), 1, bytes);
         sink = aligned_alloc(64, (bytes + 63) / 64 * 64);
 #endif
     }
@@ -47,10 +51,10 @@ uint32_t fixture_mix(void) {
     char *copy = strdup("allocated by the C library");
     copy = realloc(copy, 1000);
     surprises += strcmp(copy, "allocated by the C library") != 0;
-    copy = reallocarray(copy, 100, 20);
+    copy = resize_array(copy, 100, 20);
     surprises += strcmp(copy, "allocated by the C library") != 0;
     free(copy);
-    copy = reallocarray(strdup("another one"), 100, 20);
+    copy = resize_array(strdup("another one"), 100, 20);
     surprises += strcmp(copy, "another one") != 0;
     free(copy);
 
@@ -76,8 +80,8 @@ uint32_t fixture_mix(void) {
 
     size_t volatile half = SIZE_MAX / 2;
     surprises += calloc(half, 3) != NULL;
-    empty = reallocarray(NULL, 5, 10);
-    surprises += empty == NULL || reallocarray(empty, half, 3) != NULL;
+    empty = resize_array(NULL, 5, 10);
+    surprises += empty == NULL || resize_array(empty, half, 3) != NULL;
     free(empty);
 
     void *page = aligned(4096, 10);
