@@ -33,6 +33,9 @@ mod imp;
 
 pub use imp::adopt_temporary_directory;
 
+/// Tells a process its directory for temporary files: `TMPDIR` is of the program that it is started through, if any.
+const TEMP_VARIABLE: &str = "RELIB_HARNESS_TEMP";
+
 /// How many bytes of standard error are looked at, and how many of its lines are kept.
 const STDERR_BYTES: u64 = 64 << 10;
 const STDERR_LINES: usize = 20;
@@ -92,14 +95,17 @@ pub struct Contained {
 }
 
 /// Runs a command to its end in a work directory: in a process group of its own, within limits, without input, with its
-/// output kept, and with a private directory for temporary files.
+/// output kept, and with a private directory for temporary files. A `TMPDIR` that the command has stays.
 ///
 /// # Errors
 /// When the process cannot be started or watched.
 pub fn contain(mut command: Command, work: &WorkDir, limits: &Limits) -> io::Result<Contained> {
+    if command.get_envs().all(|(name, _)| name != "TMPDIR") {
+        command.env("TMPDIR", work.temp());
+    }
     command
         .current_dir(work.scratch())
-        .env("TMPDIR", work.temp())
+        .env(TEMP_VARIABLE, work.temp())
         .stdout(File::create(work.stdout())?)
         .stderr(File::create(work.stderr())?);
     let End { exit, survivors } = imp::run(command, limits)?;
@@ -160,11 +166,7 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         .env_remove("LD_LIBRARY_PATH")
         .envs(runner.environment.iter().map(|(name, value)| (name, value)));
 
-    let mut ended = contain(command, &work, &scenario.limits)?;
-    if runner.launcher.is_some() {
-        // Wine keeps one for memory that its processes share, and not the process.
-        ended.left.retain(|name| !name.starts_with("wine-"));
-    }
+    let ended = contain(command, &work, &scenario.limits)?;
     let stderr = ended.stderr.clone();
     let report = Report::read(&work.report())?;
     let redactor = runner

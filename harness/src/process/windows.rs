@@ -5,7 +5,7 @@ use std::io;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{End, Exit};
+use super::{End, Exit, TEMP_VARIABLE};
 use crate::scenario::Limits;
 
 /// How often the process is looked at.
@@ -29,10 +29,10 @@ pub fn run(mut command: Command, limits: &Limits) -> io::Result<End> {
     Ok(End { exit, survivors: Vec::new() })
 }
 
-/// Makes the directory for temporary files that the harness chose this process's. Wine passes `TMPDIR` on, but sets the
-/// variables that Windows has for the purpose itself.
+/// Makes the directory for temporary files that the harness chose this process's. Wine sets the variables that Windows has
+/// for the purpose itself.
 pub fn adopt_temporary_directory() {
-    if let Some(directory) = std::env::var_os("TMPDIR") {
+    if let Some(directory) = std::env::var_os(TEMP_VARIABLE) {
         for name in ["TMP", "TEMP"] {
             // SAFETY: the process has one thread still, so nobody reads the environment meanwhile.
             unsafe { std::env::set_var(name, &directory) };

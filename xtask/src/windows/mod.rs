@@ -4,9 +4,9 @@
 //! folder of its own, and Wine gets a prefix of its own there.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use relib_harness::cargo::Variant;
@@ -137,7 +137,12 @@ pub fn variant() -> Variant {
 pub struct Wine {
     prefix: PathBuf,
     keeper: Child,
+    /// Kept open, for the keeper to write its prompt to.
+    _output: ChildStdout,
 }
+
+/// What the process that keeps Wine running says when it does.
+const READY: &str = "ready";
 
 impl Wine {
     /// Makes the prefix if there is none, and starts Wine.
@@ -151,13 +156,22 @@ impl Wine {
                 bail!("wineboot ended with {status}; remove {} and try again", prefix.display());
             }
         }
-        let keeper = command(&prefix)
-            .arg("cmd.exe")
+        let mut keeper = command(&prefix)
+            .args(["cmd.exe", "/k", "echo", READY])
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .context("cannot run Wine")?;
-        Ok(Self { prefix, keeper })
+        // The first process of a prefix starts Wine's services, and must not be a scenario's.
+        let mut lines = BufReader::new(keeper.stdout.take().context("Wine has no output")?);
+        let mut line = String::new();
+        while !line.contains(READY) {
+            line.clear();
+            if lines.read_line(&mut line)? == 0 {
+                bail!("Wine ended at once; remove {} and try again", prefix.display());
+            }
+        }
+        Ok(Self { prefix, keeper, _output: lines.into_inner() })
     }
 
     /// Has a runner started by Wine, and puts beside it what Wine lacks.
@@ -191,6 +205,8 @@ fn environment(prefix: &Path) -> Vec<(String, String)> {
     [
         ("WINEPREFIX", prefix.to_string_lossy().into_owned()),
         ("WINEDEBUG", "-all".to_owned()),
+        // Where Wine's processes meet: with a directory of its own each scenario would start services of its own.
+        ("TMPDIR", std::env::temp_dir().to_string_lossy().into_owned()),
         // No debugger that waits for somebody when a process crashes, no offers to install more.
         ("WINEDLLOVERRIDES", "winedbg.exe,mscoree,mshtml=".to_owned()),
     ]
