@@ -71,10 +71,11 @@ pub fn variant(error: &LoadError) -> String {
 /// What comes after the path in an error about a module. The path differs between profiles and machines.
 ///
 /// # Errors
-/// When the error is about nothing of that path.
+/// When the error is about no file of that name.
 pub fn reason(error: &dyn std::error::Error, path: &Path) -> Result<String, Failure> {
     let text = error.to_string();
-    let (_, reason) = text.split_once(&format!("{}: ", path.display())).or_fail("the error names no path")?;
+    let name = path.file_name().or_fail("the path has no name")?.to_string_lossy();
+    let (_, reason) = text.split_once(&format!("{name}: ")).or_fail(&format!("no path in {text:?}"))?;
     Ok(reason.to_owned())
 }
 

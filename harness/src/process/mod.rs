@@ -100,7 +100,8 @@ pub struct Contained {
 /// # Errors
 /// When the process cannot be started or watched.
 pub fn contain(mut command: Command, work: &WorkDir, limits: &Limits) -> io::Result<Contained> {
-    if command.get_envs().all(|(name, _)| name != "TMPDIR") {
+    let keeps_its_own = command.get_envs().any(|(name, _)| name == "TMPDIR");
+    if !keeps_its_own {
         command.env("TMPDIR", work.temp());
     }
     command
@@ -117,6 +118,11 @@ pub fn contain(mut command: Command, work: &WorkDir, limits: &Limits) -> io::Res
         stderr_without_frames: last_lines(without_frames(written.lines())),
         left: names(&work.temp())?,
     })
+}
+
+/// Gives another process of a scenario's, which runs the same executable, a directory for temporary files.
+pub fn set_temporary_directory(command: &mut Command, directory: &Path) {
+    command.env("TMPDIR", directory).env(TEMP_VARIABLE, directory);
 }
 
 /// The end of a process and of those that it started.
@@ -166,7 +172,10 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
         .env_remove("LD_LIBRARY_PATH")
         .envs(runner.environment.iter().map(|(name, value)| (name, value)));
 
-    let ended = contain(command, &work, &scenario.limits)?;
+    let mut ended = contain(command, &work, &scenario.limits)?;
+    if runner.launcher.is_some() {
+        ended.exit = windows_exit(ended.exit);
+    }
     let stderr = ended.stderr.clone();
     let report = Report::read(&work.report())?;
     let redactor = runner
@@ -185,6 +194,16 @@ fn try_run(runner: &Runner, scenario: &ScenarioInfo) -> io::Result<(Outcome, Str
     });
     let outcome = classify(ended, report);
     Ok((outcome.redacted(&redactor), stderr))
+}
+
+/// What a Windows process ended by, of whose status Wine passes on the lowest byte.
+fn windows_exit(exit: Exit) -> Exit {
+    /// Of `STATUS_STACK_BUFFER_OVERRUN`, by which a process that fails fast ends, as std aborts.
+    const FAIL_FAST: i32 = 0xc000_0409_u32 as u8 as i32;
+    match exit {
+        Exit::Code(FAIL_FAST) => Exit::Signal("SIGABRT".to_owned()),
+        other => other,
+    }
 }
 
 /// Puts together what the system says, what the process reported and what it left behind.

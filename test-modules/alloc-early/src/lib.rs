@@ -16,6 +16,4 @@ extern "C" fn construct() {
     }
 }
 
-#[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCT: extern "C" fn() = construct;
+fixture_system::constructor!(construct);

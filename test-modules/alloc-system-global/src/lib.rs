@@ -16,9 +16,7 @@ extern "C" fn constructor() {
     let _ = std::fs::write("constructor-ran", "");
 }
 
-#[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: extern "C" fn() = constructor;
+fixture_system::constructor!(constructor);
 
 #[relib_module::export]
 impl Leak for LeakImpl {

@@ -49,6 +49,9 @@ pub unsafe fn close_image(handle: *mut c_void) {
     unsafe { libc::dlclose(handle) };
 }
 
+/// Whether constructors of a private copy run when the module has its heap.
+pub const CONSTRUCTORS_HAVE_A_HEAP: bool = true;
+
 /// What the files of dynamic libraries are called at the end.
 pub const LIBRARY_EXTENSION: &str = ".so";
 

@@ -12,7 +12,7 @@ use relib::{LoadOptions, MemoryUse, Module, Unloaded};
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::platform::aborted;
+use crate::platform::{CONSTRUCTORS_HAVE_A_HEAP, aborted};
 use crate::support::{SECONDS, TRACE, allow_for_threads, load, load_error, load_with, reason, warm_up};
 
 /// The scenarios, in the order of the catalogue.
@@ -189,6 +189,10 @@ fn alloc_in_constructor(run: &mut Run) -> Result<(), Failure> {
     // Before the baseline: what the constructor keeps is lost with the refused load.
     let error = load_error::<()>(&run.fixture("alloc-early"), &in_place)?;
     run.observe("more than the arena has, in place", error);
+    if !CONSTRUCTORS_HAVE_A_HEAP {
+        let error = load_error::<()>(&run.fixture("alloc-early"), &LoadOptions::new())?;
+        run.observe("more than the arena has, in a private copy", error);
+    }
 
     warm_up::<ModuleConstructed>(run, "alloc-in-constructor")?;
     let module = load::<ModuleConstructed>(run, "alloc-in-constructor")?;
@@ -209,7 +213,9 @@ fn alloc_in_constructor(run: &mut Run) -> Result<(), Failure> {
         module.exports().clear().or_fail("clear panicked")?;
         module.unload()?;
     }
-    load::<()>(run, "alloc-early")?.unload()?;
+    if CONSTRUCTORS_HAVE_A_HEAP {
+        load::<()>(run, "alloc-early")?.unload()?;
+    }
     Ok(())
 }
 
@@ -260,13 +266,11 @@ fn dealloc_foreign(run: &mut Run) -> Result<(), Failure> {
     for offence in
         ["frees a block of the host", "resizes a block of the host", "frees a block of another module"]
     {
-        let output = Command::new(std::env::current_exe()?)
-            .args(["run", "dealloc-foreign", "--manifest"])
-            .arg(&manifest)
-            .env(OFFENCE, offence)
-            // A process that aborts leaves its files behind.
-            .env("TMPDIR", run.scratch_dir())
-            .output()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["run", "dealloc-foreign", "--manifest"]).arg(&manifest).env(OFFENCE, offence);
+        // A process that aborts leaves its files behind.
+        relib_harness::process::set_temporary_directory(&mut command, run.scratch_dir());
+        let output = command.output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         let message = stderr.lines().find(|line| line.starts_with("relib: "));
         run.observe(offence, message.or_fail(&format!("{}, without a message: {stderr}", output.status))?);

@@ -27,7 +27,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("tls-unload-in-drop", Feature::ThreadLocals, tls_unload_in_drop),
     Scenario::new("tls-key", Feature::ThreadLocals, tls_key),
     Scenario::new("tls-scoped-slow-drop", Feature::ThreadLocals, tls_scoped_slow_drop),
-    Scenario::new("tls-many-keys", Feature::ThreadLocals, tls_many_keys).time_limit_secs(120),
+    Scenario::new("tls-many-keys", Feature::ThreadLocals, tls_many_keys).time_limit_secs(300),
 ];
 
 const FIXTURE: &str = "thread-locals";
