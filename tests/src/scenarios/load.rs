@@ -110,11 +110,11 @@ fn load_c_library(run: &mut Run) -> Result<(), Failure> {
 
 fn load_other_machine(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleCounter>(run, FIXTURE)?;
-    let path = scratch_copy(run, FIXTURE, "libarm.so", for_other_machine)?;
+    let path = scratch_copy(run, FIXTURE, "libarm.so", |bytes| for_other_machine(bytes))?;
     observe_refusal::<ModuleCounter>(run, "error", path, &defaults())
 }
 
-fn for_other_machine(bytes: &mut Vec<u8>) {
+fn for_other_machine(bytes: &mut [u8]) {
     let (place, machine) = platform::machine_place(bytes);
     bytes[place..place + 2].copy_from_slice(&machine.to_le_bytes());
 }
@@ -458,7 +458,7 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
     std::fs::write(scratch.join("libtext.so"), "a text")?;
     std::fs::write(scratch.join("libempty.so"), "")?;
     scratch_copy(run, FIXTURE, "libcut.so", |bytes| bytes.truncate(5000))?;
-    scratch_copy(run, FIXTURE, "libarm.so", for_other_machine)?;
+    scratch_copy(run, FIXTURE, "libarm.so", |bytes| for_other_machine(bytes))?;
     scratch_copy(run, FIXTURE, "libdamaged.so", |bytes| {
         let place = platform::sensitive_place(bytes);
         bytes[place] ^= 1;
