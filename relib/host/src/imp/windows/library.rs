@@ -15,12 +15,13 @@ use object::pe::{self, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64, Ima
 use relib_abi::entry::Redirect;
 use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE};
 use windows_sys::Win32::System::LibraryLoader::{
-    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN,
-    GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleHandleExW,
+    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
 };
 use windows_sys::Win32::System::Memory::{
     MEM_IMAGE, MEMORY_BASIC_INFORMATION, PAGE_READWRITE, VirtualProtect, VirtualQuery,
 };
+use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use crate::image::{ImageFile, TlsTemplate};
 
@@ -29,6 +30,8 @@ use crate::image::{ImageFile, TlsTemplate};
 pub(crate) struct Library {
     /// The handle, which is the address of the image.
     base: usize,
+    /// The file that is mapped there, as the system calls it.
+    file: Vec<u16>,
     /// Where the image has its callbacks for the beginning and the end of threads, once they are kept from the loader.
     thread_callbacks: Option<u64>,
 }
@@ -53,9 +56,9 @@ impl Library {
             unsafe { loader::Library::load_with_flags(path, loader::LOAD_WITH_ALTERED_SEARCH_PATH)? };
         let base = library.into_raw() as usize;
         if permanent {
-            module_at(base, GET_MODULE_HANDLE_EX_FLAG_PIN);
+            keep_module_at(base, GET_MODULE_HANDLE_EX_FLAG_PIN);
         }
-        Ok(Self { base, thread_callbacks: None })
+        Ok(Self { base, file: mapped_file(base), thread_callbacks: None })
     }
 
     /// What the module's own `LoadLibrary` of this image returns.
@@ -212,13 +215,12 @@ impl Library {
         self.give_thread_callbacks_back();
         // SAFETY: the handle is ours and is not used again, unless it is counted again below.
         unsafe { FreeLibrary(self.base as HMODULE) };
-        if module_at(self.base, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT) != Some(self.base)
-            && !is_mapped(self.base)
-        {
+        // Another thread may have loaded another file to the same address by now.
+        if !is_mapped(self.base) || mapped_file(self.base) != self.file {
             return Ok(());
         }
         // Counts one more handle of the image, which is still loaded.
-        module_at(self.base, 0);
+        keep_module_at(self.base, 0);
         if took_callbacks {
             // SAFETY: the image has the directory that they were taken from. They could be given back just now; if they
             // cannot be taken any more, the loader calls what the module has already finished.
@@ -228,23 +230,41 @@ impl Library {
     }
 }
 
-/// The image whose code or data is at an address, if the loader lists one.
-fn module_at(address: usize, flags: u32) -> Option<usize> {
+/// Counts one more handle of the image at an address, or never unmaps it, by the flags.
+fn keep_module_at(address: usize, flags: u32) {
     let mut module: HMODULE = std::ptr::null_mut();
     // SAFETY: with this flag the call takes any address instead of a name, and stores a handle if it succeeds.
-    let found = unsafe {
+    unsafe {
         GetModuleHandleExW(
             flags | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS,
             std::ptr::without_provenance(address),
             &mut module,
         )
     };
-    (found != 0).then_some(module as usize)
 }
 
 /// Whether an image is mapped at `base`, listed or not.
 fn is_mapped(base: usize) -> bool {
     region(base).is_some_and(|region| region.Type == MEM_IMAGE && region.AllocationBase.addr() == base)
+}
+
+/// The file that is mapped at an address, as the system calls it: it knows also what the loader does not list. Empty if
+/// there is none.
+fn mapped_file(address: usize) -> Vec<u16> {
+    // Paths have no more units than that.
+    let mut name = vec![0; 1 << 15];
+    // SAFETY: the call accepts any address, and stores at most as many units as it is told there is room for.
+    let len = unsafe {
+        K32GetMappedFileNameW(
+            GetCurrentProcess(),
+            std::ptr::without_provenance(address),
+            name.as_mut_ptr(),
+            name.len() as u32,
+        )
+    };
+    name.truncate(len as usize);
+    name.shrink_to_fit();
+    name
 }
 
 /// What is at an address of this process.
