@@ -49,8 +49,8 @@ pub unsafe fn close_image(handle: *mut c_void) {
     unsafe { libc::dlclose(handle) };
 }
 
-/// Whether constructors of a private copy run when the module has its heap.
-pub const CONSTRUCTORS_HAVE_A_HEAP: bool = true;
+/// Whether constructors of a private copy run only when the host has accepted the module and given it its heap.
+pub const CONSTRUCTORS_WAIT_FOR_HOST: bool = true;
 
 /// What the files of dynamic libraries are called at the end.
 pub const LIBRARY_EXTENSION: &str = ".so";

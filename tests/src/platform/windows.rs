@@ -54,8 +54,9 @@ pub unsafe fn close_image(handle: *mut c_void) {
     unsafe { FreeLibrary(handle) };
 }
 
-/// Whether constructors of a private copy run when the module has its heap: the image itself runs them, from its entry point.
-pub const CONSTRUCTORS_HAVE_A_HEAP: bool = false;
+/// Whether constructors of a private copy run only when the host has accepted the module and given it its heap: the image
+/// itself runs them, from its entry point.
+pub const CONSTRUCTORS_WAIT_FOR_HOST: bool = false;
 
 /// What the files of dynamic libraries are called at the end.
 pub const LIBRARY_EXTENSION: &str = ".dll";
