@@ -18,7 +18,8 @@ use crate::support::{
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("unload-clean", Feature::Unload, unload_clean),
     Scenario::new("unload-other-thread", Feature::Unload, unload_other_thread),
-    Scenario::new("unload-ten-parallel", Feature::Unload, unload_ten_parallel),
+    // The loader of Wine is slow: more than 60 seconds were measured in debug.
+    Scenario::new("unload-ten-parallel", Feature::Unload, unload_ten_parallel).time_limit_secs(300),
     Scenario::new("unload-nodelete", Feature::Unload, unload_nodelete)
         .linux_only("no mark in a PE file keeps Windows from unmapping it"),
     Scenario::new("unload-unique-symbol", Feature::Unload, unload_unique_symbol).linux_only(
