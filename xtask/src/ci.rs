@@ -62,7 +62,9 @@ fn steps(root: &Path) -> Result<Vec<Step>> {
     steps.push(clippy(" of the fixtures", "test-modules", "../target/fixtures-clippy"));
     steps.push(clippy(" of the benchmarks", "benches", "../target/benches-clippy"));
     for folder in &examples {
-        steps.push(clippy(&format!(" of {}", folder.display()), folder, "../../target/examples-clippy"));
+        // Each has a crate called `shared`, which cargo cannot tell from another's in one target folder.
+        let target = format!("../../target/clippy-{}", folder.file_name().unwrap_or_default().display());
+        steps.push(clippy(&format!(" of {}", folder.display()), folder, &target));
     }
     steps.push(Step {
         environment: &[("RUSTDOCFLAGS", "-D warnings")],

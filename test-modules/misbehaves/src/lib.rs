@@ -50,7 +50,8 @@ fn main() -> String {
             unsafe { on_exit(at_exit, std::ptr::null_mut()) };
         }
         "process" => {
-            Command::new("sleep").arg("1000").spawn().expect("there is a program `sleep`");
+            // Not waited for: that is what the check is to find.
+            std::mem::forget(Command::new("sleep").arg("1000").spawn().expect("there is a program `sleep`"));
         }
         "temporary-file" => {
             let path = std::env::temp_dir().join("left.txt");

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use fixture_interface::unload::Keeper;
 
+#[expect(clippy::vec_box, reason = "each number is a block of its own")]
 static KEPT: Mutex<Vec<Box<u64>>> = Mutex::new(Vec::new());
 
 #[relib_module::export]

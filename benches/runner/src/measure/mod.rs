@@ -36,10 +36,13 @@ impl Effort {
     pub const QUICK: Self = Self { rounds: 20, long_rounds: 3, live_blocks: 100_000, reloads: 2 };
 }
 
+/// Measures a few of the rows.
+type Part = fn(&Files, &Effort, &mut Results) -> Result<()>;
+
 /// All measurements.
 pub fn everything(files: &Files, effort: &Effort) -> Result<Results> {
     let mut results = Results::default();
-    let parts: [(&str, fn(&Files, &Effort, &mut Results) -> Result<()>); 7] = [
+    let parts: [(&str, Part); 7] = [
         ("loading and unloading", loading::measure),
         ("calls", calls::measure),
         ("allocations", allocations::measure),
