@@ -18,7 +18,7 @@ use crate::support::{
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("unload-clean", Feature::Unload, unload_clean),
     Scenario::new("unload-other-thread", Feature::Unload, unload_other_thread),
-    // The loader of Wine is slow: more than 60 seconds were measured in debug.
+    // More than 60 seconds were measured in debug under Wine.
     Scenario::new("unload-ten-parallel", Feature::Unload, unload_ten_parallel).time_limit_secs(300),
     Scenario::new("unload-nodelete", Feature::Unload, unload_nodelete)
         .linux_only("no mark in a PE file keeps Windows from unmapping it"),
