@@ -79,8 +79,17 @@ impl Copied {
     }
 
     /// What is verified and mapped: a private copy is what was read; without one the file itself has to be.
-    pub(crate) fn file(&self) -> &File {
+    fn file(&self) -> &File {
         self.staged.as_ref().map_or(&self.file, StagedFile::file)
+    }
+
+    /// Another file of the same contents, for reading only: with one for writing a loader may refuse the copy.
+    #[cfg(feature = "reload")]
+    pub(crate) fn reopen(&self) -> io::Result<File> {
+        match &self.staged {
+            Some(staged) => File::open(staged.path()),
+            None => self.file().try_clone(),
+        }
     }
 
     /// Verifies the file for a host that calls `E` and provides `provided`, and makes a private copy ready to be mapped.

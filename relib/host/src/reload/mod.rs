@@ -110,7 +110,7 @@ impl<E: ExportsHandle> Reloader<E> {
         // Watched before it is read, so that no change is missed.
         let armed = Armed::new(&source)?;
         let copied = source.copy().map_err(ReloadError::Load)?;
-        let seen = copied.file().try_clone();
+        let seen = copied.reopen();
         let seen = seen.map_err(|error| ReloadError::Load(source.inaccessible(error)))?;
         let verified = copied.verify::<E>(&source.imports).map_err(ReloadError::Load)?;
         let watch = armed.start(seen, wake)?;

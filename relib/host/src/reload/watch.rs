@@ -296,7 +296,7 @@ impl<E: ExportsHandle> Observer<E> {
         }
         self.writing_since = None;
         let copied = copied.and_then(|copied| {
-            let copy = copied.file().try_clone().map_err(|error| self.source.inaccessible(error))?;
+            let copy = copied.reopen().map_err(|error| self.source.inaccessible(error))?;
             Ok((copied, copy))
         });
         let (copied, copy) = match copied {
