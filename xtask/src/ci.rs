@@ -60,6 +60,7 @@ fn steps(root: &Path) -> Result<Vec<Step>> {
     steps.push(clippy("", ".", "target"));
     // Built beside the fixtures that the scenarios load, so that their dependencies are checked once.
     steps.push(clippy(" of the fixtures", "test-modules", "../target/fixtures-clippy"));
+    steps.push(clippy(" of the fuzz target", "relib/host/fuzz", "../../../target/fuzz-clippy"));
     steps.push(clippy(" of the benchmarks", "benches", "../target/benches-clippy"));
     for folder in &examples {
         // Each has a crate called `shared`, which cargo cannot tell from another's in one target folder.

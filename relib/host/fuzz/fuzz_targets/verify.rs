@@ -5,7 +5,7 @@
 //! `cargo +nightly fuzz run verify ../../target/fixtures/release`.
 
 #![no_main]
-#![allow(dead_code, reason = "the fuzzer only asks for the verdict")]
+#![allow(dead_code, unused_imports, reason = "the fuzzer only asks for the verdict")]
 
 #[path = "../../src/image/mod.rs"]
 mod image;

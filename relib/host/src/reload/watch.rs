@@ -276,31 +276,14 @@ impl<E: ExportsHandle> Observer<E> {
         if imp::is_open_for_writing(&file) {
             return self.written();
         }
-        let copied = {
-            let _span = tracing::debug_span!("stage", path = %path.display()).entered();
-            Copied::of(
-                &self.source.load,
-                path.clone(),
-                match file.try_clone() {
-                    Ok(file) => file,
-                    Err(error) => {
-                        self.complain(ReloadError::Load(self.source.inaccessible(error)));
-                        return Look::Done;
-                    }
-                },
-            )
-        };
+        let staged = self.stage(&path, &file);
         // The copy may be half old and half new.
         if imp::is_open_for_writing(&file) {
             return self.written();
         }
         self.writing_since = None;
-        let copied = copied.and_then(|copied| {
-            let copy = copied.reopen().map_err(|error| self.source.inaccessible(error))?;
-            Ok((copied, copy))
-        });
-        let (copied, copy) = match copied {
-            Ok(copied) => copied,
+        let (copied, copy) = match staged {
+            Ok(staged) => staged,
             Err(error) => {
                 self.complain(ReloadError::Load(error));
                 return Look::Done;
@@ -323,6 +306,16 @@ impl<E: ExportsHandle> Observer<E> {
             Err(error) => self.complain(ReloadError::Load(error)),
         }
         Look::Done
+    }
+
+    /// Copies the file, and opens the copy once more.
+    fn stage(&self, path: &Path, file: &File) -> Result<(Copied, File), LoadError> {
+        let _span = tracing::debug_span!("stage", path = %path.display()).entered();
+        let inaccessible = |error| self.source.inaccessible(error);
+        let file = file.try_clone().map_err(inaccessible)?;
+        let copied = Copied::of(&self.source.load, path.to_owned(), file)?;
+        let copy = copied.reopen().map_err(inaccessible)?;
+        Ok((copied, copy))
     }
 
     /// Somebody is writing the file.
