@@ -92,7 +92,6 @@ fn reload_thousand(run: &mut Run) -> Result<(), Failure> {
     run.baseline();
     let before = soak::probe(&path)?;
     (0..CYCLES).try_for_each(|n| soak::cycle(&path, n))?;
-    run.tolerance().heap = soak::HEAP_LIMIT;
     let mut after = soak::probe(&path)?;
     if run.is_sanitized() {
         // What was freed stays in the sanitizer's quarantine, in mappings of its own.
