@@ -19,6 +19,9 @@ use super::{Unfinished, section};
 /// The platform that this code was compiled for.
 pub const PLATFORM: Platform = Platform::LinuxX86_64;
 
+/// How many times longer a load takes than on the fastest platform.
+pub const SLOWNESS: usize = 1;
+
 /// How many lines of `/proc/self/maps` are of files with this name, whatever their directories and whether or not they
 /// are deleted. A staged copy's name ends with that of the original.
 ///
@@ -170,6 +173,9 @@ pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
     .map(|(kind, bytes, may_load)| Unfinished { kind, bytes, may_load })
     .into()
 }
+
+/// Whether the system keeps mapped what it could not load.
+pub const KEEPS_FAILED_LOADS: bool = false;
 
 /// Fixtures that must not be loaded, with what their copies are called.
 pub const REFUSED_FIXTURES: &[(&str, &str)] =

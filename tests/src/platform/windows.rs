@@ -26,6 +26,9 @@ use crate::support::another_process;
 /// The platform that this code was compiled for.
 pub const PLATFORM: Platform = Platform::WindowsX86_64;
 
+/// How many times longer a load takes than on the fastest platform: Wine reads and relocates each image as a whole.
+pub const SLOWNESS: usize = 5;
+
 /// How many files with this name are mapped, whatever their directories. A staged copy's name ends with that of the
 /// original.
 ///
@@ -197,6 +200,10 @@ pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
     bytes[start..].fill(0);
     vec![Unfinished { kind: "zeros", bytes, may_load: false }]
 }
+
+/// Whether the system keeps mapped what it could not load: Wine 8 does, by a loop of `LoadLibrary` alone, too, over a
+/// library whose dependency is missing.
+pub const KEEPS_FAILED_LOADS: bool = true;
 
 /// Fixtures that must not be loaded, with what their copies are called.
 pub const REFUSED_FIXTURES: &[(&str, &str)] = &[("unmarked", "load-unmarked")];

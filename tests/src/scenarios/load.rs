@@ -14,12 +14,12 @@ use relib_harness::scenario::MUTATIONS_VARIABLE;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{
-    self, Apart, LIBRARY_EXTENSION, LOADED_LIBRARY, NEEDED_LIBRARY, OTHER_TARGET, Seal, UNUSUAL_NAMES,
-    Unfinished, deciding_parts, symlink,
+    self, Apart, KEEPS_FAILED_LOADS, LIBRARY_EXTENSION, LOADED_LIBRARY, NEEDED_LIBRARY, OTHER_TARGET, Seal,
+    UNUSUAL_NAMES, Unfinished, deciding_parts, symlink,
 };
 use crate::support::{
-    TRACE, allow_for_threads, load, load_error, load_file, load_with, observe_refusal, refused, scratch_copy,
-    variant, warm_up,
+    TRACE, allow_for_threads, leave_behind, load, load_error, load_file, load_with, observe_refusal, refused,
+    scratch_copy, variant, warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -41,6 +41,9 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-permanent", Feature::Load, load_permanent).leaves("the module, which is permanent"),
     Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
     Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
+    Scenario::new("load-dependency-missing", Feature::Load, load_dependency_missing).leaves(
+        "under Wine: the image that could not be loaded, which Wine keeps mapped without relib as well",
+    ),
     Scenario::new("load-parallel", Feature::Load, load_parallel),
     Scenario::new("load-symlink", Feature::Load, load_symlink)
         .linux_only("Windows asks for a right to make links that few have, and Wine makes none"),
@@ -476,14 +479,53 @@ fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
-    /// Replaces the only occurrence of `from` in the file.
-    fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
-        let place = bytes.windows(from.len()).position(|window| window == from).expect("the text is there");
-        bytes[place..place + to.len()].copy_from_slice(to);
-        platform::seal(bytes);
-    }
+/// Replaces the only occurrence of `from` in the file.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let place = bytes.windows(from.len()).position(|window| window == from).expect("the text is there");
+    bytes[place..place + to.len()].copy_from_slice(to);
+    platform::seal(bytes);
+}
 
+/// A load that works after one that has failed.
+fn load_good(run: &Run) -> Result<(), Failure> {
+    let module = load::<ModuleCounter>(run, FIXTURE)?;
+    run.check_eq("next after a failed load", next(&module)?, 1)?;
+    module.unload()?;
+    Ok(())
+}
+
+/// Loads a file that must be refused as before, in every way, and a good one after each.
+fn refuse_again(run: &Run, path: &Path, error: &LoadError) -> Result<(), Failure> {
+    load_good(run)?;
+    // The path must not be blocked by the first time.
+    for options in [defaults(), defaults().in_place(true)] {
+        let again = load_error::<ModuleCounter>(path, &options)?;
+        run.check_eq("error of the second time", variant(&again), variant(error))?;
+        load_good(run)?;
+    }
+    Ok(())
+}
+
+fn load_dependency_missing(run: &mut Run) -> Result<(), Failure> {
+    leave_behind(run, FIXTURE, |run| {
+        if KEEPS_FAILED_LOADS {
+            load_good(run)?;
+        } else {
+            warm_up::<ModuleCounter>(run, FIXTURE)?;
+        }
+        let name = format!("libneeds{LIBRARY_EXTENSION}");
+        let path =
+            scratch_copy(run, FIXTURE, &name, |bytes| replace(bytes, NEEDED_LIBRARY.0, NEEDED_LIBRARY.1))?;
+        let error = load_error::<ModuleCounter>(&path, &defaults())?;
+        refuse_again(run, &path, &error)?;
+        observe_refusal::<ModuleCounter>(run, "message", &path, &defaults())?;
+        let is_mapped = platform::mappings_of(&name)? > 0;
+        run.observe("mapped after the loads that failed", is_mapped);
+        run.check_eq("mapped after the loads that failed", is_mapped, KEEPS_FAILED_LOADS)
+    })
+}
+
+fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleCounter>(run, FIXTURE)?;
     let scratch = run.scratch_dir().to_owned();
     std::fs::write(scratch.join("libtext.so"), "a text")?;
@@ -495,49 +537,36 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
         bytes[place] ^= 1;
     })?;
     scratch_copy(run, FIXTURE, "libold.so", |bytes| replace(bytes, b"rustc 1.", b"rustc 0."))?;
-    scratch_copy(run, FIXTURE, "libneeds.so", |bytes| replace(bytes, NEEDED_LIBRARY.0, NEEDED_LIBRARY.1))?;
     scratch_copy(run, FIXTURE, "librecord.so", |bytes| replace(bytes, b"RLB1", b"RLB0"))?;
     for (name, fixture) in platform::REFUSED_FIXTURES {
         scratch_copy(run, fixture, &format!("lib{name}.so"), |_| ())?;
     }
 
-    let good = |run: &Run| -> Result<(), Failure> {
-        let module = load::<ModuleCounter>(run, FIXTURE)?;
-        run.check_eq("next after a failed load", next(&module)?, 1)?;
-        module.unload()?;
-        Ok(())
-    };
-    let files = ["missing", "text", "empty", "cut", "arm", "damaged", "old", "needs", "record"];
+    let files = ["missing", "text", "empty", "cut", "arm", "damaged", "old", "record"];
     for file in files.into_iter().chain(platform::REFUSED_FIXTURES.iter().map(|(name, _)| *name)) {
         let path = scratch.join(format!("lib{file}.so"));
         let error = load_error::<ModuleCounter>(&path, &defaults())?;
         run.observe(file, variant(&error));
-        good(run)?;
-        // The path must not be blocked by the first time.
-        for options in [defaults(), defaults().in_place(true)] {
-            let again = load_error::<ModuleCounter>(&path, &options)?;
-            run.check_eq("error of the second time", variant(&again), variant(&error))?;
-            good(run)?;
-        }
+        refuse_again(run, &path, &error)?;
     }
     // Those whose messages no other scenario shows.
     let others = platform::REFUSED_FIXTURES.iter().map(|(name, _)| *name).filter(|name| *name != "abort");
-    for file in ["damaged", "needs", "record"].into_iter().chain(others) {
+    for file in ["damaged", "record"].into_iter().chain(others) {
         let path = scratch.join(format!("lib{file}.so"));
         observe_refusal::<ModuleCounter>(run, &format!("message for {file}"), path, &defaults())?;
     }
     observe_refusal::<ModuleCounter>(run, "directory", &scratch, &defaults())?;
-    good(run)?;
+    load_good(run)?;
     observe_refusal::<ModuleSignature>(run, "other interface", run.fixture(FIXTURE), &defaults())?;
-    good(run)?;
+    load_good(run)?;
     let nowhere = defaults().staging_directory(scratch.join("nowhere"));
     let error = load_error::<ModuleCounter>(&run.fixture(FIXTURE), &nowhere)?;
     run.observe("no place for the copy", format!("{}: {error}", variant(&error)));
-    good(run)?;
+    load_good(run)?;
     let loaded = load::<ModuleCounter>(run, FIXTURE)?;
     load_error::<ModuleCounter>(&run.fixture(FIXTURE), &defaults())?;
     loaded.unload()?;
-    good(run)
+    load_good(run)
 }
 
 fn load_parallel(run: &mut Run) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fixture_interface::threads::{ModuleCThreads, ModulePool, ModuleRuntime, ModuleThreads};
 use relib_harness::{Failure, Feature, OrFail, Profile, Run, Scenario};
 
+use crate::platform;
 use crate::support::{SECONDS, allow_for_threads, leave_behind, load, warm_up};
 
 /// The scenarios, in the order of the catalogue.
@@ -63,12 +64,13 @@ fn threads_scoped(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How often a race is tried: seldom enough in debug that the time limit holds.
+/// How often a race is tried: seldom enough, in debug and where loads take long, that the time limit holds.
 fn cycles(run: &Run, release: usize) -> usize {
-    match run.profile() {
+    let in_this_profile = match run.profile() {
         Profile::Release => release,
         Profile::Debug => release / 10,
-    }
+    };
+    in_this_profile / platform::SLOWNESS
 }
 
 fn threads_detached_finished(run: &mut Run) -> Result<(), Failure> {
