@@ -6,7 +6,9 @@ mod resources;
 mod system;
 mod threads;
 
-pub(crate) use library::{EARLY_MEMORY_ADVICE, Library, OPENS_LIBRARIES, Stayed, adapt_copy, is_open};
+pub(crate) use library::{
+    EARLY_MEMORY_ADVICE, Library, LoaderLock, OPENS_LIBRARIES, Stayed, adapt_copy, is_open,
+};
 #[cfg(feature = "reload")]
 pub(crate) use resources::is_open_for_writing;
 pub(crate) use resources::{

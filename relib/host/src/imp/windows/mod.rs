@@ -7,7 +7,9 @@ mod system;
 mod threads;
 
 pub(crate) use allocator::forget_thread_of_allocator;
-pub(crate) use library::{EARLY_MEMORY_ADVICE, Library, OPENS_LIBRARIES, Stayed, adapt_copy, is_open};
+pub(crate) use library::{
+    EARLY_MEMORY_ADVICE, Library, LoaderLock, OPENS_LIBRARIES, Stayed, adapt_copy, is_open,
+};
 #[cfg(feature = "reload")]
 pub(crate) use resources::is_open_for_writing;
 pub(crate) use resources::{
