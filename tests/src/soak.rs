@@ -80,10 +80,9 @@ pub fn probe(path: &Path) -> Result<Probe, Failure> {
 /// What a process holds more than after the warm-up, or has lost since; empty if all is as it was.
 pub fn growth(before: &Probe, after: &Probe) -> Vec<String> {
     // What is taken apart and put together by the system may also become fewer.
-    let mappings = match after.mappings.saturating_sub(before.mappings) {
-        more if more <= MAPPINGS_THAT_VARY => before.mappings,
-        _ => after.mappings,
-    };
+    let varies = 0..=MAPPINGS_THAT_VARY;
+    let stays = varies.contains(&after.mappings.saturating_sub(before.mappings));
+    let mappings = if stays { before.mappings } else { after.mappings };
     let counts = [
         ("mappings", before.mappings, mappings),
         ("descriptors", before.descriptors.len(), after.descriptors.len()),
