@@ -18,7 +18,7 @@ use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, Mo
 use crate::error::{BuildPart, Holder, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
-use crate::imp::{self, FileId, Library};
+use crate::imp::{self, FileId, Library, LoaderLock};
 use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
@@ -148,6 +148,8 @@ impl<E: ExportsHandle> Verified<E> {
             unsafe { heap.destroy() };
             return Err(LoadError::PathInUse { path });
         }
+        // Until the module is connected.
+        let lock = LoaderLock::take();
         // SAFETY: the file has been verified; running it is sound, says the caller.
         let library = match unsafe { Library::open(loaded_path, options.permanent) } {
             Ok(library) => library,
@@ -174,7 +176,9 @@ impl<E: ExportsHandle> Verified<E> {
         });
         // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module
         // yet.
-        match unsafe { connect::<E>(parts, plan) } {
+        let connected = unsafe { connect::<E>(parts, plan) };
+        lock.release();
+        match connected {
             Ok(module) => Ok(module),
             Err((parts, detail)) => {
                 let path = parts.path.clone();

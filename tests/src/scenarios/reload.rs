@@ -9,6 +9,7 @@ use fixture_interface::reload::{ModuleStateful, ModuleVersion, State, Store};
 use relib::{LoadError, LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
+use crate::platform::SLOWNESS;
 use crate::project::{Project, replace};
 use crate::scenarios::backtraces::HostImpl;
 use crate::scenarios::reloader;
@@ -86,7 +87,7 @@ fn reload_changed_code(run: &mut Run) -> Result<(), Failure> {
 
 fn reload_thousand(run: &mut Run) -> Result<(), Failure> {
     allow_for_threads(run);
-    const CYCLES: u64 = 1000;
+    const CYCLES: u64 = 1000 / SLOWNESS as u64;
     let path = run.fixture(soak::FIXTURE);
     soak::warm_up(&path)?;
     run.baseline();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::path::Path;
@@ -13,7 +14,7 @@ use libloading::os::windows as loader;
 use object::LittleEndian;
 use object::pe::{self, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64, ImageTlsDirectory64};
 use relib_abi::entry::Redirect;
-use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE};
+use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE, NTSTATUS};
 use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
 };
@@ -38,6 +39,47 @@ pub(crate) struct Library {
 
 /// What opens a library on this platform.
 pub(crate) const OPENS_LIBRARIES: &str = "LoadLibrary";
+
+/// What to do about constructors that keep too much memory.
+pub(crate) const EARLY_MEMORY_ADVICE: &str = "allocate later: the host can call an export for that";
+
+/// Keeps threads from beginning and ending, for as long as it is there: at both the loader calls every image of the
+/// process, also one that does not know its host yet, or that is about to go.
+///
+/// This is the loader's own lock. Whoever has it may load and unload libraries.
+#[must_use]
+pub(crate) struct LoaderLock {
+    cookie: usize,
+    /// Not `Send`: a thread gives back its own lock.
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    fn LdrLockLoaderLock(flags: u32, disposition: *mut u32, cookie: *mut usize) -> NTSTATUS;
+    fn LdrUnlockLoaderLock(flags: u32, cookie: usize) -> NTSTATUS;
+}
+
+impl LoaderLock {
+    /// Waits for the lock, which the calling thread may have already.
+    pub(crate) fn take() -> Self {
+        let mut cookie = 0;
+        // SAFETY: without flags the call waits, and stores the number that gives the lock back. It fails for wrong
+        // arguments only.
+        unsafe { LdrLockLoaderLock(0, std::ptr::null_mut(), &mut cookie) };
+        Self { cookie, _of_this_thread: PhantomData }
+    }
+
+    /// Gives the lock back, as dropping it does.
+    pub(crate) fn release(self) {}
+}
+
+impl Drop for LoaderLock {
+    fn drop(&mut self) {
+        // SAFETY: the number is that of the lock, which this thread has: the value cannot leave it.
+        unsafe { LdrUnlockLoaderLock(0, self.cookie) };
+    }
+}
 
 /// The image was closed and is still there. The library has been opened again and can be used.
 #[derive(Clone, Copy, Debug)]
@@ -211,6 +253,7 @@ impl Library {
     /// # Safety
     /// Nothing may use the image or this library any more, if the image goes.
     pub(crate) unsafe fn close(&mut self) -> Result<(), Stayed> {
+        let _lock = LoaderLock::take();
         let took_callbacks = self.thread_callbacks.is_some();
         self.give_thread_callbacks_back();
         // SAFETY: the handle is ours and is not used again, unless it is counted again below.
