@@ -7,7 +7,7 @@ mod system;
 mod threads;
 
 pub(crate) use allocator::forget_thread_of_allocator;
-pub(crate) use library::{Library, OPENS_LIBRARIES, Stayed, adapt_copy, is_open};
+pub(crate) use library::{Library, OPENS_LIBRARIES, Stayed, adapt_copy, is_open, library_path};
 #[cfg(feature = "reload")]
 pub(crate) use resources::is_open_for_writing;
 pub(crate) use resources::{
