@@ -219,7 +219,7 @@ pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
             _ => LoadError::Inaccessible { path, source },
         }
     };
-    let canonical = path.canonicalize().map_err(failed)?;
+    let canonical = imp::resolve(path).map_err(failed)?;
     if !canonical.metadata().map_err(failed)?.is_file() {
         return Err(LoadError::NotAFile { path: path.to_owned() });
     }

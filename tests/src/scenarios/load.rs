@@ -625,7 +625,8 @@ fn in_each_way(run: &Run, path: &Path, staging: &Path) -> Result<(), Failure> {
     for options in [defaults(), defaults().staging_directory(staging), defaults().in_place(true)] {
         let module = load_file::<ModuleCounter>(path, &options, ())?;
         run.check_eq("next", next(&module)?, 1)?;
-        run.check_eq("path", module.path(), &*path.canonicalize()?)?;
+        run.check_eq("name of the path", module.path().file_name(), path.file_name())?;
+        run.check(module.path().is_file(), "the path should lead to the file")?;
         module.unload()?;
     }
     Ok(())

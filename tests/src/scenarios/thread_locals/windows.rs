@@ -114,7 +114,7 @@ pub(super) fn tls_host_thread_system(run: &mut Run) -> Result<(), Failure> {
     };
     let named: Vec<u32> = threads.iter().map(|thread| thread.id).collect();
     run.check_eq("the threads that are named", named, vec![id])?;
-    releasing.send(failed.into_module()).or_fail("the thread of the pool is gone")?;
+    releasing.send(failed.into_module()).map_err(|_| Failure::new("the thread of the pool is gone"))?;
     let module = has_released.recv()?;
     run.observe("dropped when a thread of the pool releases the module", take_dropped().join(", "));
     module.unload()?;

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::ledger::DescriptorKind;
@@ -30,6 +30,11 @@ impl FileId {
     pub(crate) fn keep(file: &File) -> io::Result<Option<File>> {
         file.try_clone().map(Some)
     }
+}
+
+/// The path that leads to a file without links.
+pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize()
 }
 
 /// Whether anybody has a file open for writing, or mapped it in a way that it can be written through; false where the

@@ -25,6 +25,7 @@ use windows_sys::Win32::System::Memory::{
 use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
+use super::resources::resolve;
 use crate::image::{ImageFile, TlsTemplate};
 
 /// An image that the loader has mapped for us.
@@ -275,7 +276,7 @@ unsafe fn load_file(path: &Path) -> Result<loader::Library, libloading::Error> {
     let mut name = path.as_os_str().to_owned();
     let is_short = |name: &OsStr| name.len() < MAX_PATH as usize;
     if !is_short(&name)
-        && let Ok(resolved) = path.canonicalize()
+        && let Ok(resolved) = resolve(path)
     {
         // Such names have to be in the form that takes no account of what is usual, which the resolved path is in.
         name = resolved.into();

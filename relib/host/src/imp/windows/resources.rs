@@ -1,13 +1,13 @@
 //! Files, handles and memory.
 
-use std::ffi::c_void;
+use std::ffi::{OsStr, c_void};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf, Prefix};
 use std::sync::OnceLock;
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
@@ -69,6 +69,35 @@ impl From<&BY_HANDLE_FILE_INFORMATION> for FileNumber {
             index: u64::from(information.nFileIndexHigh) << 32 | u64::from(information.nFileIndexLow),
         }
     }
+}
+
+/// The path that leads to a file without links, in the form that may have any length.
+///
+/// Some drivers of file systems do not tell it, nor does Wine if it is long. Then it is the absolute path, which may have
+/// links in it: files are told apart by their identity anyway.
+pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize().or_else(|error| match path.try_exists() {
+        Ok(true) => std::path::absolute(path).map(|path| of_any_length(&path)),
+        _ => Err(error),
+    })
+}
+
+/// An absolute path in the form that may have any length, which the system takes as it is.
+fn of_any_length(path: &Path) -> PathBuf {
+    let mut components = path.components();
+    let start = match components.next() {
+        Some(Component::Prefix(prefix)) => match prefix.kind() {
+            Prefix::Disk(_) => [OsStr::new(r"\\?\"), prefix.as_os_str()].join(OsStr::new("")),
+            Prefix::UNC(server, share) => {
+                [OsStr::new(r"\\?\UNC\"), server, OsStr::new(r"\"), share].join(OsStr::new(""))
+            }
+            _ => return path.to_owned(),
+        },
+        _ => return path.to_owned(),
+    };
+    let mut whole = PathBuf::from(start);
+    whole.push(components.as_path());
+    whole
 }
 
 /// Whether anybody has a file open for writing.
