@@ -46,8 +46,7 @@ impl StagedFile {
         let staged_path = directory.path.join(name_of_copy(number, path.file_name().unwrap_or_default()));
         let mut file = File::options().read(true).write(true).create_new(true).open(&staged_path)?;
         let staged = Self { path: staged_path, file: Some(file.try_clone()?), _directory: directory };
-        // On Linux this is `copy_file_range`, which shares the blocks where the file system can.
-        io::copy(&mut &*original, &mut file)?;
+        imp::copy_contents(original, &mut file)?;
         Ok(staged)
     }
 

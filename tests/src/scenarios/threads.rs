@@ -8,8 +8,8 @@ use fixture_interface::threads::{
 };
 use relib_harness::{Failure, Feature, OrFail, Profile, Run, Scenario};
 
-use crate::platform::{close_image, open_image};
-use crate::support::{SECONDS, allow_for_threads, load, warm_up};
+use crate::platform::{self, close_image, open_image};
+use crate::support::{SECONDS, allow_for_threads, leave_behind, load, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -74,12 +74,13 @@ fn threads_scoped(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How often a race is tried: seldom enough in debug that the time limit holds.
+/// How often a race is tried: seldom enough, in debug and where loads take long, that the time limit holds.
 fn cycles(run: &Run, release: usize) -> usize {
-    match run.profile() {
+    let in_this_profile = match run.profile() {
         Profile::Release => release,
         Profile::Debug => release / 10,
-    }
+    };
+    in_this_profile / platform::SLOWNESS
 }
 
 fn threads_detached_finished(run: &mut Run) -> Result<(), Failure> {
@@ -228,6 +229,10 @@ fn threads_free_and_exit(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn threads_rayon(run: &mut Run) -> Result<(), Failure> {
+    leave_behind(run, "threads-rayon", keep_global_pool)
+}
+
+fn keep_global_pool(run: &mut Run) -> Result<(), Failure> {
     let module = load::<ModulePool>(run, "threads-rayon")?;
     run.observe("sum", module.exports().sum_global(1000).or_fail("sum_global panicked")?);
     let failed = module.unload().err().or_fail("unloaded although a pool is there")?;

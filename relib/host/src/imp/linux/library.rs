@@ -33,6 +33,10 @@ unsafe impl Sync for Library {}
 /// What opens a library on this platform.
 pub(crate) const OPENS_LIBRARIES: &str = "dlopen";
 
+/// What to do about constructors that keep too much memory.
+pub(crate) const EARLY_MEMORY_ADVICE: &str =
+    "load a private copy, without LoadOptions::in_place and LoadOptions::permanent, or allocate later";
+
 /// The image was closed and is still there. The library has been opened again if that was possible, and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;

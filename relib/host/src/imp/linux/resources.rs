@@ -179,6 +179,11 @@ pub(crate) fn is_private_directory(path: &Path) -> bool {
     })
 }
 
+/// Copies what a file holds: by `copy_file_range`, which shares the blocks where the file system can.
+pub(crate) fn copy_contents(mut original: &File, copy: &mut File) -> io::Result<()> {
+    io::copy(&mut original, copy).map(drop)
+}
+
 /// Opens a file for reading; what is no regular file is neither waited for nor followed.
 pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;

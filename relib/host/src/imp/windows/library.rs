@@ -42,6 +42,9 @@ pub(crate) struct Library {
 /// What opens a library on this platform.
 pub(crate) const OPENS_LIBRARIES: &str = "LoadLibrary";
 
+/// What to do about constructors that keep too much memory.
+pub(crate) const EARLY_MEMORY_ADVICE: &str = "allocate later: the host can call an export for that";
+
 /// The image was closed and is still there. The library has been opened again and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, c_void};
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::windows::fs::OpenOptionsExt;
@@ -275,6 +275,13 @@ pub(crate) fn at_process_exit(function: extern "C" fn()) {
 /// temporary files is the user's own.
 pub(crate) fn is_private_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Copies what a file holds. The system copies by paths only, so this reads and writes, in pieces that are larger than
+/// those of `io::copy` alone.
+pub(crate) fn copy_contents(original: &File, copy: &mut File) -> io::Result<()> {
+    const PIECE: usize = 1 << 20;
+    io::copy(&mut BufReader::with_capacity(PIECE, original), copy).map(drop)
 }
 
 /// Opens a file for reading; what is no regular file is neither waited for nor followed.
