@@ -151,7 +151,7 @@ impl<E: ExportsHandle> Verified<E> {
         // Until the module is connected.
         let lock = LoaderLock::take();
         // SAFETY: the file has been verified; running it is sound, says the caller.
-        let library = match unsafe { Library::open(loaded_path, options.permanent) } {
+        let library = match unsafe { Library::open(loaded_path, &path, &image, options.permanent) } {
             Ok(library) => library,
             Err(source) => {
                 // SAFETY: the image was not loaded, so nothing has used the heap.
@@ -223,7 +223,7 @@ pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
             _ => LoadError::Inaccessible { path, source },
         }
     };
-    let canonical = path.canonicalize().map_err(failed)?;
+    let canonical = imp::resolve(path).map_err(failed)?;
     if !canonical.metadata().map_err(failed)?.is_file() {
         return Err(LoadError::NotAFile { path: path.to_owned() });
     }
@@ -241,16 +241,16 @@ pub(crate) struct Reservation(Option<Reserved>);
 #[derive(Debug)]
 struct Reserved {
     id: FileId,
-    /// Held open: until it is closed the system does not give the file's identity to another, even if it is deleted. So
-    /// a new build in its place is another file.
-    _file: File,
+    /// Held open where the system would give the identity of a file that is deleted to another: a new build in its place
+    /// is another file.
+    _file: Option<File>,
 }
 
 impl Reservation {
     fn of(file: &File, path: &Path, holder: Holder) -> Result<Self, LoadError> {
         let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
         let id = FileId::of(file).map_err(inaccessible)?;
-        let file = file.try_clone().map_err(inaccessible)?;
+        let file = FileId::keep(file).map_err(inaccessible)?;
         match lock(&LOADED).entry(id) {
             Entry::Occupied(entry) => {
                 return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned(), holder: *entry.get() });

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::ledger::DescriptorKind;
@@ -24,6 +24,17 @@ impl FileId {
         let status = status(file.as_raw_fd()).ok_or_else(io::Error::last_os_error)?;
         Ok(Self { device: status.st_dev, inode: status.st_ino })
     }
+
+    /// What has to stay open while the identity is remembered: the system gives the number of a deleted file to a new
+    /// one as soon as nobody has it open.
+    pub(crate) fn keep(file: &File) -> io::Result<Option<File>> {
+        file.try_clone().map(Some)
+    }
+}
+
+/// The path that leads to a file without links.
+pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize()
 }
 
 /// Whether anybody has a file open for writing, or mapped it in a way that it can be written through; false where the
