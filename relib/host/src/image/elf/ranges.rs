@@ -52,32 +52,29 @@ impl Ranges {
 /// Looks addresses up in a set where most of them lie near the one before.
 pub(super) struct Cursor<'a> {
     ranges: &'a Ranges,
-    /// The run of the last address that was found.
-    last: usize,
+    /// The run of the last address that was found: where it starts, its size, and the number of words before it.
+    start: u64,
+    size: u64,
+    words_before: u64,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(ranges: &'a Ranges) -> Self {
-        Self { ranges, last: 0 }
+        Self { ranges, start: 0, size: 0, words_before: 0 }
     }
 
     /// If all of the `len` addresses from `start` are in the set: a number that no other word of the set has whose
     /// distance from `start` is a multiple of eight.
     #[inline]
     pub(super) fn word_index(&mut self, start: u64, len: u64) -> Option<u64> {
-        let within = |run: &&Run| {
-            let offset = start.wrapping_sub(run.range.start);
-            let size = run.range.end - run.range.start;
-            offset <= size && size - offset >= len
-        };
-        let run = match self.ranges.0.get(self.last).filter(within) {
-            Some(run) => run,
-            None => {
-                self.last = self.ranges.find(start, len)?;
-                &self.ranges.0[self.last]
-            }
-        };
-        Some(run.words_before + (start - run.range.start) / 8)
+        let mut offset = start.wrapping_sub(self.start);
+        if self.size < len || offset > self.size - len {
+            let Run { range, words_before } = &self.ranges.0[self.ranges.find(start, len)?];
+            (self.start, self.size, self.words_before) =
+                (range.start, range.end - range.start, *words_before);
+            offset = start - range.start;
+        }
+        Some(self.words_before + offset / 8)
     }
 }
 

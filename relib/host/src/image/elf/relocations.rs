@@ -67,20 +67,23 @@ impl Relocations {
             image_end: sections.image().last().map_or(0, Section::end),
             arrays: CallArrays::new(sections)?,
             written: Written::new(sections),
-            import_slots: ImportSlots::default(),
+            import_slots: ImportSlots::with_capacity(symbols.len(), symbols.strings_section().size),
         };
         let rela_address = dynamic.get(elf::DT_RELA);
         for section in sections.of_kind(elf::SHT_RELA) {
             let table: &[Rela64<LE>] = section.table(source)?;
-            // Linkers put them first, and there are more of them than of all others.
-            let relative =
-                |entry: &&Rela64<LE>| machine::relocation_kind(type_of(entry)) == Some(Kind::Relative);
-            let (relatives, others) = table.split_at(table.iter().take_while(relative).count());
-            if rela_address == Some(section.addr) {
-                check_relative_count(relatives.len(), dynamic)?;
+            let mut leading = None;
+            for (index, entry) in table.iter().enumerate() {
+                if !checker.accepts_relative(entry) {
+                    if leading.is_none() && type_of(entry) != machine::RELATIVE {
+                        leading = Some(index);
+                    }
+                    checker.check_entry(entry)?;
+                }
             }
-            relatives.iter().try_for_each(|entry| checker.check_relative(entry))?;
-            others.iter().try_for_each(|entry| checker.check_entry(entry))?;
+            if rela_address == Some(section.addr) {
+                check_relative_count(leading.unwrap_or(table.len()), dynamic)?;
+            }
         }
         if let Some(section) = sections.only(elf::SHT_RELR)? {
             checker.check_relr(section.table(source)?, source)?;
@@ -137,16 +140,20 @@ impl<'data> Checker<'_, 'data> {
         self.collect_import(kind, entry, symbol)
     }
 
-    /// What [`check_entry`](Self::check_entry) does, for a relative relocation.
+    /// Whether an entry is as nearly all are and right: a relative relocation without a symbol, of an aligned word that no
+    /// other one writes and that is not called. What is wrong with another one, if anything, says
+    /// [`check_entry`](Self::check_entry).
     #[inline(always)]
-    fn check_relative(&mut self, entry: &Rela64<LE>) -> Result<()> {
-        let (_, symbol) = self.symbol(entry)?;
-        self.check_target(Kind::Relative, entry.r_offset.get(LE))?;
-        self.check_called(Kind::Relative, entry, symbol)
+    fn accepts_relative(&mut self, entry: &Rela64<LE>) -> bool {
+        let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
+        entry.r_info.get(LE) == u64::from(machine::RELATIVE.0)
+            && target.is_multiple_of(WORD)
+            && addend <= self.image_end
+            && !self.arrays.concern(target)
+            && self.data.word_index(target, WORD).is_some_and(|word| self.written.insert(word))
     }
 
     /// The symbol that an entry refers to, which it may have no use for.
-    #[inline(always)]
     fn symbol(&self, entry: &Rela64<LE>) -> Result<(u32, &'data Sym64<LE>)> {
         let index = entry.r_sym(LE, false);
         let symbol = self.symbols.get(index);
@@ -157,7 +164,6 @@ impl<'data> Checker<'_, 'data> {
 
     /// Checks that the bytes written are inside a writable section and written once: a slot that another relocation
     /// takes over leaves its own unrelocated.
-    #[inline(always)]
     fn check_target(&mut self, kind: Kind, target: u64) -> Result<()> {
         let size = if kind == Kind::TlsDescriptor { 2 * WORD } else { WORD };
         let Some(word) = self.data.word_index(target, size) else {
@@ -200,7 +206,6 @@ impl<'data> Checker<'_, 'data> {
     }
 
     /// Checks what will be called while the file is loaded or unloaded.
-    #[inline(always)]
     fn check_called(&mut self, kind: Kind, entry: &Rela64<LE>, symbol: &Sym64<LE>) -> Result<()> {
         let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
         match kind {
@@ -239,7 +244,7 @@ impl<'data> Checker<'_, 'data> {
         let is_slot = whole || matches!(kind, Kind::GlobDat | Kind::JumpSlot);
         if is_slot && !is_defined(symbol) {
             let name = self.symbols.string(symbol.st_name.get(LE).into())?;
-            self.import_slots.push(&String::from_utf8_lossy(name), vaddr);
+            self.import_slots.push(name, vaddr);
         }
         Ok(())
     }
@@ -292,6 +297,7 @@ impl Written {
     }
 
     /// Adds a word by its number. Returns whether it is new.
+    #[inline]
     fn insert(&mut self, word: u64) -> bool {
         let slot = usize::try_from(word / 64).ok().and_then(|index| self.0.get_mut(index));
         slot.is_some_and(|slot| {

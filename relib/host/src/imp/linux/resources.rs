@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::ledger::DescriptorKind;
@@ -173,6 +173,18 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
     let file = File::options().read(true).custom_flags(flags).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
+pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<(PathBuf, File)>> {
+    let path = path.canonicalize()?;
+    // So that nothing is waited for, should it be a pipe or a device.
+    match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path) {
+        Ok(file) => Ok(file.metadata()?.is_file().then_some((path, file))),
+        // A socket cannot be opened.
+        Err(_) if path.metadata().is_ok_and(|metadata| !metadata.is_file()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes a directory under `parent` that only this user may enter.

@@ -1,6 +1,5 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -24,6 +23,7 @@ use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use crate::image::{ImageFile, TlsTemplate};
+use crate::redirects::ByName;
 
 /// An image that the loader has mapped for us.
 #[derive(Debug)]
@@ -39,6 +39,15 @@ pub(crate) struct Library {
 /// What opens a library on this platform.
 pub(crate) const OPENS_LIBRARIES: &str = "LoadLibrary";
 
+/// Why an image was not mapped.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody has loaded it already.
+    Loaded,
+    /// The loader has something against it.
+    Linking(libloading::Error),
+}
+
 /// The image was closed and is still there. The library has been opened again and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;
@@ -49,12 +58,15 @@ impl Library {
     ///
     /// # Safety
     /// Running the image's constructors must be sound.
-    pub(crate) unsafe fn open(path: &Path, permanent: bool) -> Result<Self, libloading::Error> {
+    pub(crate) unsafe fn open(path: &Path, permanent: bool) -> Result<Self, Refused> {
+        if is_open(path) {
+            return Err(Refused::Loaded);
+        }
         // The path is absolute: the flag makes the loader look for the imports in the file's folder first.
         // SAFETY: as the caller guarantees.
         let library =
-            unsafe { loader::Library::load_with_flags(path, loader::LOAD_WITH_ALTERED_SEARCH_PATH)? };
-        let base = library.into_raw() as usize;
+            unsafe { loader::Library::load_with_flags(path, loader::LOAD_WITH_ALTERED_SEARCH_PATH) };
+        let base = library.map_err(Refused::Linking)?.into_raw() as usize;
         if permanent {
             keep_module_at(base, GET_MODULE_HANDLE_EX_FLAG_PIN);
         }
@@ -89,12 +101,9 @@ impl Library {
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) -> io::Result<()> {
-        let by_name: HashMap<&[u8], &Redirect> = redirects
-            // SAFETY: the module's table describes its names by slices that are constants of its image.
-            .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
-            .collect();
+        let redirects = ByName::new(redirects);
         for (name, vaddr) in image.import_slots.iter() {
-            let Some(redirect) = by_name.get(name.as_bytes()) else { continue };
+            let Some(redirect) = redirects.get(name) else { continue };
             let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(vaddr));
             // SAFETY: the verifier found that the slot is aligned and inside a section. `original` is an atomic of the
             // module.
@@ -304,7 +313,7 @@ unsafe fn with_write_access(slot: *const c_void, body: impl FnOnce()) -> io::Res
 
 /// Whether the loader would return an image that it has already loaded: one of the same path, even if there is another
 /// file by now.
-pub(crate) fn is_open(path: &Path) -> bool {
+fn is_open(path: &Path) -> bool {
     loader::Library::open_already_loaded(path).is_ok_and(|library| library.close().is_ok())
 }
 

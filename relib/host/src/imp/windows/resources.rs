@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
@@ -234,6 +234,16 @@ pub(crate) fn is_private_directory(path: &Path) -> bool {
 pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
+pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<(PathBuf, File)>> {
+    let path = path.canonicalize()?;
+    if !path.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let file = File::open(&path)?;
+    Ok(Some((path, file)))
 }
 
 /// Makes a directory under `parent`. The folder for temporary files is the user's own, and so is what is made in it.
