@@ -337,12 +337,7 @@ fn verify<E: ExportsHandle>(
         let (export, functions) =
             module.find_export(&interface).map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
-        exports.push(PlannedExport {
-            name: interface.name,
-            table,
-            len: export.interface.len(),
-            functions,
-        });
+        exports.push(PlannedExport { name: interface.name, table, len: export.interface.len(), functions });
     }
     let mut filled = Vec::new();
     let (asked, provided) = match imports {

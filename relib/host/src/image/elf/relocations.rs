@@ -11,7 +11,7 @@ use object::elf::{self, Rela64, Sym64};
 use object::read::ReadRef;
 
 use super::dynamic::Dynamic;
-use super::ranges::Cursor;
+use super::ranges::Run;
 use super::symbols::{Symbols, is_defined};
 use super::{LE, Section, Sections, Source, machine};
 use crate::image::ImportSlots;
@@ -63,7 +63,6 @@ impl Relocations {
         let mut checker = Checker {
             sections,
             symbols,
-            data: Cursor::new(sections.data()),
             image_end: sections.image().last().map_or(0, Section::end),
             arrays: CallArrays::new(sections)?,
             written: Written::new(sections),
@@ -73,13 +72,15 @@ impl Relocations {
         for section in sections.of_kind(elf::SHT_RELA) {
             let table: &[Rela64<LE>] = section.table(source)?;
             let mut leading = None;
-            for (index, entry) in table.iter().enumerate() {
-                if !checker.accepts_relative(entry) {
-                    if leading.is_none() && type_of(entry) != machine::RELATIVE {
-                        leading = Some(index);
-                    }
-                    checker.check_entry(entry)?;
+            let mut rest = table;
+            loop {
+                rest = &rest[checker.accept_relatives(rest)..];
+                let Some((entry, others)) = rest.split_first() else { break };
+                if leading.is_none() && type_of(entry) != machine::RELATIVE {
+                    leading = Some(table.len() - rest.len());
                 }
+                checker.check_entry(entry)?;
+                rest = others;
             }
             if rela_address == Some(section.addr) {
                 check_relative_count(leading.unwrap_or(table.len()), dynamic)?;
@@ -110,11 +111,19 @@ fn type_of(entry: &Rela64<LE>) -> elf::RelocationType {
     entry.r_type(LE, false)
 }
 
+/// Words whose relative relocations need no closer look.
+struct Window {
+    /// Address of the first one.
+    start: u64,
+    /// How many bytes behind that one the last may start, and one.
+    len: u64,
+    /// What the numbers of the words begin with; see [`Ranges::word_index`](super::ranges::Ranges::word_index).
+    words_before: u64,
+}
+
 struct Checker<'a, 'data> {
     sections: &'a Sections<'data>,
     symbols: &'a Symbols<'data>,
-    /// Linkers sort relocations by what they write, so that nearly all are found where the one before was.
-    data: Cursor<'a>,
     image_end: u64,
     arrays: CallArrays<'data>,
     written: Written,
@@ -140,17 +149,44 @@ impl<'data> Checker<'_, 'data> {
         self.collect_import(kind, entry, symbol)
     }
 
-    /// Whether an entry is as nearly all are and right: a relative relocation without a symbol, of an aligned word that no
-    /// other one writes and that is not called. What is wrong with another one, if anything, says
-    /// [`check_entry`](Self::check_entry).
-    #[inline(always)]
-    fn accepts_relative(&mut self, entry: &Rela64<LE>) -> bool {
-        let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
-        entry.r_info.get(LE) == u64::from(machine::RELATIVE.0)
-            && target.is_multiple_of(WORD)
-            && addend <= self.image_end
-            && !self.arrays.concern(target)
-            && self.data.word_index(target, WORD).is_some_and(|word| self.written.insert(word))
+    /// How many entries at the beginning of a table are as nearly all are, and right: relative relocations without a
+    /// symbol, of aligned words that no other one writes and that are not called, all of one section. What is wrong with
+    /// the next one, if anything, says [`check_entry`](Self::check_entry).
+    fn accept_relatives(&mut self, table: &[Rela64<LE>]) -> usize {
+        const INFO: u64 = machine::RELATIVE.0 as u64;
+        let first = table.first().filter(|entry| entry.r_info.get(LE) == INFO);
+        let window = first.and_then(|entry| self.window_around(entry.r_offset.get(LE)));
+        let Some(Window { start, len, words_before }) = window else { return 0 };
+        let (image_end, written) = (self.image_end, &mut self.written);
+        let accepts = |entry: &&Rela64<LE>| {
+            let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
+            let offset = target.wrapping_sub(start);
+            entry.r_info.get(LE) == INFO
+                && offset < len
+                && offset.is_multiple_of(WORD)
+                && addend <= image_end
+                && written.insert(words_before + offset / WORD)
+        };
+        table.iter().take_while(accepts).count()
+    }
+
+    /// The words around `target` that relocations may write and that are not called.
+    fn window_around(&self, target: u64) -> Option<Window> {
+        let Run { range, words_before } = self.sections.data().run_of(target)?;
+        let hull = &self.arrays.hull;
+        let (start, end) = if target < hull.start {
+            (range.start, range.end.min(hull.start))
+        } else {
+            (range.start.max(hull.end), range.end)
+        };
+        let skipped = start - range.start;
+        // The last address at which a whole word fits, and the next one: where the window ends for the starts of words.
+        let len = end.checked_sub(start)?.checked_sub(WORD - 1)?;
+        (start.is_multiple_of(WORD) && skipped.is_multiple_of(WORD)).then_some(Window {
+            start,
+            len,
+            words_before: words_before + skipped / WORD,
+        })
     }
 
     /// The symbol that an entry refers to, which it may have no use for.
@@ -166,7 +202,7 @@ impl<'data> Checker<'_, 'data> {
     /// takes over leaves its own unrelocated.
     fn check_target(&mut self, kind: Kind, target: u64) -> Result<()> {
         let size = if kind == Kind::TlsDescriptor { 2 * WORD } else { WORD };
-        let Some(word) = self.data.word_index(target, size) else {
+        let Some(word) = self.sections.data().word_index(target, size) else {
             let detail = format!("one writes to {target:#x}, which is not in a writable section");
             return Err(malformed(PART, detail));
         };
