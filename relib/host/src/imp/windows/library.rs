@@ -28,6 +28,7 @@ use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use super::resources::resolve;
 use crate::image::{ImageFile, TlsTemplate};
+use crate::redirects::ByName;
 
 /// An image that the loader has mapped for us.
 #[derive(Debug)]
@@ -84,6 +85,15 @@ impl Drop for LoaderLock {
     }
 }
 
+/// Why an image was not mapped.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody has loaded it already.
+    Loaded,
+    /// The loader has something against it.
+    Linking(libloading::Error),
+}
+
 /// The image was closed and is still there. The library has been opened again and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;
@@ -102,11 +112,14 @@ impl Library {
         original: &Path,
         image: &ImageFile,
         permanent: bool,
-    ) -> Result<Self, libloading::Error> {
+    ) -> Result<Self, Refused> {
+        if is_open(path) {
+            return Err(Refused::Loaded);
+        }
         // SAFETY: these libraries are part of what the caller guarantees for the image, which would have them loaded.
-        let neighbours = unsafe { load_neighbours(path, original, image)? };
+        let neighbours = unsafe { load_neighbours(path, original, image) }.map_err(Refused::Linking)?;
         // SAFETY: as the caller guarantees.
-        let base = unsafe { load_file(path)? }.into_raw() as usize;
+        let base = unsafe { load_file(path) }.map_err(Refused::Linking)?.into_raw() as usize;
         // The image holds those that it imports from.
         drop(neighbours);
         if permanent {
@@ -143,12 +156,9 @@ impl Library {
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) -> io::Result<()> {
-        let by_name: HashMap<&[u8], &Redirect> = redirects
-            // SAFETY: the module's table describes its names by slices that are constants of its image.
-            .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
-            .collect();
+        let redirects = ByName::new(redirects);
         for (name, vaddr) in image.import_slots.iter() {
-            let Some(redirect) = by_name.get(name.as_bytes()) else { continue };
+            let Some(redirect) = redirects.get(name) else { continue };
             let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(vaddr));
             // SAFETY: the verifier found that the slot is aligned and inside a section. `original` is an atomic of the
             // module.
@@ -425,7 +435,7 @@ unsafe fn with_write_access(slot: *const c_void, body: impl FnOnce()) -> io::Res
 
 /// Whether the loader would return an image that it has already loaded: one of the same path, even if there is another
 /// file by now.
-pub(crate) fn is_open(path: &Path) -> bool {
+fn is_open(path: &Path) -> bool {
     loader::Library::open_already_loaded(path).is_ok_and(|library| library.close().is_ok())
 }
 
