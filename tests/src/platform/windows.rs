@@ -75,7 +75,8 @@ pub const LIBRARY_EXTENSION: &str = ".dll";
 /// # Errors
 /// Never; elsewhere when the system does not make the link.
 pub fn symlink(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<bool, Failure> {
-    Ok(std::os::windows::fs::symlink_file(target, link).is_ok())
+    // Wine says that it has made one.
+    Ok(std::os::windows::fs::symlink_file(target, &link).is_ok() && link.as_ref().symlink_metadata().is_ok())
 }
 
 /// Named pipes are at no path of a file system here.
