@@ -25,9 +25,8 @@ pub const FEWEST: u64 = WARM_UP + 2 * SAMPLES + 1;
 /// How much the resident set may grow after the warm-up.
 pub const RESIDENT_LIMIT: u64 = 1 << 20;
 
-/// How much the host's heap may. What glibc keeps for a thread counts as in use, and can come to 7 blocks of each of 64
-/// sizes: 231 KiB.
-pub const HEAP_LIMIT: u64 = 256 << 10;
+/// How much the host's heap may, in a process that was started with [`probe::ENVIRONMENT`].
+pub const HEAP_LIMIT: u64 = 16 << 10;
 
 /// Loads the fixture, has it work on this thread and on another, sometimes panic, and unloads it.
 ///

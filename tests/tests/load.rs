@@ -22,5 +22,9 @@ relib_tests::scenario_tests! {
     load_symlink => "load-symlink",
     load_relative => "load-relative",
     load_unicode_path => "load-unicode-path",
+    load_unicode_folder => "load-unicode-folder",
+    load_long_path => "load-long-path",
     load_bare_name => "load-bare-name",
+    load_linked_library => "load-linked-library",
+    load_in_place_locked => "load-in-place-locked",
 }

@@ -6,7 +6,7 @@
 //! file of an image that is still mapped, is swept by the next one that stages something.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ use crate::runtime::lock;
 
 /// First part of the names of staging directories.
 const PREFIX: &str = "relib-";
+
+/// How long a file's name may be, in bytes.
+const MAX_NAME: usize = 255;
 
 /// A file in each staging directory that its process keeps locked while it lives.
 const LOCK_NAME: &str = ".relib-staging-lock";
@@ -40,10 +43,7 @@ impl StagedFile {
         let directory = Directory::get(&parent)?;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Debuggers and backtraces show the path, so the copy keeps the original's name.
-        let mut name = OsString::from(format!("{number}-"));
-        name.push(path.file_name().unwrap_or_default());
-        let staged_path = directory.path.join(name);
+        let staged_path = directory.path.join(name_of_copy(number, path.file_name().unwrap_or_default()));
         let mut file = File::options().read(true).write(true).create_new(true).open(&staged_path)?;
         let staged = Self { path: staged_path, file: Some(file.try_clone()?), _directory: directory };
         imp::copy_contents(original, &mut file)?;
@@ -66,6 +66,22 @@ impl StagedFile {
     pub(crate) fn seal(&mut self) {
         self.file = None;
     }
+}
+
+/// Debuggers and backtraces show the path, so a copy keeps the original's name; of one that leaves no room for the
+/// number it keeps the end.
+fn name_of_copy(number: u64, original: &OsStr) -> OsString {
+    let mut name = OsString::from(format!("{number}-"));
+    // A name in UTF-8 has no fewer bytes than the units that a system may count instead.
+    let room = MAX_NAME - name.len();
+    if original.len() <= room {
+        name.push(original);
+    } else {
+        let text = original.to_string_lossy();
+        let start = (text.len() - room..).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        name.push(&text[start..]);
+    }
+    name
 }
 
 impl Drop for StagedFile {
@@ -200,6 +216,15 @@ mod tests {
             assert!(copy.path().starts_with(parent.path()), "{copy:?}");
         }
         assert_eq!(copy(parents[0].path()).path().parent(), copies[0].path().parent());
+    }
+
+    #[test]
+    fn a_copy_of_a_file_with_the_longest_name_keeps_its_end() {
+        let name = |original: &str| name_of_copy(12, original.as_ref()).into_string().expect("it is Unicode");
+        assert_eq!(name("libx.so"), "12-libx.so");
+        assert_eq!(name(&format!("{}.so", "x".repeat(252))), format!("12-{}.so", "x".repeat(249)));
+        // No character is cut.
+        assert_eq!(name(&format!("{}.so", "日".repeat(84))), format!("12-{}.so", "日".repeat(83)));
     }
 
     #[test]

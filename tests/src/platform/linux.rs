@@ -240,6 +240,14 @@ pub fn name_beyond_unicode() -> Option<OsString> {
     Some(OsString::from_vec(b"lib\xff\xfe.so".to_vec()))
 }
 
+/// Writes a file anew, as linkers do. Nobody can keep others from it here.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn write_alone(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    std::fs::write(path, contents)
+}
+
 /// Has the dynamic loader of this process search a directory. Returns if it does.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::windows::ffi::OsStringExt;
+use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
@@ -323,12 +324,22 @@ impl Drop for Answering {
 }
 
 /// File names that are unusual here, and allowed.
-pub const UNUSUAL_NAMES: &[&str] = &["naïve ☃ 𝄞.dll", "with spaces, and (brackets).dll", "other.extension"];
+pub const UNUSUAL_NAMES: &[&str] =
+    &["naïve ☃ 𝄞.dll", "with spaces, and (brackets).dll", "other.extension", "no-extension"];
 
 /// A file name that is not Unicode: half of a surrogate pair. Wine does not have them.
 pub fn name_beyond_unicode() -> Option<OsString> {
     let name = OsString::from_wide(&[0x64, 0xd800, 0x2e, 0x64, 0x6c, 0x6c]);
     std::fs::write(&name, "").ok().map(|()| name)
+}
+
+/// Writes a file anew, which nobody else may have open meanwhile, as linkers do.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn write_alone(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let nobody = 0;
+    File::options().write(true).truncate(true).share_mode(nobody).open(path)?.write_all(contents)
 }
 
 /// Has the dynamic loader of this process search a directory. Returns if it does.

@@ -6,8 +6,10 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
+use fixture_interface::backtraces::ModuleBacktraces;
 use fixture_interface::exports_imports::ModuleStrings;
-use fixture_interface::load::ModuleCounter;
+use fixture_interface::ledger::ModuleLibraries;
+use fixture_interface::load::{ModuleCounter, ModuleLinked};
 use fixture_interface::mismatch::ModuleSignature;
 use relib::{LoadError, LoadOptions, Module};
 use relib_harness::scenario::MUTATIONS_VARIABLE;
@@ -17,9 +19,10 @@ use crate::platform::{
     self, Apart, KEEPS_FAILED_LOADS, LIBRARY_EXTENSION, LOADED_LIBRARY, NEEDED_LIBRARY, OTHER_TARGET, Seal,
     UNUSUAL_NAMES, Unfinished, deciding_parts, symlink,
 };
+use crate::scenarios::backtraces::HostImpl;
 use crate::support::{
-    TRACE, allow_for_threads, leave_behind, load, load_error, load_file, load_with, observe_refusal, refused,
-    scratch_copy, variant, warm_up,
+    TRACE, allow_for_threads, file_name, leave_behind, load, load_error, load_file, load_with,
+    observe_refusal, refused, scratch_copy, variant, warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -49,7 +52,15 @@ pub const SCENARIOS: &[Scenario] = &[
         .linux_only("Windows asks for a right to make links that few have, and Wine makes none"),
     Scenario::new("load-relative", Feature::Load, load_relative),
     Scenario::new("load-unicode-path", Feature::Load, load_unicode_path),
+    Scenario::new("load-unicode-folder", Feature::Load, load_unicode_folder),
+    Scenario::new("load-long-path", Feature::Load, load_long_path),
     Scenario::new("load-bare-name", Feature::Load, load_bare_name),
+    Scenario::new("load-linked-library", Feature::Load, load_linked_library).windows_only(
+        "elsewhere a file says in which folders its libraries are, and names them by absolute paths",
+    ),
+    Scenario::new("load-in-place-locked", Feature::Load, load_in_place_locked).windows_only(
+        "elsewhere the system lets anybody change or delete the file of a library that is loaded",
+    ),
 ];
 
 /// The fixture of most scenarios: leaves a trace when its constructor runs, and counts.
@@ -666,6 +677,149 @@ fn load_unicode_path(run: &mut Run) -> Result<(), Failure> {
         std::fs::copy(run.fixture(FIXTURE), &path)?;
         run.check_eq("path", cycle(&path)?, path.canonicalize()?)?;
     }
+    Ok(())
+}
+
+/// Loads a module in each way, with private copies in a folder that is given, and calls it.
+fn in_each_way(run: &Run, path: &Path, staging: &Path) -> Result<(), Failure> {
+    for options in [defaults(), defaults().staging_directory(staging), defaults().in_place(true)] {
+        let module = load_file::<ModuleCounter>(path, &options, ())?;
+        run.check_eq("next", next(&module)?, 1)?;
+        run.check_eq("name of the path", module.path().file_name(), path.file_name())?;
+        run.check(module.path().is_file(), "the path should lead to the file")?;
+        module.unload()?;
+    }
+    Ok(())
+}
+
+fn load_unicode_folder(run: &mut Run) -> Result<(), Failure> {
+    let folder = run.scratch_dir().join("äöü-日本-🦀");
+    std::fs::create_dir(&folder)?;
+    let path = |name: &str| folder.join(format!("{name}{LIBRARY_EXTENSION}"));
+    let (counter, panics, libraries, plain) = (path("ü"), path("日本"), path("🦀"), path("ö"));
+    for (fixture, path) in [
+        (FIXTURE, &counter),
+        ("backtrace-module", &panics),
+        ("library-leak", &libraries),
+        ("plain-library", &plain),
+    ] {
+        std::fs::copy(run.fixture(fixture), path)?;
+    }
+    let cycle = |run: &Run| -> Result<(), Failure> {
+        in_each_way(run, &counter, &folder)?;
+        for options in [defaults().staging_directory(&folder), defaults().in_place(true)] {
+            let module = load_file::<ModuleBacktraces>(&panics, &options, HostImpl)?;
+            run.check(module.exports().panic().is_none(), "panic should panic")?;
+            let panic = module.last_panic().or_fail("the panic left no report")?;
+            run.check(panic.backtrace.contains("first_inner"), "the backtrace should have names")?;
+            module.unload()?;
+        }
+        let module = load_file::<ModuleLibraries>(&libraries, &defaults(), ())?;
+        let plain = plain.to_str().or_fail("the path is Unicode")?;
+        let (answer, handle) = module.exports().open(plain).or_fail("open panicked")?;
+        run.check_eq("what the other library returned", answer, 42)?;
+        module.exports().close(handle).or_fail("close panicked")?;
+        module.unload()?;
+        Ok(())
+    };
+    cycle(run)?;
+    run.baseline();
+    cycle(run)?;
+    run.observe("loaded in each way, panicked with names, and opened a library", folder.display());
+    Ok(())
+}
+
+fn load_long_path(run: &mut Run) -> Result<(), Failure> {
+    // As many as a name may have, and a path as `MAX_PATH` of Windows says.
+    const NAME: usize = 255;
+    const PATH: usize = 260;
+    let mut folder = run.scratch_dir().to_owned();
+    for _ in 0..3 {
+        folder.push("x".repeat(100));
+    }
+    std::fs::create_dir_all(&folder)?;
+    run.check(folder.as_os_str().len() > PATH, "the path should be long")?;
+    let longest = format!("{}{LIBRARY_EXTENSION}", "x".repeat(NAME - LIBRARY_EXTENSION.len()));
+    let short = format!("short{LIBRARY_EXTENSION}");
+    let paths = [folder.join(&short), folder.join(&longest), run.scratch_dir().join(&longest)];
+    for path in &paths {
+        std::fs::copy(run.fixture(FIXTURE), path)?;
+        in_each_way(run, path, &folder)?;
+    }
+    run.baseline();
+    for path in &paths {
+        in_each_way(run, path, &folder)?;
+        run.check_eq("mappings of the file", platform::mappings_of(&file_name(path))?, 0)?;
+    }
+    run.observe("loaded in each way", "a long path, a long name, and both");
+    Ok(())
+}
+
+/// The name by which the fixture `load-linked` imports from `plain-library`.
+const LINKED_LIBRARY: &str = "plain_library.dll";
+
+fn load_linked_library(run: &mut Run) -> Result<(), Failure> {
+    // The system takes a library of that name wherever it looks for libraries; it does not look into folders below.
+    let folder = run.scratch_dir().join("folder");
+    std::fs::create_dir(&folder)?;
+    let (path, library) = (folder.join("linked.dll"), folder.join(LINKED_LIBRARY));
+    std::fs::copy(run.fixture("load-linked"), &path)?;
+    std::fs::copy(run.fixture("plain-library"), &library)?;
+    let cycle = |run: &Run| -> Result<(), Failure> {
+        for options in [defaults(), defaults().in_place(true)] {
+            let module = load_file::<ModuleLinked>(&path, &options, ())?;
+            let second = load_file::<ModuleLinked>(&path, &defaults().separate_instance(true), ())?;
+            run.check_eq("what the library returns", module.exports().answer(), Some(42))?;
+            module.unload()?;
+            run.check_eq("what it returns to the second", second.exports().answer(), Some(42))?;
+            second.unload()?;
+            run.check_eq("mappings of the library", platform::mappings_of(LINKED_LIBRARY)?, 0)?;
+        }
+        Ok(())
+    };
+    cycle(run)?;
+    run.baseline();
+    cycle(run)?;
+    run.observe("with the library beside it", "loaded in each way, and the library goes with it");
+    // Without the library it is as in `load-dependency-missing`.
+    std::fs::write(&library, "a text")?;
+    observe_refusal::<ModuleLinked>(run, "with a text of its name", &path, &defaults())
+}
+
+fn load_in_place_locked(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let path = scratch_copy(run, FIXTURE, "module.dll", |_| ())?;
+    let new = scratch_copy(run, "calls-strings", "new.dll", |_| ())?;
+    let in_place = defaults().in_place(true);
+    let counter = load_file::<ModuleCounter>(&path, &in_place, ())?;
+    run.check_eq("first", next(&counter)?, 1)?;
+    let refused: [(&str, std::io::Result<()>); 3] = [
+        ("writing to the file", std::fs::write(&path, "")),
+        ("deleting it", std::fs::remove_file(&path)),
+        ("renaming another over it", std::fs::rename(&new, &path)),
+    ];
+    for (what, result) in refused {
+        run.check(result.is_err(), format!("{what} should be refused"))?;
+        run.observe(what, "refused by the system");
+    }
+    run.check_eq("second", next(&counter)?, 2)?;
+    // What is left: the new file gets the place of the old one, which has another name until it is unloaded.
+    let old = path.with_extension("old");
+    std::fs::rename(&path, &old)?;
+    std::fs::rename(&new, &path)?;
+    observe_refusal::<ModuleStrings>(run, "the new file, in place", &path, &in_place)?;
+    let strings = load_file::<ModuleStrings>(&path, &defaults(), ())?;
+    run.check_eq("own", strings.exports().own("x").as_deref(), Some("x"))?;
+    strings.unload()?;
+    run.check_eq("third", next(&counter)?, 3)?;
+    counter.unload()?;
+    std::fs::remove_file(&old)?;
+    let strings = load_file::<ModuleStrings>(&path, &in_place, ())?;
+    run.check_eq("own in place", strings.exports().own("x").as_deref(), Some("x"))?;
+    strings.unload()?;
+    std::fs::write(&path, "")?;
+    std::fs::remove_file(&path)?;
+    run.observe("after the unload", "written to and deleted");
     Ok(())
 }
 

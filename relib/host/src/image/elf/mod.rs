@@ -20,6 +20,7 @@ mod segments;
 mod symbols;
 mod versions;
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -73,6 +74,7 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
         relro: segments.relro(),
         tls: sections.tls_template(),
         import_slots: relocations.import_slots,
+        libraries: Vec::new(),
         exports: symbols.exports(export_prefix)?,
         metadata: metadata(source, &sections)?,
         import_tables: import_tables(&sections)?,
@@ -80,6 +82,11 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
         constructors: dynamic.constructors(),
         unique_symbols: symbols.unique()?,
     })
+}
+
+/// What stands in front of the first zero byte, if there is one.
+fn until_zero(bytes: &[u8]) -> Option<&[u8]> {
+    Some(CStr::from_bytes_until_nul(bytes).ok()?.to_bytes())
 }
 
 /// The sections with relib's import tables, which the dynamic loader relocates.

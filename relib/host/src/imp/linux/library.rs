@@ -1,6 +1,6 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -15,6 +15,7 @@ use relib_abi::entry::Redirect;
 use super::pending;
 use super::resources::page_size;
 use crate::image::{ImageFile, TlsTemplate};
+use crate::redirects::ByName;
 
 /// An image that the dynamic loader has mapped for us.
 #[derive(Debug)]
@@ -52,26 +53,52 @@ impl LoaderLock {
     pub(crate) fn release(self) {}
 }
 
+/// Why an image was not mapped.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody has loaded it already: one of the same name, even if there is another file at that path by now, or one of
+    /// the same file.
+    Loaded,
+    /// The loader has something against it.
+    Linking(libloading::Error),
+}
+
 /// The image was closed and is still there. The library has been opened again if that was possible, and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;
 
 impl Library {
     /// Maps a file that has been verified, binds its imports and runs its constructors. `permanent` images are never
-    /// unmapped.
+    /// unmapped. Elsewhere libraries that the image is linked with are looked for beside the original.
     ///
     /// # Safety
     /// Running the image's constructors must be sound.
-    pub(crate) unsafe fn open(path: &Path, permanent: bool) -> Result<Self, libloading::Error> {
-        let nodelete = if permanent { libc::RTLD_NODELETE } else { 0 };
+    pub(crate) unsafe fn open(
+        path: &Path,
+        _original: &Path,
+        _image: &ImageFile,
+        permanent: bool,
+    ) -> Result<Self, Refused> {
+        let loaded = loaded_bases();
         // SAFETY: as the caller guarantees.
-        let library =
-            unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL | nodelete)? };
-        let handle = library.into_raw();
+        let library = unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL) };
+        let handle = library.map_err(Refused::Linking)?.into_raw();
         // SAFETY: the handle was just opened.
         let base = unsafe { link_map(handle) }
             .expect("the loader describes an image that it has just opened")
             .l_addr;
+        // The loader has compared names and identities of files; nothing of the image has run for us.
+        if loaded.contains(&base) {
+            // SAFETY: the handle is ours and is not used again.
+            unsafe { libc::dlclose(handle) };
+            return Err(Refused::Loaded);
+        }
+        if permanent {
+            let path =
+                CString::new(path.as_os_str().as_bytes()).expect("a path that was opened has no zero bytes");
+            // SAFETY: the image is loaded, so this only marks it and counts one more handle of it.
+            unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
+        }
         Ok(Self { path: path.to_owned(), handle, base })
     }
 
@@ -103,18 +130,11 @@ impl Library {
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) -> io::Result<()> {
-        let mut by_name: Vec<(&[u8], &Redirect)> = redirects
-            // SAFETY: the module's table describes its names by slices that are constants of its image.
-            .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
-            .collect();
-        by_name.sort_unstable_by_key(|(name, _)| *name);
-        let redirect_of = |name: &[u8]| {
-            by_name.binary_search_by_key(&name, |(known, _)| known).ok().map(|index| by_name[index].1)
-        };
+        let redirects = ByName::new(redirects);
         let slots: Vec<(usize, &Redirect)> = image
             .import_slots
             .iter()
-            .filter_map(|(name, vaddr)| Some((self.address(vaddr), redirect_of(name.as_bytes())?)))
+            .filter_map(|(name, vaddr)| Some((self.address(vaddr), redirects.get(name)?)))
             .collect();
         // After relocation the loader makes whole pages read-only: from the first, rounded down, to the last, rounded
         // down (glibc, `_dl_protect_relro`).
@@ -255,19 +275,6 @@ mod process_arguments {
     }
 }
 
-/// Whether the loader would return an image that it has already loaded: one of the same name, even if there is another
-/// file at that path by now, or one of the same file.
-pub(crate) fn is_open(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
-        return false;
-    };
-    // SAFETY: with this flag nothing is loaded; a handle that is returned is closed at once.
-    unsafe {
-        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-        !handle.is_null() && libc::dlclose(handle) == 0
-    }
-}
-
 /// `dlinfo` request for the address of the calling thread's block of an image (`dlfcn.h`).
 const RTLD_DI_TLS_DATA: c_int = 10;
 
@@ -295,31 +302,85 @@ unsafe fn link_map<'a>(handle: *mut c_void) -> Option<&'a LinkMap> {
     }
 }
 
+/// The path of the library that a handle is of; `None` if it is not loaded any more, or is the program itself.
+pub(crate) fn library_path(handle: usize) -> Option<PathBuf> {
+    struct Search {
+        program: *const LinkMap,
+        handle: usize,
+        found: Option<PathBuf>,
+    }
+
+    // It looks at the whole list when it is called for the first image: during the call nothing is added or taken out.
+    unsafe extern "C" fn walk(_info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
+        // SAFETY: the loader passes on the pointer that it was given below. The entries of its list and their names are
+        // valid during the call.
+        unsafe {
+            let search = &mut *search.cast::<Search>();
+            let mut next = search.program;
+            while let Some(map) = next.as_ref() {
+                if next.addr() == search.handle {
+                    let name = CStr::from_ptr(map.l_name).to_bytes();
+                    search.found = (!name.is_empty()).then(|| OsStr::from_bytes(name).into());
+                }
+                next = map.l_next;
+            }
+        }
+        1
+    }
+
+    // SAFETY: a handle is the address of the image's entry in the list; that of the program is the first, and stays. The
+    // callback does not unwind; `search` outlives the call.
+    unsafe {
+        let program = libc::dlopen(std::ptr::null(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+        let mut search = Search { program: program.cast::<LinkMap>().cast_const(), handle, found: None };
+        libc::dl_iterate_phdr(Some(walk), (&raw mut search).cast());
+        libc::dlclose(program);
+        search.found
+    }
+}
+
 /// Whether the loader still lists the image.
 ///
 /// The list, and not `/proc/self/maps`, says whether an image is loaded: a symboliser maps the same file for reading.
 fn is_loaded(path: &CStr, base: usize) -> bool {
-    struct Search<'a> {
-        path: &'a CStr,
-        base: usize,
-        found: bool,
-    }
+    let mut found = false;
+    for_each_image(|other_base, name| {
+        found = other_base == base && name == path;
+        !found
+    });
+    found
+}
 
-    unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
+/// Where the images are that the loader lists.
+fn loaded_bases() -> Vec<usize> {
+    const USUAL: usize = 32;
+    let mut bases = Vec::with_capacity(USUAL);
+    for_each_image(|base, _| {
+        bases.push(base);
+        true
+    });
+    bases
+}
+
+/// Calls `visit` with base and name of each image that the loader lists, for as long as it returns true. It must neither
+/// unwind nor call the loader.
+fn for_each_image<F: FnMut(usize, &CStr) -> bool>(mut visit: F) {
+    unsafe extern "C" fn call<F: FnMut(usize, &CStr) -> bool>(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        visit: *mut c_void,
+    ) -> c_int {
         // SAFETY: the loader passes on the pointer that it was given below, and a description that is valid during
         // the call, with a name that ends with a zero byte.
-        let (search, base, name) = unsafe {
+        let (visit, base, name) = unsafe {
             let info = &*info;
-            (&mut *search.cast::<Search<'_>>(), info.dlpi_addr, CStr::from_ptr(info.dlpi_name))
+            (&mut *visit.cast::<F>(), info.dlpi_addr, CStr::from_ptr(info.dlpi_name))
         };
-        search.found |= base as usize == search.base && name == search.path;
-        c_int::from(search.found)
+        c_int::from(!visit(base as usize, name))
     }
 
-    let mut search = Search { path, base, found: false };
-    // SAFETY: the callback does not unwind and does not call the loader; `search` outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-    search.found
+    // SAFETY: the callback fits its context, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(call::<F>), (&raw mut visit).cast()) };
 }
 
 /// Changes the private copy so that the dynamic loader is willing to unmap it again, and leaves its constructors to us.

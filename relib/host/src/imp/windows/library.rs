@@ -1,22 +1,24 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
 use std::collections::HashMap;
-use std::ffi::c_void;
+use std::ffi::{OsStr, OsString, c_void};
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::path::Path;
+use std::os::windows::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libloading::os::windows as loader;
 use object::LittleEndian;
 use object::pe::{self, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64, ImageTlsDirectory64};
 use relib_abi::entry::Redirect;
-use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE, NTSTATUS};
+use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE, MAX_PATH, NTSTATUS};
 use windows_sys::Win32::System::LibraryLoader::{
-    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
+    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleFileNameW,
+    GetModuleHandleExW,
 };
 use windows_sys::Win32::System::Memory::{
     MEM_IMAGE, MEMORY_BASIC_INFORMATION, PAGE_READWRITE, VirtualProtect, VirtualQuery,
@@ -24,7 +26,9 @@ use windows_sys::Win32::System::Memory::{
 use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
+use super::resources::resolve;
 use crate::image::{ImageFile, TlsTemplate};
+use crate::redirects::ByName;
 
 /// An image that the loader has mapped for us.
 #[derive(Debug)]
@@ -81,6 +85,15 @@ impl Drop for LoaderLock {
     }
 }
 
+/// Why an image was not mapped.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody has loaded it already.
+    Loaded,
+    /// The loader has something against it.
+    Linking(libloading::Error),
+}
+
 /// The image was closed and is still there. The library has been opened again and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;
@@ -89,14 +102,26 @@ impl Library {
     /// Maps a file that has been verified, binds its imports and runs its constructors. `permanent` images are never
     /// unmapped.
     ///
+    /// The loader looks for the libraries of the imports in the file's folder first. Those that lie beside `original`,
+    /// which the file may be a copy of, are therefore loaded before, and taken by the loader for what it looks for.
+    ///
     /// # Safety
     /// Running the image's constructors must be sound.
-    pub(crate) unsafe fn open(path: &Path, permanent: bool) -> Result<Self, libloading::Error> {
-        // The path is absolute: the flag makes the loader look for the imports in the file's folder first.
+    pub(crate) unsafe fn open(
+        path: &Path,
+        original: &Path,
+        image: &ImageFile,
+        permanent: bool,
+    ) -> Result<Self, Refused> {
+        if is_open(path) {
+            return Err(Refused::Loaded);
+        }
+        // SAFETY: these libraries are part of what the caller guarantees for the image, which would have them loaded.
+        let neighbours = unsafe { load_neighbours(path, original, image) }.map_err(Refused::Linking)?;
         // SAFETY: as the caller guarantees.
-        let library =
-            unsafe { loader::Library::load_with_flags(path, loader::LOAD_WITH_ALTERED_SEARCH_PATH)? };
-        let base = library.into_raw() as usize;
+        let base = unsafe { load_file(path) }.map_err(Refused::Linking)?.into_raw() as usize;
+        // The image holds those that it imports from.
+        drop(neighbours);
         if permanent {
             keep_module_at(base, GET_MODULE_HANDLE_EX_FLAG_PIN);
         }
@@ -131,12 +156,9 @@ impl Library {
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) -> io::Result<()> {
-        let by_name: HashMap<&[u8], &Redirect> = redirects
-            // SAFETY: the module's table describes its names by slices that are constants of its image.
-            .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
-            .collect();
+        let redirects = ByName::new(redirects);
         for (name, vaddr) in image.import_slots.iter() {
-            let Some(redirect) = by_name.get(name.as_bytes()) else { continue };
+            let Some(redirect) = redirects.get(name) else { continue };
             let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(vaddr));
             // SAFETY: the verifier found that the slot is aligned and inside a section. `original` is an atomic of the
             // module.
@@ -273,6 +295,59 @@ impl Library {
     }
 }
 
+/// Loads the libraries that an image imports from and that lie beside its original, unless its own folder is that one,
+/// or a library of the name is loaded already, which is what the loader would take.
+///
+/// # Safety
+/// Running their constructors must be sound.
+unsafe fn load_neighbours(
+    path: &Path,
+    original: &Path,
+    image: &ImageFile,
+) -> Result<Vec<loader::Library>, libloading::Error> {
+    let Some(folder) = original.parent().filter(|folder| path.parent() != Some(folder)) else {
+        return Ok(Vec::new());
+    };
+    let is_name = |name: &str| Path::new(name).file_name() == Some(name.as_ref());
+    let is_loaded = |name: &str| loader::Library::open_already_loaded(name).is_ok();
+    image
+        .libraries
+        .iter()
+        .filter(|name| is_name(name) && !is_loaded(name))
+        .map(|name| folder.join(&**name))
+        .filter(|neighbour| neighbour.is_file())
+        // SAFETY: as the caller guarantees.
+        .map(|neighbour| unsafe { load_file(&neighbour) })
+        .collect()
+}
+
+/// Loads a library by its absolute path.
+///
+/// # Safety
+/// Running its constructors must be sound.
+unsafe fn load_file(path: &Path) -> Result<loader::Library, libloading::Error> {
+    let mut name = path.as_os_str().to_owned();
+    let is_short = |name: &OsStr| name.len() < MAX_PATH as usize;
+    if !is_short(&name)
+        && let Ok(resolved) = resolve(path)
+    {
+        // Such names have to be in the form that takes no account of what is usual, which the resolved path is in.
+        name = resolved.into();
+    }
+    if path.extension().is_none() {
+        // By a final point, which is not part of a name in the usual form, the loader adds no extension.
+        let usual = name.to_str().and_then(|name| name.strip_prefix(r"\\?\"));
+        if let Some(usual) = usual.filter(|usual| usual.get(1..3) == Some(r":\") && is_short(usual.as_ref()))
+        {
+            name = usual.into();
+        }
+        name.push(".");
+    }
+    // The path is absolute: the flag makes the loader look for the imports in the file's folder first.
+    // SAFETY: as the caller guarantees.
+    unsafe { loader::Library::load_with_flags(name, loader::LOAD_WITH_ALTERED_SEARCH_PATH) }
+}
+
 /// Counts one more handle of the image at an address, or never unmaps it, by the flags.
 fn keep_module_at(address: usize, flags: u32) {
     let mut module: HMODULE = std::ptr::null_mut();
@@ -286,16 +361,29 @@ fn keep_module_at(address: usize, flags: u32) {
     };
 }
 
+/// The path of the library that a handle is of; `None` if it is not loaded any more.
+pub(crate) fn library_path(handle: usize) -> Option<PathBuf> {
+    let mut path = vec![0; MAX_UNITS];
+    // SAFETY: the call looks the handle up among those of loaded libraries, and stores at most as many units as it is
+    // told there is room for.
+    let len = unsafe {
+        GetModuleFileNameW(std::ptr::without_provenance_mut(handle), path.as_mut_ptr(), path.len() as u32)
+    };
+    (len > 0).then(|| OsString::from_wide(&path[..len as usize]).into())
+}
+
 /// Whether an image is mapped at `base`, listed or not.
 fn is_mapped(base: usize) -> bool {
     region(base).is_some_and(|region| region.Type == MEM_IMAGE && region.AllocationBase.addr() == base)
 }
 
+/// Paths have no more units than that.
+const MAX_UNITS: usize = 1 << 15;
+
 /// The file that is mapped at an address, as the system calls it: it knows also what the loader does not list. Empty if
 /// there is none.
 fn mapped_file(address: usize) -> Vec<u16> {
-    // Paths have no more units than that.
-    let mut name = vec![0; 1 << 15];
+    let mut name = vec![0; MAX_UNITS];
     // SAFETY: the call accepts any address, and stores at most as many units as it is told there is room for.
     let len = unsafe {
         K32GetMappedFileNameW(
@@ -347,7 +435,7 @@ unsafe fn with_write_access(slot: *const c_void, body: impl FnOnce()) -> io::Res
 
 /// Whether the loader would return an image that it has already loaded: one of the same path, even if there is another
 /// file by now.
-pub(crate) fn is_open(path: &Path) -> bool {
+fn is_open(path: &Path) -> bool {
     loader::Library::open_already_loaded(path).is_ok_and(|library| library.close().is_ok())
 }
 
