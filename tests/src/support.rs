@@ -111,11 +111,11 @@ pub fn warm_up<E: ExportsHandle>(run: &mut Run, fixture: &str) -> Result<Unloade
     Ok(report)
 }
 
-/// Allows for what the C library keeps of ended threads for the next ones: stacks and arenas, for as many as ran at once.
-/// Up to 32 mappings were measured, for eight threads.
+/// Allows for what the C library keeps of ended threads for the next ones: stacks, two mappings each, for as many as ran
+/// at once.
 pub fn allow_for_threads(run: &mut Run) {
     if !run.is_sanitized() {
-        run.tolerance().mappings = 64;
+        run.tolerance().mappings = 32;
     }
 }
 

@@ -12,6 +12,9 @@ pub struct Arguments {
     /// Only see that everything works: few rounds, without wasmtime, and nothing is written
     #[arg(long)]
     quick: bool,
+    /// Only measure the parts whose names contain this, such as `loading`; nothing is written
+    #[arg(long)]
+    only: Option<String>,
     /// Leave out wasmtime, whose build takes minutes
     #[arg(long)]
     without_wasmtime: bool,
@@ -29,8 +32,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     measure.args(["measure", "--modules"]).arg(&built);
     if arguments.quick {
         measure.arg("--quick");
-    } else {
-        measure.arg("--docs").arg(root.join("docs"));
+    }
+    match &arguments.only {
+        Some(only) => _ = measure.arg("--only").arg(only),
+        None if arguments.quick => {}
+        None => _ = measure.arg("--docs").arg(root.join("docs")),
     }
     let status = measure.status().with_context(|| format!("cannot run {}", runner.display()))?;
     if !status.success() {

@@ -38,6 +38,9 @@ enum Task {
         /// Few rounds of everything, to see that it works
         #[arg(long)]
         quick: bool,
+        /// Only the parts whose names contain this, such as `loading`
+        #[arg(long, conflicts_with = "docs")]
+        only: Option<String>,
         /// Where to put `BENCHMARKS.md` and the plots; without it the table is only printed
         #[arg(long)]
         docs: Option<PathBuf>,
@@ -56,10 +59,10 @@ enum Task {
 
 fn main() -> Result<()> {
     match Cli::parse().task {
-        Task::Measure { modules, quick, docs } => {
+        Task::Measure { modules, quick, only, docs } => {
             let files = Files::prepare(&modules)?;
             let effort = if quick { Effort::QUICK } else { Effort::FULL };
-            let results = measure::everything(&files, &effort)?;
+            let results = measure::everything(&files, &effort, only.as_deref().unwrap_or_default())?;
             println!("{}", report::table(&results));
             if let Some(docs) = docs {
                 plots::write(&results, &docs.join("benchmarks")).context("cannot write the plots")?;

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use relib_abi::metadata::{BUILD_PAYLOAD, HEADER_LEN, MAGIC, RecordKind, record, record_len};
 use relib_abi::schema::{self, Field, Shape, ShapeKind, Type};
@@ -16,7 +17,7 @@ use crate::error::CallMainError;
 /// The records of a module's metadata.
 #[derive(Debug, Default)]
 pub(crate) struct ModuleDescription {
-    pub(crate) build: Option<Build>,
+    pub(crate) build: Option<Cow<'static, Build>>,
     pub(crate) exports: Vec<ExportDescription>,
     pub(crate) imports: Vec<ImportDescription>,
     pub(crate) main: Option<InterfaceDescription>,
@@ -52,8 +53,16 @@ static OWN_BUILD: [u8; OWN_BUILD_LEN] = record(RecordKind::Build, &[BUILD_PAYLOA
 impl Build {
     /// What built this program.
     pub fn of_this_program() -> Self {
-        keep_record(&OWN_BUILD);
-        Reader(BUILD_PAYLOAD).build().expect("the payload was written by the same version of relib_abi")
+        Self::own().clone()
+    }
+
+    /// What built this program; read once.
+    pub(crate) fn own() -> &'static Self {
+        static OWN: LazyLock<Build> = LazyLock::new(|| {
+            keep_record(&OWN_BUILD);
+            Reader(BUILD_PAYLOAD).build().expect("the payload was written by the same version of relib_abi")
+        });
+        &OWN
     }
 }
 
@@ -76,7 +85,7 @@ pub struct TypeInfo {
 pub(crate) struct ExportDescription {
     /// Symbol of its table.
     pub(crate) symbol: String,
-    pub(crate) interface: InterfaceDescription,
+    pub(crate) interface: ModuleInterface,
 }
 
 /// An interface that the module calls.
@@ -84,7 +93,16 @@ pub(crate) struct ExportDescription {
 pub(crate) struct ImportDescription {
     /// Finds its table.
     pub(crate) id: u64,
-    pub(crate) interface: InterfaceDescription,
+    pub(crate) interface: ModuleInterface,
+}
+
+/// An interface of a module's.
+#[derive(Debug)]
+pub(crate) enum ModuleInterface {
+    /// It has the very bytes of one of this program's: there is nothing to read, and nothing to compare.
+    Same(&'static Interface),
+    /// What its record says.
+    Read(InterfaceDescription),
 }
 
 /// An interface with everything that its functions refer to.
@@ -178,21 +196,25 @@ fn records(mut section: &[u8]) -> impl Iterator<Item = Parsed<(RecordKind, &[u8]
 }
 
 impl ModuleDescription {
-    /// Reads the section of a module.
-    pub(crate) fn parse(section: &[u8]) -> Parsed<Self> {
+    /// Reads the section of a module; `own` are interfaces of this program that the module is likely to have too.
+    pub(crate) fn parse(section: &[u8], own: &[&'static Interface]) -> Parsed<Self> {
         let mut description = Self::default();
         for record in records(section) {
             let (kind, payload) = record?;
-            description.add(kind, payload)?;
+            description.add(kind, payload, own)?;
         }
         Ok(description)
     }
 
-    fn add(&mut self, kind: RecordKind, payload: &[u8]) -> Parsed<()> {
+    fn add(&mut self, kind: RecordKind, payload: &[u8], own: &[&'static Interface]) -> Parsed<()> {
         let mut reader = Reader(payload);
         match kind {
             RecordKind::Build => {
-                let build = reader.build()?;
+                let build = if reader.skip(BUILD_PAYLOAD) {
+                    Cow::Borrowed(Build::own())
+                } else {
+                    Cow::Owned(reader.build()?)
+                };
                 if self.build.replace(build).is_some() {
                     return Err(Damaged(
                         "there is more than one build record: two versions of relib_module are linked",
@@ -201,11 +223,11 @@ impl ModuleDescription {
             }
             RecordKind::Export => {
                 let symbol = reader.text()?;
-                self.exports.push(ExportDescription { symbol, interface: reader.interface()? });
+                self.exports.push(ExportDescription { symbol, interface: reader.interface_of_module(own)? });
             }
             RecordKind::Import => {
                 let id = relib_abi::metadata::interface_id(payload);
-                self.imports.push(ImportDescription { id, interface: reader.interface()? });
+                self.imports.push(ImportDescription { id, interface: reader.interface_of_module(own)? });
             }
             RecordKind::Main => reader.one_function(&mut self.main)?,
             RecordKind::SaveState => reader.one_function(&mut self.save_state)?,
@@ -272,6 +294,13 @@ impl Reader<'_> {
         if self.0.is_empty() { Ok(()) } else { Err(Damaged("a record holds more than its kind has")) }
     }
 
+    /// Goes on behind `bytes`, if they are the ones that come next.
+    fn skip(&mut self, bytes: &[u8]) -> bool {
+        let rest = self.0.strip_prefix(bytes);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
     fn bytes<const N: usize>(&mut self) -> Parsed<[u8; N]> {
         let (bytes, rest) = self.0.split_first_chunk::<N>().ok_or(Damaged("a number is cut short"))?;
         self.0 = rest;
@@ -323,6 +352,14 @@ impl Reader<'_> {
             types.insert(fingerprint, ty);
         }
         Ok(InterfaceDescription { name, functions, types })
+    }
+
+    /// As [`Reader::interface`], unless it is one of `own`.
+    fn interface_of_module(&mut self, own: &[&'static Interface]) -> Parsed<ModuleInterface> {
+        match own.iter().find(|own| self.skip(own.payload)) {
+            Some(own) => Ok(ModuleInterface::Same(own)),
+            None => self.interface().map(ModuleInterface::Read),
+        }
     }
 
     /// Reads the interface of a function that is exported by name, which is there once.
@@ -586,9 +623,14 @@ pub(crate) trait Side {
 
     /// What explains a difference.
     fn description(&self) -> Cow<'_, InterfaceDescription>;
+
+    /// The interface of this program's that this one is to the byte, if there is one.
+    fn own(&self) -> Option<&'static Interface> {
+        None
+    }
 }
 
-impl Side for Interface {
+impl Side for &'static Interface {
     fn name(&self) -> &str {
         self.name
     }
@@ -600,6 +642,51 @@ impl Side for Interface {
     fn description(&self) -> Cow<'_, InterfaceDescription> {
         let description = InterfaceDescription::parse(self.payload);
         Cow::Owned(description.expect("the macro wrote the payload of this program's own interface"))
+    }
+
+    fn own(&self) -> Option<&'static Interface> {
+        Some(self)
+    }
+}
+
+impl ModuleInterface {
+    /// How many functions it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Same(own) => own.functions.len(),
+            Self::Read(read) => read.functions.len(),
+        }
+    }
+}
+
+impl Side for ModuleInterface {
+    fn name(&self) -> &str {
+        match self {
+            Self::Same(own) => own.name(),
+            Self::Read(read) => read.name(),
+        }
+    }
+
+    fn functions(&self) -> impl Iterator<Item = (&str, u64)> {
+        let (own, read) = match self {
+            Self::Same(own) => (Some(own.functions()), None),
+            Self::Read(read) => (None, Some(read.functions())),
+        };
+        own.into_iter().flatten().chain(read.into_iter().flatten())
+    }
+
+    fn description(&self) -> Cow<'_, InterfaceDescription> {
+        match self {
+            Self::Same(own) => own.description(),
+            Self::Read(read) => read.description(),
+        }
+    }
+
+    fn own(&self) -> Option<&'static Interface> {
+        match self {
+            Self::Same(own) => Some(own),
+            Self::Read(_) => None,
+        }
     }
 }
 
@@ -620,7 +707,7 @@ impl Side for InterfaceDescription {
 /// For an interface that the module calls, the index of the host's implementation among `offers`, and for each function
 /// of the former its index in the latter.
 pub(crate) fn find_import<'a, S: Side + 'a>(
-    import: &InterfaceDescription,
+    import: &ModuleInterface,
     offers: impl Iterator<Item = &'a S>,
 ) -> Result<(usize, Vec<usize>), Box<InterfaceProblem>> {
     find_implementation(import, offers, Sides { caller: "the module", implementor: "the host" })
@@ -648,6 +735,11 @@ fn find_implementation<'a, S: Side + 'a>(
 
 /// For each function that one side calls, its index in the other's table.
 fn match_functions(caller: &impl Side, implementor: &impl Side) -> Option<Vec<usize>> {
+    if let (Some(a), Some(b)) = (caller.own(), implementor.own())
+        && a.payload == b.payload
+    {
+        return Some((0..a.functions.len()).collect());
+    }
     let offered: HashMap<(&str, u64), usize> =
         implementor.functions().enumerate().map(|(index, function)| (function, index)).collect();
     caller.functions().map(|function| offered.get(&function).copied()).collect()

@@ -13,7 +13,9 @@ use object::read::{ReadCache, ReadRef};
 use object::{BinaryFormat, Object as _, ObjectSection as _};
 use relib_abi::{metadata, symbol};
 
-use crate::description::{Build, Damaged, HostDescription, InterfaceDescription, ModuleDescription};
+use crate::description::{
+    Build, Damaged, HostDescription, InterfaceDescription, ModuleDescription, ModuleInterface, Side as _,
+};
 use crate::error::LoadError;
 use crate::image;
 use crate::load;
@@ -121,14 +123,14 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, LoadError> {
         });
     }
     let damaged = |Damaged(detail)| load::damaged_metadata(&path, detail);
-    let mut description = ModuleDescription::parse(&section).map_err(damaged)?;
+    let mut description = ModuleDescription::parse(&section, &[]).map_err(damaged)?;
     let build = description.build.take().ok_or(Damaged("there is no build record")).map_err(damaged)?;
-    let interfaces = |interfaces: &mut dyn Iterator<Item = &InterfaceDescription>| {
-        interfaces.map(InterfaceInfo::of).collect::<Vec<_>>()
+    let interfaces = |interfaces: &mut dyn Iterator<Item = &ModuleInterface>| {
+        interfaces.map(|interface| InterfaceInfo::of(&interface.description())).collect::<Vec<_>>()
     };
     Ok(Inspection {
         format,
-        build,
+        build: build.into_owned(),
         exports: interfaces(&mut description.exports.iter().map(|export| &export.interface)),
         imports: interfaces(&mut description.imports.iter().map(|import| &import.interface)),
         main: description.main.as_ref().map(|main| main.signature(&main.functions[0])),
@@ -170,9 +172,9 @@ impl Inspection {
         let mut perhaps_missing = Vec::new();
         for import in &self.description.imports {
             let offers = host.description.provided.iter();
-            let name = &import.interface.name;
-            if self.format == FileFormat::Pe && !offers.clone().any(|offer| offer.name == *name) {
-                perhaps_missing.push(name.clone());
+            let name = import.interface.name();
+            if self.format == FileFormat::Pe && !offers.clone().any(|offer| offer.name == name) {
+                perhaps_missing.push(name.to_owned());
             } else if let Err(problem) = crate::description::find_import(&import.interface, offers) {
                 problems.push(load::mismatch(&self.path, name, problem));
             }

@@ -56,6 +56,7 @@ mod load;
 mod module;
 mod options;
 mod panics;
+mod redirects;
 #[cfg(feature = "reload")]
 mod reload;
 mod runtime;

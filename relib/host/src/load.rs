@@ -14,11 +14,11 @@ use relib_abi::symbol;
 use relib_interface::imports::ProvidedImports;
 use relib_interface::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
 
-use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, ModuleDescription};
+use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, ModuleDescription, Side as _};
 use crate::error::{BuildPart, Holder, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
-use crate::imp::{self, FileId, Library};
+use crate::imp::{self, FileId, Library, LoaderLock, Refused};
 use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
@@ -58,7 +58,7 @@ pub(crate) struct Copied {
     path: PathBuf,
     options: LoadOptions,
     /// The file itself, if there is no copy.
-    file: File,
+    file: Arc<File>,
     reservation: Reservation,
     staged: Option<StagedFile>,
 }
@@ -68,6 +68,7 @@ impl Copied {
     pub(crate) fn of(options: &LoadOptions, path: PathBuf, file: File) -> Result<Self, LoadError> {
         let separate = options.separate_instance && !options.in_place && !options.permanent;
         let holder = if options.permanent { Holder::Permanent } else { Holder::Module };
+        let file = Arc::new(file);
         let reservation = if separate { Reservation(None) } else { Reservation::of(&file, &path, holder)? };
         let staged = if options.in_place || options.permanent {
             None
@@ -143,18 +144,18 @@ impl<E: ExportsHandle> Verified<E> {
             symbols::settle();
         }
         let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
-        if staged.is_none() && imp::is_open(loaded_path) {
-            // SAFETY: the image was not loaded, so nothing has used the heap.
-            unsafe { heap.destroy() };
-            return Err(LoadError::PathInUse { path });
-        }
+        // Until the module is connected.
+        let lock = LoaderLock::take();
         // SAFETY: the file has been verified; running it is sound, says the caller.
         let library = match unsafe { Library::open(loaded_path, &path, &image, options.permanent) } {
             Ok(library) => library,
-            Err(source) => {
+            Err(refused) => {
                 // SAFETY: the image was not loaded, so nothing has used the heap.
                 unsafe { heap.destroy() };
-                return Err(LoadError::Linking { path, source });
+                return Err(match refused {
+                    Refused::Loaded => LoadError::PathInUse { path },
+                    Refused::Linking(source) => LoadError::Linking { path, source },
+                });
             }
         };
         let parts = Box::new(Parts {
@@ -174,7 +175,9 @@ impl<E: ExportsHandle> Verified<E> {
         });
         // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module
         // yet.
-        match unsafe { connect::<E>(parts, plan) } {
+        let connected = unsafe { connect::<E>(parts, plan) };
+        lock.release();
+        match connected {
             Ok(module) => Ok(module),
             Err((parts, detail)) => {
                 let path = parts.path.clone();
@@ -219,12 +222,8 @@ pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
             _ => LoadError::Inaccessible { path, source },
         }
     };
-    let canonical = imp::resolve(path).map_err(failed)?;
-    if !canonical.metadata().map_err(failed)?.is_file() {
-        return Err(LoadError::NotAFile { path: path.to_owned() });
-    }
-    let file = File::open(&canonical).map_err(failed)?;
-    Ok((canonical, file))
+    let opened = imp::open_regular_file(path).map_err(failed)?;
+    opened.ok_or_else(|| LoadError::NotAFile { path: path.to_owned() })
 }
 
 /// The files that are loaded, or being loaded, in a way that excludes a second time.
@@ -239,21 +238,21 @@ struct Reserved {
     id: FileId,
     /// Held open where the system would give the identity of a file that is deleted to another: a new build in its place
     /// is another file.
-    _file: Option<File>,
+    _file: Option<Arc<File>>,
 }
 
 impl Reservation {
-    fn of(file: &File, path: &Path, holder: Holder) -> Result<Self, LoadError> {
+    fn of(file: &Arc<File>, path: &Path, holder: Holder) -> Result<Self, LoadError> {
         let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
         let id = FileId::of(file).map_err(inaccessible)?;
-        let file = FileId::keep(file).map_err(inaccessible)?;
+        let kept = FileId::keep(file);
         match lock(&LOADED).entry(id) {
             Entry::Occupied(entry) => {
                 return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned(), holder: *entry.get() });
             }
             Entry::Vacant(entry) => entry.insert(holder),
         };
-        Ok(Self(Some(Reserved { id, _file: file })))
+        Ok(Self(Some(Reserved { id, _file: kept })))
     }
 
     /// Notes that the module was dropped, so that an error can say why the file cannot be unloaded.
@@ -317,10 +316,15 @@ fn verify<E: ExportsHandle>(
     let Some(metadata) = &image.metadata else {
         return Err(LoadError::NotAModule { path: path.to_owned() });
     };
-    let module = ModuleDescription::parse(&metadata.bytes).map_err(|error| damaged(error.0))?;
+    let asked = E::interfaces();
+    let mut own = asked.clone();
+    if let Imports::Provided(provided) = imports {
+        own.extend(provided.iter().map(|offer| &offer.interface));
+    }
+    let module = ModuleDescription::parse(&metadata.bytes, &own).map_err(|error| damaged(error.0))?;
     let build = module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?;
     let values_cross = matches!(imports, Imports::Provided(_));
-    check_build(&Build::of_this_program(), build, values_cross, path)?;
+    check_build(Build::own(), build, values_cross, path)?;
 
     let symbol_address = |name: &str, size: usize| {
         image
@@ -331,20 +335,14 @@ fn verify<E: ExportsHandle>(
     };
     let mismatch = |interface: &str, problem| mismatch(path, interface, problem);
     let mut exports = Vec::new();
-    let asked = E::interfaces();
     for &interface in &asked {
         if asked.iter().any(|other| other.name == interface.name && other.payload != interface.payload) {
             return Err(mismatch(interface.name, Box::new(InterfaceProblem::Ambiguous { side: "the host" })));
         }
         let (export, functions) =
-            module.find_export(interface).map_err(|problem| mismatch(interface.name, problem))?;
+            module.find_export(&interface).map_err(|problem| mismatch(interface.name, problem))?;
         let table = symbol_address(&export.symbol, size_of::<ExportTable>())?;
-        exports.push(PlannedExport {
-            name: interface.name,
-            table,
-            len: export.interface.functions.len(),
-            functions,
-        });
+        exports.push(PlannedExport { name: interface.name, table, len: export.interface.len(), functions });
     }
     let mut filled = Vec::new();
     let (asked, provided) = match imports {
@@ -352,9 +350,9 @@ fn verify<E: ExportsHandle>(
         Imports::LeftOut => (Vec::new(), &[][..]),
     };
     for import in asked {
-        let name = &import.interface.name;
+        let name = import.interface.name();
         let (index, functions) =
-            description::find_import(&import.interface, provided.iter().map(|offer| offer.interface))
+            description::find_import(&import.interface, provided.iter().map(|offer| &offer.interface))
                 .map_err(|problem| mismatch(name, problem))?;
         let offer = &provided[index];
         let functions = functions.into_iter().map(|index| offer.functions[index]).collect();
@@ -415,23 +413,21 @@ pub(crate) fn check_build(
     values_cross: bool,
     path: &Path,
 ) -> Result<(), LoadError> {
-    let describe = |build: &Build| format!("relib {} (contract {})", build.relib_version, build.abi_version);
-    let relib = (
-        BuildPart::Relib,
-        describe(host),
-        describe(module),
-        host.abi_version == module.abi_version && host.relib_version == module.relib_version,
-    );
-    let rustc = (
-        BuildPart::Rustc,
-        host.rustc.clone(),
-        module.rustc.clone(),
-        !values_cross || host.rustc == module.rustc,
-    );
-    let target =
-        (BuildPart::Target, host.target.clone(), module.target.clone(), host.target == module.target);
-    for (part, host, module, equal) in [relib, rustc, target] {
+    let relib = |build: &Build| format!("relib {} (contract {})", build.relib_version, build.abi_version);
+    let rustc = |build: &Build| build.rustc.clone();
+    let target = |build: &Build| build.target.clone();
+    let parts: [(_, bool, &dyn Fn(&Build) -> String); 3] = [
+        (
+            BuildPart::Relib,
+            host.abi_version == module.abi_version && host.relib_version == module.relib_version,
+            &relib,
+        ),
+        (BuildPart::Rustc, !values_cross || host.rustc == module.rustc, &rustc),
+        (BuildPart::Target, host.target == module.target, &target),
+    ];
+    for (part, equal, describe) in parts {
         if !equal {
+            let (host, module) = (describe(host), describe(module));
             return Err(LoadError::BuildMismatch { path: path.to_owned(), part, host, module });
         }
     }

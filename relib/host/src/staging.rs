@@ -2,8 +2,8 @@
 //!
 //! A module is loaded from a copy, so that the original can be overwritten, deleted or rebuilt while it runs, and so
 //! that the same file can be loaded again. Copies stand in a directory of this process that only its user may enter.
-//! The directory goes at the end of the process; what a killed process leaves behind is swept by the next one that
-//! stages something.
+//! The directory goes at the end of the process; what a killed process leaves behind, or one that could not remove the
+//! file of an image that is still mapped, is swept by the next one that stages something.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -144,7 +144,7 @@ impl Drop for Directory {
         drop(self.lock.take());
         if self.is_own() {
             // What is left after a failure is swept by another process.
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = remove(&self.path);
         }
     }
 }
@@ -162,9 +162,20 @@ fn sweep(parent: &Path) {
             && file.try_lock().is_ok()
         {
             drop(file);
-            let _ = fs::remove_dir_all(path);
+            let _ = remove(&path);
         }
     }
+}
+
+/// Removes a directory; its lock last, by which another process knows it if something cannot be removed: Windows keeps
+/// the files of images that are still mapped, until the process has ended.
+fn remove(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()? {
+        if entry.file_name() != LOCK_NAME {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir_all(directory)
 }
 
 /// Removes the directories with whatever is left in them: copies of modules that were never unloaded.
@@ -175,7 +186,7 @@ extern "C" fn remove_all() {
         let path = directory.path.clone();
         // Closes the lock, unless copies are left.
         drop(directory);
-        let _ = fs::remove_dir_all(path);
+        let _ = remove(&path);
     }
 }
 

@@ -394,8 +394,10 @@ impl Threads {
     /// unknown. No code of the module may be running on it.
     pub(crate) fn run_own_destructors(&self) {
         let key = current_key();
-        self.run_destructors(key);
-        self.remove(key);
+        if lock(&self.table).threads.contains_key(&key) {
+            self.run_destructors(key);
+            self.remove(key);
+        }
     }
 
     /// Forgets everything that is registered on any thread: what is left cannot be run any more.

@@ -174,6 +174,20 @@ pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
     .into()
 }
 
+/// Puts a file in the place of one that may be loaded.
+///
+/// # Errors
+/// When the system does not do it.
+pub fn put_in_place(file: &Path, of: &Path) -> Result<(), Failure> {
+    Ok(std::fs::rename(file, of)?)
+}
+
+/// Whether the name of a directory that was deleted is free at once, also while it is watched.
+pub const DELETED_AT_ONCE: bool = true;
+
+/// By how many the mappings of a process may differ between two moments.
+pub const MAPPINGS_THAT_VARY: usize = 0;
+
 /// Whether the system keeps mapped what it could not load.
 pub const KEEPS_FAILED_LOADS: bool = false;
 

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use relib_harness::probe::Probe;
+use relib_harness::process::set_temporary_directory;
 use relib_harness::{Failure, OrFail, Platform};
 use windows_sys::Win32::Foundation::{CloseHandle, FreeLibrary, GetHandleInformation, HANDLE};
 use windows_sys::Win32::Networking::WinSock::closesocket;
@@ -76,7 +77,8 @@ pub const LIBRARY_EXTENSION: &str = ".dll";
 /// # Errors
 /// Never; elsewhere when the system does not make the link.
 pub fn symlink(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<bool, Failure> {
-    Ok(std::os::windows::fs::symlink_file(target, link).is_ok())
+    // Wine says that it has made one.
+    Ok(std::os::windows::fs::symlink_file(target, &link).is_ok() && link.as_ref().symlink_metadata().is_ok())
 }
 
 /// Named pipes are at no path of a file system here.
@@ -185,13 +187,14 @@ pub fn number_build(bytes: &mut [u8], number: u8) -> Result<(), Failure> {
 /// # Errors
 /// When one is missing.
 pub fn deciding_parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, Failure> {
-    const DOS_HEADER: Range<usize> = 0..64;
+    // The rest of the header before the others is of programs for DOS.
+    const PLACE_OF_HEADERS: Range<usize> = 0x3c..0x40;
     const SECTION_HEADER: usize = 40;
     let start = headers(bytes);
     let sections = usize::from(u16::from_le_bytes([bytes[start + 6], bytes[start + 7]]));
     let end = start + 264 + sections * SECTION_HEADER;
     let sections = [".idata", ".edata", ".tls", ".relib"].map(|name| section(bytes, name));
-    let parts = [Ok(DOS_HEADER), Ok(start..end)].into_iter().chain(sections);
+    let parts = [Ok(PLACE_OF_HEADERS), Ok(start..end)].into_iter().chain(sections);
     parts.collect()
 }
 
@@ -201,6 +204,23 @@ pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
     bytes[start..].fill(0);
     vec![Unfinished { kind: "zeros", bytes, may_load: false }]
 }
+
+/// Puts a file in the place of one that may be loaded: Windows does not replace that, but renames it.
+///
+/// # Errors
+/// When the system does not do it.
+pub fn put_in_place(file: &Path, of: &Path) -> Result<(), Failure> {
+    std::fs::rename(of, of.with_extension("old"))?;
+    Ok(std::fs::rename(file, of)?)
+}
+
+/// Whether the name of a directory that was deleted is free at once, also while it is watched: Wine waits for the end of
+/// that.
+pub const DELETED_AT_ONCE: bool = false;
+
+/// By how many the mappings of a process may differ between two moments: those that the system's heaps put together and
+/// take apart.
+pub const MAPPINGS_THAT_VARY: usize = 8;
 
 /// Whether the system keeps mapped what it could not load: Wine 8 does, by a loop of `LoadLibrary` alone, too, over a
 /// library whose dependency is missing.
@@ -264,6 +284,8 @@ struct Answering {
 impl Answering {
     fn start() -> Result<Self, Failure> {
         let mut command = another_process(ANSWERS, "")?;
+        // Beside the other files of the scenario: this process may not live to remove its own.
+        set_temporary_directory(&mut command, &std::env::current_dir()?);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let requests = process.stdin.take();
         let stdout = process.stdout.take().or_fail("the process has no output")?;

@@ -476,7 +476,7 @@ fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
     let counter = load_file::<ModuleCounter>(&path, &in_place, ())?;
     run.check_eq("first", next(&counter)?, 1)?;
     let other = scratch_copy(run, "calls-strings", "libother.so", |_| ())?;
-    std::fs::rename(other, &path)?;
+    platform::put_in_place(&other, &path)?;
     observe_refusal::<ModuleStrings>(run, "while the former file is loaded", &path, &in_place)?;
     // A private copy has a name of its own.
     let strings = load_file::<ModuleStrings>(&path, &defaults(), ())?;

@@ -39,10 +39,10 @@ impl Effort {
 /// Measures a few of the rows.
 type Part = fn(&Files, &Effort, &mut Results) -> Result<()>;
 
-/// All measurements.
-pub fn everything(files: &Files, effort: &Effort) -> Result<Results> {
+/// All measurements, or those whose names contain `only`.
+pub fn everything(files: &Files, effort: &Effort, only: &str) -> Result<Results> {
     let mut results = Results::default();
-    let parts: [(&str, Part); 7] = [
+    let parts: &[(&str, Part)] = &[
         ("loading and unloading", loading::measure),
         ("calls", calls::measure),
         ("allocations", allocations::measure),
@@ -50,15 +50,12 @@ pub fn everything(files: &Files, effort: &Effort) -> Result<Results> {
         ("many modules", many::measure),
         ("reloading", reloading::measure),
         ("instructions", instructions::measure),
+        #[cfg(feature = "wasmtime")]
+        ("wasmtime", wasm::measure),
     ];
-    for (name, measure) in parts {
+    for (name, measure) in parts.iter().filter(|(name, _)| name.contains(only)) {
         eprintln!("measuring {name}");
         measure(files, effort, &mut results)?;
-    }
-    #[cfg(feature = "wasmtime")]
-    {
-        eprintln!("measuring wasmtime");
-        wasm::measure(files, effort, &mut results)?;
     }
     Ok(results)
 }

@@ -16,18 +16,15 @@ const MODULE: &str =
 
 pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<()> {
     let engine = Engine::default();
-    let compiled = Module::new(&engine, MODULE).map_err(anyhow::Error::from)?;
-    let serialized = compiled.serialize().map_err(anyhow::Error::from)?;
+    let compiled = Module::new(&engine, MODULE).map_err(failed)?;
+    let serialized = compiled.serialize().map_err(failed)?;
     let mut store = Store::new(&engine, ());
     let add = instantiate(&mut store, &compiled)?;
     let module = peers::load_in_place(&files.module)?;
 
     let mut ours = || per_call(CALLS, |sum, i| module.exports().add(sum, i).context("the module panicked"));
-    let mut theirs = || {
-        per_call(CALLS, |sum, i| {
-            Ok(add.call(&mut store, (sum as i64, i as i64)).map_err(anyhow::Error::from)? as u64)
-        })
-    };
+    let mut theirs =
+        || per_call(CALLS, |sum, i| Ok(add.call(&mut store, (sum as i64, i as i64)).map_err(failed)? as u64));
     let [ours, theirs] = alternate(effort.rounds, [&mut ours, &mut theirs])?;
     results.rows.push(row(
         "call-u64-wasmtime",
@@ -46,7 +43,7 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
     };
     let mut compiling = || {
         let (time, _) = timed(|| {
-            let module = Module::new(&engine, MODULE).map_err(anyhow::Error::from)?;
+            let module = Module::new(&engine, MODULE).map_err(failed)?;
             instantiate(&mut Store::new(&engine, ()), &module)
         })?;
         Ok(time)
@@ -54,7 +51,7 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
     let mut precompiled = || {
         let (time, _) = timed(|| {
             // SAFETY: the bytes were serialised by this very engine.
-            let module = unsafe { Module::deserialize(&engine, &serialized) }.map_err(anyhow::Error::from)?;
+            let module = unsafe { Module::deserialize(&engine, &serialized) }.map_err(failed)?;
             instantiate(&mut Store::new(&engine, ()), &module)
         })?;
         Ok(time)
@@ -82,7 +79,12 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
     Ok(())
 }
 
+/// wasmtime's errors are of a type of its own.
+fn failed(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("wasmtime: {error:#}")
+}
+
 fn instantiate(store: &mut Store<()>, module: &Module) -> Result<TypedFunc<(i64, i64), i64>> {
-    let instance = Instance::new(&mut *store, module, &[]).map_err(anyhow::Error::from)?;
-    instance.get_typed_func(store, "add").map_err(anyhow::Error::from)
+    let instance = Instance::new(&mut *store, module, &[]).map_err(failed)?;
+    instance.get_typed_func(store, "add").map_err(failed)
 }

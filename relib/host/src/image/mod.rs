@@ -82,24 +82,33 @@ pub(crate) struct TlsTemplate {
 
 /// Pointer-sized slots that the loader fills with the addresses of imported symbols.
 ///
-/// There are some for each library, so their names stand in one text.
+/// There are some for each library, so their names stand one after the other, as they do in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ImportSlots {
-    names: String,
+    names: Vec<u8>,
     /// Where the name ends that starts at the end of the one before, and the slot.
     slots: Vec<(usize, u64)>,
 }
 
 impl ImportSlots {
+    /// With room for some slots and for names of so many bytes together, if these are sizes that libraries have.
+    #[allow(dead_code, reason = "the sizes are known in advance for ELF files only")]
+    pub(crate) fn with_capacity(slots: usize, names: u64) -> Self {
+        const MOST_SLOTS: usize = 1 << 10;
+        const MOST_BYTES: u64 = 16 << 10;
+        let names = Vec::with_capacity(names.min(MOST_BYTES) as usize);
+        Self { names, slots: Vec::with_capacity(slots.min(MOST_SLOTS)) }
+    }
+
     /// Adds a slot by the name of its symbol, without a version, and its virtual address, which is aligned to 8 and
     /// inside a writable segment.
-    pub(crate) fn push(&mut self, name: &str, vaddr: u64) {
-        self.names.push_str(name);
+    pub(crate) fn push(&mut self, name: &[u8], vaddr: u64) {
+        self.names.extend_from_slice(name);
         self.slots.push((self.names.len(), vaddr));
     }
 
     /// The names of the symbols with the virtual addresses of their slots.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         let mut start = 0;
         self.slots.iter().map(move |(end, vaddr)| {
             let name = &self.names[start..*end];

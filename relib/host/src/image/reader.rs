@@ -5,7 +5,7 @@
 
 use std::cell::OnceCell;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 
 use object::read::ReadRef;
@@ -14,8 +14,6 @@ use object::read::ReadRef;
 const BEGINNING: u64 = 32 << 10;
 /// Other pieces begin and end at multiples of this, so that what stands close to them is read with them.
 const GRAIN: u64 = 4 << 10;
-/// The alignment of tables in the file, which they keep in memory: allocators align large blocks more than that.
-const WORD: u64 = size_of::<u64>() as u64;
 
 /// A file that is read piece by piece.
 pub(crate) struct FileReader<'a> {
@@ -32,9 +30,9 @@ struct Piece {
 }
 
 impl Piece {
-    /// The bytes from `offset` on, if the piece has them at an aligned address.
+    /// The bytes from `offset` on, if the piece has them.
     fn get(&self, offset: u64, size: u64) -> Option<&[u8]> {
-        let from = offset.checked_sub(self.start).filter(|from| from.is_multiple_of(WORD))?;
+        let from = offset.checked_sub(self.start)?;
         let to = from.checked_add(size)?;
         self.bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
     }
@@ -48,14 +46,13 @@ impl<'a> FileReader<'a> {
 
     fn read(&self, offset: u64, size: u64) -> Option<Box<Piece>> {
         let end = offset.checked_add(size).filter(|end| *end <= self.len)?;
-        let start = if offset.is_multiple_of(WORD) { offset - offset % GRAIN } else { offset };
+        let start = offset - offset % GRAIN;
         let end = end.next_multiple_of(GRAIN).max(BEGINNING.saturating_sub(start)).min(self.len);
-        let len = usize::try_from(end - start).ok()?;
-        let mut bytes = Vec::with_capacity(len);
+        let mut bytes = vec![0; usize::try_from(end - start).ok()?];
         let mut file = self.file;
         file.seek(SeekFrom::Start(start)).ok()?;
-        file.take(end - start).read_to_end(&mut bytes).ok()?;
-        (bytes.len() == len).then(|| Box::new(Piece { start, bytes, next: OnceCell::new() }))
+        file.read_exact(&mut bytes).ok()?;
+        Some(Box::new(Piece { start, bytes, next: OnceCell::new() }))
     }
 }
 

@@ -107,8 +107,9 @@ fn accepts(arguments: &[&str]) -> Option<ImageFile> {
     );
     assert!(image.export("__relib_probe").is_some_and(|probe| probe.size > 0), "{arguments:?}");
     assert!(image.export("__relib_table").is_some() && image.export("unrelated").is_none(), "{arguments:?}");
-    assert!(image.import_slots.iter().any(|(name, _)| name == "__cxa_thread_atexit_impl"), "{arguments:?}");
+    assert!(image.import_slots.iter().any(|(name, _)| name == b"__cxa_thread_atexit_impl"), "{arguments:?}");
     for (name, vaddr) in image.import_slots.iter() {
+        let name = String::from_utf8_lossy(name);
         assert!(image.span.contains(&vaddr) && vaddr % 8 == 0, "{arguments:?}: {name} at {vaddr:#x}");
     }
     assert!(image.tls.is_some_and(|tls| tls.memsz > 0), "{arguments:?}");

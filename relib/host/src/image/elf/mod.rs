@@ -20,6 +20,7 @@ mod segments;
 mod symbols;
 mod versions;
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -81,6 +82,11 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
         constructors: dynamic.constructors(),
         unique_symbols: symbols.unique()?,
     })
+}
+
+/// What stands in front of the first zero byte, if there is one.
+fn until_zero(bytes: &[u8]) -> Option<&[u8]> {
+    Some(CStr::from_bytes_until_nul(bytes).ok()?.to_bytes())
 }
 
 /// The sections with relib's import tables, which the dynamic loader relocates.

@@ -6,10 +6,11 @@ use std::ops::Range;
 #[derive(Default)]
 pub(super) struct Ranges(Vec<Run>);
 
-struct Run {
-    range: Range<u64>,
+/// A range of a set.
+pub(super) struct Run {
+    pub(super) range: Range<u64>,
     /// Number of words in the runs before this one.
-    words_before: u64,
+    pub(super) words_before: u64,
 }
 
 impl Run {
@@ -41,43 +42,23 @@ impl Ranges {
         self.0.last().map_or(0, Run::words)
     }
 
-    fn find(&self, start: u64, len: u64) -> Option<usize> {
-        let end = start.checked_add(len)?;
-        let after = self.0.partition_point(|run| run.range.start <= start);
-        let index = after.checked_sub(1)?;
-        (end <= self.0[index].range.end).then_some(index)
-    }
-}
-
-/// Looks addresses up in a set where most of them lie near the one before.
-pub(super) struct Cursor<'a> {
-    ranges: &'a Ranges,
-    /// The run of the last address that was found.
-    last: usize,
-}
-
-impl<'a> Cursor<'a> {
-    pub(super) fn new(ranges: &'a Ranges) -> Self {
-        Self { ranges, last: 0 }
-    }
-
     /// If all of the `len` addresses from `start` are in the set: a number that no other word of the set has whose
     /// distance from `start` is a multiple of eight.
-    #[inline]
-    pub(super) fn word_index(&mut self, start: u64, len: u64) -> Option<u64> {
-        let within = |run: &&Run| {
-            let offset = start.wrapping_sub(run.range.start);
-            let size = run.range.end - run.range.start;
-            offset <= size && size - offset >= len
-        };
-        let run = match self.ranges.0.get(self.last).filter(within) {
-            Some(run) => run,
-            None => {
-                self.last = self.ranges.find(start, len)?;
-                &self.ranges.0[self.last]
-            }
-        };
+    pub(super) fn word_index(&self, start: u64, len: u64) -> Option<u64> {
+        let run = self.find(start, len)?;
         Some(run.words_before + (start - run.range.start) / 8)
+    }
+
+    /// The range that an address is in.
+    pub(super) fn run_of(&self, address: u64) -> Option<&Run> {
+        self.find(address, 1)
+    }
+
+    fn find(&self, start: u64, len: u64) -> Option<&Run> {
+        let end = start.checked_add(len)?;
+        let after = self.0.partition_point(|run| run.range.start <= start);
+        let run = &self.0[after.checked_sub(1)?];
+        (end <= run.range.end).then_some(run)
     }
 }
 

@@ -11,7 +11,7 @@ use object::elf::{self, Rela64, Sym64};
 use object::read::ReadRef;
 
 use super::dynamic::Dynamic;
-use super::ranges::Cursor;
+use super::ranges::Run;
 use super::symbols::{Symbols, is_defined};
 use super::{LE, Section, Sections, Source, machine};
 use crate::image::ImportSlots;
@@ -63,24 +63,28 @@ impl Relocations {
         let mut checker = Checker {
             sections,
             symbols,
-            data: Cursor::new(sections.data()),
             image_end: sections.image().last().map_or(0, Section::end),
             arrays: CallArrays::new(sections)?,
             written: Written::new(sections),
-            import_slots: ImportSlots::default(),
+            import_slots: ImportSlots::with_capacity(symbols.len(), symbols.strings_section().size),
         };
         let rela_address = dynamic.get(elf::DT_RELA);
         for section in sections.of_kind(elf::SHT_RELA) {
             let table: &[Rela64<LE>] = section.table(source)?;
-            // Linkers put them first, and there are more of them than of all others.
-            let relative =
-                |entry: &&Rela64<LE>| machine::relocation_kind(type_of(entry)) == Some(Kind::Relative);
-            let (relatives, others) = table.split_at(table.iter().take_while(relative).count());
-            if rela_address == Some(section.addr) {
-                check_relative_count(relatives.len(), dynamic)?;
+            let mut leading = None;
+            let mut rest = table;
+            loop {
+                rest = &rest[checker.accept_relatives(rest)..];
+                let Some((entry, others)) = rest.split_first() else { break };
+                if leading.is_none() && type_of(entry) != machine::RELATIVE {
+                    leading = Some(table.len() - rest.len());
+                }
+                checker.check_entry(entry)?;
+                rest = others;
             }
-            relatives.iter().try_for_each(|entry| checker.check_relative(entry))?;
-            others.iter().try_for_each(|entry| checker.check_entry(entry))?;
+            if rela_address == Some(section.addr) {
+                check_relative_count(leading.unwrap_or(table.len()), dynamic)?;
+            }
         }
         if let Some(section) = sections.only(elf::SHT_RELR)? {
             checker.check_relr(section.table(source)?, source)?;
@@ -107,11 +111,19 @@ fn type_of(entry: &Rela64<LE>) -> elf::RelocationType {
     entry.r_type(LE, false)
 }
 
+/// Words whose relative relocations need no closer look.
+struct Window {
+    /// Address of the first one.
+    start: u64,
+    /// How many bytes behind that one the last may start, and one.
+    len: u64,
+    /// What the numbers of the words begin with; see [`Ranges::word_index`](super::ranges::Ranges::word_index).
+    words_before: u64,
+}
+
 struct Checker<'a, 'data> {
     sections: &'a Sections<'data>,
     symbols: &'a Symbols<'data>,
-    /// Linkers sort relocations by what they write, so that nearly all are found where the one before was.
-    data: Cursor<'a>,
     image_end: u64,
     arrays: CallArrays<'data>,
     written: Written,
@@ -137,16 +149,47 @@ impl<'data> Checker<'_, 'data> {
         self.collect_import(kind, entry, symbol)
     }
 
-    /// What [`check_entry`](Self::check_entry) does, for a relative relocation.
-    #[inline(always)]
-    fn check_relative(&mut self, entry: &Rela64<LE>) -> Result<()> {
-        let (_, symbol) = self.symbol(entry)?;
-        self.check_target(Kind::Relative, entry.r_offset.get(LE))?;
-        self.check_called(Kind::Relative, entry, symbol)
+    /// How many entries at the beginning of a table are as nearly all are, and right: relative relocations without a
+    /// symbol, of aligned words that no other one writes and that are not called, all of one section. What is wrong with
+    /// the next one, if anything, says [`check_entry`](Self::check_entry).
+    fn accept_relatives(&mut self, table: &[Rela64<LE>]) -> usize {
+        const INFO: u64 = machine::RELATIVE.0 as u64;
+        let first = table.first().filter(|entry| entry.r_info.get(LE) == INFO);
+        let window = first.and_then(|entry| self.window_around(entry.r_offset.get(LE)));
+        let Some(Window { start, len, words_before }) = window else { return 0 };
+        let (image_end, written) = (self.image_end, &mut self.written);
+        let accepts = |entry: &&Rela64<LE>| {
+            let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
+            let offset = target.wrapping_sub(start);
+            entry.r_info.get(LE) == INFO
+                && offset < len
+                && offset.is_multiple_of(WORD)
+                && addend <= image_end
+                && written.insert(words_before + offset / WORD)
+        };
+        table.iter().take_while(accepts).count()
+    }
+
+    /// The words around `target` that relocations may write and that are not called.
+    fn window_around(&self, target: u64) -> Option<Window> {
+        let Run { range, words_before } = self.sections.data().run_of(target)?;
+        let hull = &self.arrays.hull;
+        let (start, end) = if target < hull.start {
+            (range.start, range.end.min(hull.start))
+        } else {
+            (range.start.max(hull.end), range.end)
+        };
+        let skipped = start - range.start;
+        // The last address at which a whole word fits, and the next one: where the window ends for the starts of words.
+        let len = end.checked_sub(start)?.checked_sub(WORD - 1)?;
+        (start.is_multiple_of(WORD) && skipped.is_multiple_of(WORD)).then_some(Window {
+            start,
+            len,
+            words_before: words_before + skipped / WORD,
+        })
     }
 
     /// The symbol that an entry refers to, which it may have no use for.
-    #[inline(always)]
     fn symbol(&self, entry: &Rela64<LE>) -> Result<(u32, &'data Sym64<LE>)> {
         let index = entry.r_sym(LE, false);
         let symbol = self.symbols.get(index);
@@ -157,10 +200,9 @@ impl<'data> Checker<'_, 'data> {
 
     /// Checks that the bytes written are inside a writable section and written once: a slot that another relocation
     /// takes over leaves its own unrelocated.
-    #[inline(always)]
     fn check_target(&mut self, kind: Kind, target: u64) -> Result<()> {
         let size = if kind == Kind::TlsDescriptor { 2 * WORD } else { WORD };
-        let Some(word) = self.data.word_index(target, size) else {
+        let Some(word) = self.sections.data().word_index(target, size) else {
             let detail = format!("one writes to {target:#x}, which is not in a writable section");
             return Err(malformed(PART, detail));
         };
@@ -200,7 +242,6 @@ impl<'data> Checker<'_, 'data> {
     }
 
     /// Checks what will be called while the file is loaded or unloaded.
-    #[inline(always)]
     fn check_called(&mut self, kind: Kind, entry: &Rela64<LE>, symbol: &Sym64<LE>) -> Result<()> {
         let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
         match kind {
@@ -239,7 +280,7 @@ impl<'data> Checker<'_, 'data> {
         let is_slot = whole || matches!(kind, Kind::GlobDat | Kind::JumpSlot);
         if is_slot && !is_defined(symbol) {
             let name = self.symbols.string(symbol.st_name.get(LE).into())?;
-            self.import_slots.push(&String::from_utf8_lossy(name), vaddr);
+            self.import_slots.push(name, vaddr);
         }
         Ok(())
     }
@@ -292,6 +333,7 @@ impl Written {
     }
 
     /// Adds a word by its number. Returns whether it is new.
+    #[inline]
     fn insert(&mut self, word: u64) -> bool {
         let slot = usize::try_from(word / 64).ok().and_then(|index| self.0.get_mut(index));
         slot.is_some_and(|slot| {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::header::{Header, SECTION_HEADER_SIZE};
 use super::ranges::{Ranges, align_up, overlap};
-use super::{LE, MAX_VADDR, Source};
+use super::{LE, MAX_VADDR, Source, until_zero};
 use crate::image::TlsTemplate;
 use crate::image::error::{ImageError, Result, check, malformed};
 
@@ -103,7 +103,10 @@ impl<'data> Sections<'data> {
         let size = u64::from(header.shnum) * SECTION_HEADER_SIZE;
         let headers: &[SectionHeader64<LE>] = source.table(PART, header.shoff, size)?;
         let names = section_names(source, headers, header.shstrndx)?;
-        let all = headers.iter().map(|header| parse(header, names)).collect::<Result<Vec<_>>>()?;
+        let mut all = Vec::with_capacity(headers.len());
+        for header in headers {
+            all.push(parse(header, names)?);
+        }
         check!(all[0].kind == elf::SHT_NULL, PART, "the first section is not SHT_NULL");
         for section in &all {
             check_section(source, section)?;
@@ -195,7 +198,7 @@ fn parse<'data>(header: &SectionHeader64<LE>, names: &'data [u8]) -> Result<Sect
     let name = usize::try_from(header.sh_name.get(LE))
         .ok()
         .and_then(|start| names.get(start..))
-        .and_then(|rest| Some(&rest[..rest.iter().take(MAX_NAME).position(|&byte| byte == 0)?]))
+        .and_then(|rest| until_zero(&rest[..rest.len().min(MAX_NAME)]))
         .ok_or_else(|| malformed(PART, "a section name lies outside the section names"))?;
     Ok(Section {
         name,
@@ -232,7 +235,8 @@ fn check_section<'data, R: ReadRef<'data>>(source: &Source<'data, R>, section: &
 fn image_sections<'data>(all: &[Section<'data>], header: &Header) -> Result<Vec<Section<'data>>> {
     let in_image =
         |section: &&Section<'_>| section.has(elf::SHF_ALLOC) && section.size != 0 && !section.is_tbss();
-    let mut image: Vec<_> = all.iter().filter(in_image).copied().collect();
+    let mut image: Vec<Section<'data>> = Vec::with_capacity(all.len());
+    image.extend(all.iter().filter(in_image));
     image.sort_by_key(|section| section.addr);
     for pair in image.windows(2) {
         let (first, second) = (&pair[0], &pair[1]);

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use object::elf::{self, Sym64};
 use object::read::ReadRef;
 
-use super::{LE, Section, Sections, Source};
+use super::{LE, Section, Sections, Source, until_zero};
 use crate::image::error::{Result, check, malformed};
 use crate::image::{Export, UniqueSymbol};
 
@@ -73,7 +73,7 @@ impl<'data> Symbols<'data> {
     /// The string that starts at `offset`, without its terminating zero.
     pub(super) fn string(&self, offset: u64) -> Result<&'data [u8]> {
         let rest = usize::try_from(offset).ok().and_then(|start| self.strings.get(start..));
-        let string = rest.and_then(|rest| Some(&rest[..rest.iter().position(|&byte| byte == 0)?]));
+        let string = rest.and_then(until_zero);
         let string = string.ok_or_else(|| {
             malformed(STRINGS, format!("an entry refers to offset {offset:#x}, outside of it"))
         })?;

@@ -8,6 +8,8 @@ use super::relocations::Kind;
 pub(super) const MACHINE: elf::Machine = elf::EM_X86_64;
 /// Name of this processor in messages.
 pub(super) const NAME: &str = "x86-64";
+/// The relocation of [`Kind::Relative`], of which there are more than of all others.
+pub(super) const RELATIVE: RelocationType = elf::R_X86_64_RELATIVE;
 /// Size of a memory page, the unit in which segments are mapped and protected.
 pub(super) const PAGE: u64 = 4096;
 
@@ -21,7 +23,7 @@ pub(super) fn relocation_kind(r_type: RelocationType) -> Option<Kind> {
         elf::R_X86_64_64 => Kind::Symbolic,
         elf::R_X86_64_GLOB_DAT => Kind::GlobDat,
         elf::R_X86_64_JUMP_SLOT => Kind::JumpSlot,
-        elf::R_X86_64_RELATIVE => Kind::Relative,
+        RELATIVE => Kind::Relative,
         elf::R_X86_64_IRELATIVE => Kind::IRelative,
         elf::R_X86_64_DTPMOD64 => Kind::TlsModule,
         elf::R_X86_64_DTPOFF64 | elf::R_X86_64_TPOFF64 => Kind::TlsOffset,

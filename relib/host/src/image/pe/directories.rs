@@ -206,7 +206,7 @@ pub(super) fn imports<'data, R: ReadRef<'data>>(
             let hint = u32::try_from(entry).ok().filter(|hint| *hint < header.size_of_image);
             let hint = hint.ok_or_else(|| malformed(PART, format!("{entry:#x} is no name")))?;
             let name = name(source, sections, PART, hint + 2)?;
-            imports.slots.push(name, u64::from(first) + 8 * index as u64);
+            imports.slots.push(name.as_bytes(), u64::from(first) + 8 * index as u64);
         }
     }
     Err(malformed(PART, "it does not end"))
@@ -234,6 +234,11 @@ pub(super) fn check_functions<'data, R: ReadRef<'data>>(
         sections.at(PART, unwind & !1, 4)?;
         last = end;
     }
+    // The entry point calls other functions, and every function that does so is listed.
+    let entry = header.entry;
+    let valid =
+        entry == 0 || entries.binary_search_by_key(&entry, |entry| entry.begin_address.get(LE)).is_ok();
+    check!(valid, PART, "AddressOfEntryPoint {entry:#x} is no function");
     Ok(())
 }
 

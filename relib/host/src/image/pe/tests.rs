@@ -199,7 +199,7 @@ fn a_module_is_accepted_and_described() {
         let export = Export { name: "__relib_table".into(), vaddr: u64::from(TABLE), size: 0x1c0 };
         assert_eq!(file.exports, [export]);
         let slots: Vec<_> = file.import_slots.iter().collect();
-        assert_eq!(slots, [("TlsAlloc", u64::from(SLOTS)), ("TlsFree", u64::from(SLOTS) + 8)]);
+        assert_eq!(slots, [(&b"TlsAlloc"[..], u64::from(SLOTS)), (b"TlsFree", u64::from(SLOTS) + 8)]);
         let template = TlsTemplate { vaddr: u64::from(TEMPLATE), filesz: 8, memsz: 32, align: 16 };
         assert_eq!(file.tls, Some(template));
     }
@@ -225,7 +225,9 @@ fn every_changed_byte_is_refused_if_there_is_a_checksum() {
     for place in 0..image.0.len() {
         let mut changed = image.0.clone();
         changed[place] ^= 0x41;
-        assert!(check(&changed).is_err(), "the byte at {place:#x}");
+        // In the name of the section with the metadata, the image becomes one that is no module.
+        let accepted = check(&changed).is_ok_and(|image| image.metadata.is_some());
+        assert!(!accepted, "the byte at {place:#x}");
     }
 }
 

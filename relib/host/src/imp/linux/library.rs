@@ -15,6 +15,7 @@ use relib_abi::entry::Redirect;
 use super::pending;
 use super::resources::page_size;
 use crate::image::{ImageFile, TlsTemplate};
+use crate::redirects::ByName;
 
 /// An image that the dynamic loader has mapped for us.
 #[derive(Debug)]
@@ -37,6 +38,31 @@ pub(crate) const OPENS_LIBRARIES: &str = "dlopen";
 pub(crate) const EARLY_MEMORY_ADVICE: &str =
     "load a private copy, without LoadOptions::in_place and LoadOptions::permanent, or allocate later";
 
+/// Elsewhere it keeps threads from beginning and ending: at both a loader may call images that do not know their host yet.
+/// glibc calls none.
+#[must_use]
+pub(crate) struct LoaderLock;
+
+impl LoaderLock {
+    /// Takes nothing.
+    pub(crate) fn take() -> Self {
+        Self
+    }
+
+    /// Gives nothing back.
+    pub(crate) fn release(self) {}
+}
+
+/// Why an image was not mapped.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody has loaded it already: one of the same name, even if there is another file at that path by now, or one of
+    /// the same file.
+    Loaded,
+    /// The loader has something against it.
+    Linking(libloading::Error),
+}
+
 /// The image was closed and is still there. The library has been opened again if that was possible, and can be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stayed;
@@ -52,16 +78,27 @@ impl Library {
         _original: &Path,
         _image: &ImageFile,
         permanent: bool,
-    ) -> Result<Self, libloading::Error> {
-        let nodelete = if permanent { libc::RTLD_NODELETE } else { 0 };
+    ) -> Result<Self, Refused> {
+        let loaded = loaded_bases();
         // SAFETY: as the caller guarantees.
-        let library =
-            unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL | nodelete)? };
-        let handle = library.into_raw();
+        let library = unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL) };
+        let handle = library.map_err(Refused::Linking)?.into_raw();
         // SAFETY: the handle was just opened.
         let base = unsafe { link_map(handle) }
             .expect("the loader describes an image that it has just opened")
             .l_addr;
+        // The loader has compared names and identities of files; nothing of the image has run for us.
+        if loaded.contains(&base) {
+            // SAFETY: the handle is ours and is not used again.
+            unsafe { libc::dlclose(handle) };
+            return Err(Refused::Loaded);
+        }
+        if permanent {
+            let path =
+                CString::new(path.as_os_str().as_bytes()).expect("a path that was opened has no zero bytes");
+            // SAFETY: the image is loaded, so this only marks it and counts one more handle of it.
+            unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
+        }
         Ok(Self { path: path.to_owned(), handle, base })
     }
 
@@ -93,18 +130,11 @@ impl Library {
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) -> io::Result<()> {
-        let mut by_name: Vec<(&[u8], &Redirect)> = redirects
-            // SAFETY: the module's table describes its names by slices that are constants of its image.
-            .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
-            .collect();
-        by_name.sort_unstable_by_key(|(name, _)| *name);
-        let redirect_of = |name: &[u8]| {
-            by_name.binary_search_by_key(&name, |(known, _)| known).ok().map(|index| by_name[index].1)
-        };
+        let redirects = ByName::new(redirects);
         let slots: Vec<(usize, &Redirect)> = image
             .import_slots
             .iter()
-            .filter_map(|(name, vaddr)| Some((self.address(vaddr), redirect_of(name.as_bytes())?)))
+            .filter_map(|(name, vaddr)| Some((self.address(vaddr), redirects.get(name)?)))
             .collect();
         // After relocation the loader makes whole pages read-only: from the first, rounded down, to the last, rounded
         // down (glibc, `_dl_protect_relro`).
@@ -245,19 +275,6 @@ mod process_arguments {
     }
 }
 
-/// Whether the loader would return an image that it has already loaded: one of the same name, even if there is another
-/// file at that path by now, or one of the same file.
-pub(crate) fn is_open(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
-        return false;
-    };
-    // SAFETY: with this flag nothing is loaded; a handle that is returned is closed at once.
-    unsafe {
-        let handle = libc::dlopen(path.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-        !handle.is_null() && libc::dlclose(handle) == 0
-    }
-}
-
 /// `dlinfo` request for the address of the calling thread's block of an image (`dlfcn.h`).
 const RTLD_DI_TLS_DATA: c_int = 10;
 
@@ -326,27 +343,44 @@ pub(crate) fn library_path(handle: usize) -> Option<PathBuf> {
 ///
 /// The list, and not `/proc/self/maps`, says whether an image is loaded: a symboliser maps the same file for reading.
 fn is_loaded(path: &CStr, base: usize) -> bool {
-    struct Search<'a> {
-        path: &'a CStr,
-        base: usize,
-        found: bool,
-    }
+    let mut found = false;
+    for_each_image(|other_base, name| {
+        found = other_base == base && name == path;
+        !found
+    });
+    found
+}
 
-    unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
+/// Where the images are that the loader lists.
+fn loaded_bases() -> Vec<usize> {
+    const USUAL: usize = 32;
+    let mut bases = Vec::with_capacity(USUAL);
+    for_each_image(|base, _| {
+        bases.push(base);
+        true
+    });
+    bases
+}
+
+/// Calls `visit` with base and name of each image that the loader lists, for as long as it returns true. It must neither
+/// unwind nor call the loader.
+fn for_each_image<F: FnMut(usize, &CStr) -> bool>(mut visit: F) {
+    unsafe extern "C" fn call<F: FnMut(usize, &CStr) -> bool>(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        visit: *mut c_void,
+    ) -> c_int {
         // SAFETY: the loader passes on the pointer that it was given below, and a description that is valid during
         // the call, with a name that ends with a zero byte.
-        let (search, base, name) = unsafe {
+        let (visit, base, name) = unsafe {
             let info = &*info;
-            (&mut *search.cast::<Search<'_>>(), info.dlpi_addr, CStr::from_ptr(info.dlpi_name))
+            (&mut *visit.cast::<F>(), info.dlpi_addr, CStr::from_ptr(info.dlpi_name))
         };
-        search.found |= base as usize == search.base && name == search.path;
-        c_int::from(search.found)
+        c_int::from(!visit(base as usize, name))
     }
 
-    let mut search = Search { path, base, found: false };
-    // SAFETY: the callback does not unwind and does not call the loader; `search` outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-    search.found
+    // SAFETY: the callback fits its context, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(call::<F>), (&raw mut visit).cast()) };
 }
 
 /// Changes the private copy so that the dynamic loader is willing to unmap it again, and leaves its constructors to us.

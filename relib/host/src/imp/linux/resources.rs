@@ -1,14 +1,15 @@
 //! Files, descriptors, mappings and signals.
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::ledger::DescriptorKind;
 
@@ -27,14 +28,9 @@ impl FileId {
 
     /// What has to stay open while the identity is remembered: the system gives the number of a deleted file to a new
     /// one as soon as nobody has it open.
-    pub(crate) fn keep(file: &File) -> io::Result<Option<File>> {
-        file.try_clone().map(Some)
+    pub(crate) fn keep(file: &Arc<File>) -> Option<Arc<File>> {
+        Some(Arc::clone(file))
     }
-}
-
-/// The path that leads to a file without links.
-pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
-    path.canonicalize()
 }
 
 /// Whether anybody has a file open for writing, or mapped it in a way that it can be written through; false where the
@@ -189,6 +185,45 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
     let file = File::options().read(true).custom_flags(flags).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
+pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<(PathBuf, File)>> {
+    if let Some(file) = open_without_links(path)
+        && file.metadata()?.is_file()
+    {
+        return Ok(Some((path.to_owned(), file)));
+    }
+    let path = path.canonicalize()?;
+    // So that nothing is waited for, should it be a pipe or a device.
+    match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path) {
+        Ok(file) => Ok(file.metadata()?.is_file().then_some((path, file))),
+        // A socket cannot be opened.
+        Err(_) if path.metadata().is_ok_and(|metadata| !metadata.is_file()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a file by the one path that leads to it without links; `None` if this is another one, or the kernel cannot tell.
+///
+/// Asking for the real path takes a system call for each of its parts, and most paths are real.
+fn open_without_links(path: &Path) -> Option<File> {
+    let mut bytes = path.as_os_str().as_bytes().strip_prefix(b"/")?.split(|byte| *byte == b'/');
+    if bytes.any(|part| matches!(part, b"" | b"." | b"..")) {
+        return None;
+    }
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // SAFETY: zero is a valid value of all fields.
+    let mut how = unsafe { MaybeUninit::<libc::open_how>::zeroed().assume_init() };
+    how.flags = (libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_NO_SYMLINKS;
+    // SAFETY: the call reads a path that ends with a zero byte and a structure of the size that it is told, and returns a
+    // descriptor or a negative number.
+    unsafe {
+        let size = size_of::<libc::open_how>();
+        let result = libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), &raw const how, size);
+        (result >= 0).then(|| File::from_raw_fd(result as c_int))
+    }
 }
 
 /// Makes a directory under `parent` that only this user may enter.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString, c_void};
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::windows::ffi::OsStringExt;
@@ -14,7 +15,7 @@ use libloading::os::windows as loader;
 use object::LittleEndian;
 use object::pe::{self, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64, ImageTlsDirectory64};
 use relib_abi::entry::Redirect;
-use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE, MAX_PATH};
+use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE, MAX_PATH, NTSTATUS};
 use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleFileNameW,
     GetModuleHandleExW,
@@ -27,6 +28,7 @@ use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use super::resources::resolve;
 use crate::image::{ImageFile, TlsTemplate};
+use crate::redirects::ByName;
 
 /// An image that the loader has mapped for us.
 #[derive(Debug)]
@@ -44,6 +46,53 @@ pub(crate) const OPENS_LIBRARIES: &str = "LoadLibrary";
 
 /// What to do about constructors that keep too much memory.
 pub(crate) const EARLY_MEMORY_ADVICE: &str = "allocate later: the host can call an export for that";
+
+/// Keeps threads from beginning and ending, for as long as it is there: at both the loader calls every image of the
+/// process, also one that does not know its host yet, or that is about to go.
+///
+/// This is the loader's own lock. Whoever has it may load and unload libraries.
+#[must_use]
+pub(crate) struct LoaderLock {
+    cookie: usize,
+    /// Not `Send`: a thread gives back its own lock.
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    fn LdrLockLoaderLock(flags: u32, disposition: *mut u32, cookie: *mut usize) -> NTSTATUS;
+    fn LdrUnlockLoaderLock(flags: u32, cookie: usize) -> NTSTATUS;
+}
+
+impl LoaderLock {
+    /// Waits for the lock, which the calling thread may have already.
+    pub(crate) fn take() -> Self {
+        let mut cookie = 0;
+        // SAFETY: without flags the call waits, and stores the number that gives the lock back. It fails for wrong
+        // arguments only.
+        unsafe { LdrLockLoaderLock(0, std::ptr::null_mut(), &mut cookie) };
+        Self { cookie, _of_this_thread: PhantomData }
+    }
+
+    /// Gives the lock back, as dropping it does.
+    pub(crate) fn release(self) {}
+}
+
+impl Drop for LoaderLock {
+    fn drop(&mut self) {
+        // SAFETY: the number is that of the lock, which this thread has: the value cannot leave it.
+        unsafe { LdrUnlockLoaderLock(0, self.cookie) };
+    }
+}
+
+/// Why an image was not mapped.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody has loaded it already.
+    Loaded,
+    /// The loader has something against it.
+    Linking(libloading::Error),
+}
 
 /// The image was closed and is still there. The library has been opened again and can be used.
 #[derive(Clone, Copy, Debug)]
@@ -63,11 +112,14 @@ impl Library {
         original: &Path,
         image: &ImageFile,
         permanent: bool,
-    ) -> Result<Self, libloading::Error> {
+    ) -> Result<Self, Refused> {
+        if is_open(path) {
+            return Err(Refused::Loaded);
+        }
         // SAFETY: these libraries are part of what the caller guarantees for the image, which would have them loaded.
-        let neighbours = unsafe { load_neighbours(path, original, image)? };
+        let neighbours = unsafe { load_neighbours(path, original, image) }.map_err(Refused::Linking)?;
         // SAFETY: as the caller guarantees.
-        let base = unsafe { load_file(path)? }.into_raw() as usize;
+        let base = unsafe { load_file(path) }.map_err(Refused::Linking)?.into_raw() as usize;
         // The image holds those that it imports from.
         drop(neighbours);
         if permanent {
@@ -104,12 +156,9 @@ impl Library {
         image: &ImageFile,
         redirects: impl Iterator<Item = &'a Redirect>,
     ) -> io::Result<()> {
-        let by_name: HashMap<&[u8], &Redirect> = redirects
-            // SAFETY: the module's table describes its names by slices that are constants of its image.
-            .map(|redirect| (unsafe { redirect.name.as_slice() }, redirect))
-            .collect();
+        let redirects = ByName::new(redirects);
         for (name, vaddr) in image.import_slots.iter() {
-            let Some(redirect) = by_name.get(name.as_bytes()) else { continue };
+            let Some(redirect) = redirects.get(name) else { continue };
             let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(vaddr));
             // SAFETY: the verifier found that the slot is aligned and inside a section. `original` is an atomic of the
             // module.
@@ -226,6 +275,7 @@ impl Library {
     /// # Safety
     /// Nothing may use the image or this library any more, if the image goes.
     pub(crate) unsafe fn close(&mut self) -> Result<(), Stayed> {
+        let _lock = LoaderLock::take();
         let took_callbacks = self.thread_callbacks.is_some();
         self.give_thread_callbacks_back();
         // SAFETY: the handle is ours and is not used again, unless it is counted again below.
@@ -385,7 +435,7 @@ unsafe fn with_write_access(slot: *const c_void, body: impl FnOnce()) -> io::Res
 
 /// Whether the loader would return an image that it has already loaded: one of the same path, even if there is another
 /// file by now.
-pub(crate) fn is_open(path: &Path) -> bool {
+fn is_open(path: &Path) -> bool {
     loader::Library::open_already_loaded(path).is_ok_and(|library| library.close().is_ok())
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
 use std::path::{Component, Path, PathBuf, Prefix};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
 #[cfg(feature = "reload")]
@@ -50,8 +50,8 @@ impl FileId {
 
     /// What has to stay open while the identity is remembered: nothing. Whoever builds the file anew could not open it
     /// for himself alone, rename another over it, or delete it and make it again, while somebody has it open.
-    pub(crate) fn keep(_file: &File) -> io::Result<Option<File>> {
-        Ok(None)
+    pub(crate) fn keep(_file: &Arc<File>) -> Option<Arc<File>> {
+        None
     }
 }
 
@@ -75,7 +75,7 @@ impl From<&BY_HANDLE_FILE_INFORMATION> for FileNumber {
 ///
 /// Some drivers of file systems do not tell it, nor does Wine if it is long. Then it is the absolute path, which may have
 /// links in it: files are told apart by their identity anyway.
-pub(crate) fn resolve(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize().or_else(|error| match path.try_exists() {
         Ok(true) => std::path::absolute(path).map(|path| of_any_length(&path)),
         _ => Err(error),
@@ -288,6 +288,16 @@ pub(crate) fn copy_contents(original: &File, copy: &mut File) -> io::Result<()> 
 pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
+pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<(PathBuf, File)>> {
+    let path = resolve(path)?;
+    if !path.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let file = File::open(&path)?;
+    Ok(Some((path, file)))
 }
 
 /// Makes a directory under `parent`. The folder for temporary files is the user's own, and so is what is made in it.

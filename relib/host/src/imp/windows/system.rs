@@ -7,7 +7,7 @@ use std::ffi::{c_uint, c_void};
 use std::sync::Arc;
 
 use relib_abi::entry::{Destructor, SystemTable, ThreadMain};
-use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
+use windows_sys::Win32::Foundation::{ERROR_BUSY, GetLastError, SetLastError};
 use windows_sys::Win32::System::Memory::GetProcessHeap;
 
 use super::resources::extent;
@@ -88,13 +88,15 @@ unsafe extern "C" fn thread_announced(
 ) -> *mut c_void {
     // SAFETY: a shim passes its module's context pointer.
     let module = unsafe { owned_runtime(module) };
-    if heap::is_in_scope(module.heap) {
-        // The thread's own allocations would not go to the state; what it shares with this one would.
-        return std::ptr::null_mut();
-    }
-    match NewThread::announce(&module) {
+    // In a scope the thread's own allocations would not go to the state; what it shares with this one would.
+    let thread = if heap::is_in_scope(module.heap) { None } else { NewThread::announce(&module) };
+    match thread {
         Some(thread) => Box::into_raw(Box::new(Start { thread, function, argument })).cast(),
-        None => std::ptr::null_mut(),
+        None => {
+            // SAFETY: the function has no preconditions.
+            unsafe { SetLastError(ERROR_BUSY) };
+            std::ptr::null_mut()
+        }
     }
 }
 
