@@ -6,7 +6,7 @@
 use std::ffi::{c_uint, c_void};
 
 use relib_abi::entry::{Destructor, SystemTable, ThreadMain};
-use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
+use windows_sys::Win32::Foundation::{ERROR_BUSY, GetLastError, SetLastError};
 use windows_sys::Win32::System::Memory::GetProcessHeap;
 
 use super::resources::extent;
@@ -60,13 +60,15 @@ struct Start {
 
 called_by_modules! {
     thread_announced(module: owned_runtime, function: ThreadMain, argument: *mut c_void) -> *mut c_void {
-        if heap::is_in_scope(module.heap) {
-            // The thread's own allocations would not go to the state; what it shares with this one would.
-            return std::ptr::null_mut();
-        }
-        match NewThread::announce(&module) {
+        // In a scope the thread's own allocations would not go to the state; what it shares with this one would.
+        let thread = if heap::is_in_scope(module.heap) { None } else { NewThread::announce(&module) };
+        match thread {
             Some(thread) => Box::into_raw(Box::new(Start { thread, function, argument })).cast(),
-            None => std::ptr::null_mut(),
+            None => {
+                // SAFETY: the function has no preconditions.
+                unsafe { SetLastError(ERROR_BUSY) };
+                std::ptr::null_mut()
+            }
         }
     }
 }
