@@ -71,6 +71,14 @@ pub(crate) fn is_open_for_writing(file: &File) -> bool {
     io::Error::last_os_error().raw_os_error() == Some(ERROR_SHARING_VIOLATION as i32)
 }
 
+/// Whether [`is_used_by_others`] can be told on this platform.
+pub(crate) const TELLS_OTHER_USERS: bool = false;
+
+/// Whether anybody else has a file open or mapped: not known.
+pub(crate) fn is_used_by_others(_file: &File) -> bool {
+    true
+}
+
 fn information(handle: HANDLE) -> Option<BY_HANDLE_FILE_INFORMATION> {
     let mut information = MaybeUninit::uninit();
     // SAFETY: the call accepts any handle, and fills in the description if it succeeds.
