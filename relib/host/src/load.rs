@@ -413,10 +413,13 @@ pub(crate) fn check_build(
     values_cross: bool,
     path: &Path,
 ) -> Result<(), LoadError> {
+    /// What an error says of a build.
+    type Describe<'a> = &'a dyn Fn(&Build) -> String;
+
     let relib = |build: &Build| format!("relib {} (contract {})", build.relib_version, build.abi_version);
     let rustc = |build: &Build| build.rustc.clone();
     let target = |build: &Build| build.target.clone();
-    let parts: [(_, bool, &dyn Fn(&Build) -> String); 3] = [
+    let parts: [(_, bool, Describe<'_>); 3] = [
         (
             BuildPart::Relib,
             host.abi_version == module.abi_version && host.relib_version == module.relib_version,
