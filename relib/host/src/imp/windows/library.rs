@@ -1,6 +1,5 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString, c_void};
 use std::fs::File;
 use std::io;
