@@ -10,7 +10,10 @@
 //! [package.metadata.relib-fixture]
 //! rustflags = ["-Clink-arg=-Wl,-z,nodelete"]
 //! profile-panic = "abort"
+//! features = ["some-feature"]
 //! ```
+//!
+//! Features of its own, too, take a call of their own, since cargo unifies those of all packages of one call.
 //!
 //! One that cannot be built for every platform says `platforms = ["linux-x86_64"]` in the same table.
 //!
@@ -203,7 +206,7 @@ impl fmt::Display for FixtureError {
             FixtureError::PackageTable { package, .. } => write!(
                 f,
                 "[package.metadata.relib-fixture] of {package} is wrong; it may hold rustflags = [\"...\"], \
-                 profile-panic = \"abort\" and platforms = [\"linux-x86_64\"]"
+                 profile-panic = \"abort\", features = [\"...\"] and platforms = [\"linux-x86_64\"]"
             ),
             FixtureError::Build { manifest, .. } => {
                 write!(f, "cannot build the fixtures of {}", manifest.display())
@@ -246,6 +249,7 @@ impl std::error::Error for FixtureError {
 struct Flags {
     rustflags: Vec<String>,
     profile_panic: Option<Panic>,
+    features: Vec<String>,
 }
 
 /// The table in a fixture's manifest.
@@ -255,6 +259,8 @@ struct Table {
     #[serde(default)]
     rustflags: Vec<String>,
     profile_panic: Option<Panic>,
+    #[serde(default)]
+    features: Vec<String>,
     platforms: Option<Vec<Platform>>,
 }
 
@@ -327,7 +333,11 @@ fn packages(manifest: &Path) -> Result<Vec<Package>, FixtureError> {
             Ok(Package {
                 name: package.name,
                 manifest: package.manifest_path,
-                flags: Flags { rustflags: table.rustflags, profile_panic: table.profile_panic },
+                flags: Flags {
+                    rustflags: table.rustflags,
+                    profile_panic: table.profile_panic,
+                    features: table.features,
+                },
                 platforms: table.platforms.unwrap_or_else(|| Platform::ALL.to_vec()),
             })
         })
@@ -344,6 +354,9 @@ fn build_group(
 ) -> Result<BTreeMap<String, PathBuf>, FixtureError> {
     for member in members {
         build = build.arg("--package").arg(&member.name);
+        for feature in &flags.features {
+            build = build.arg("--features").arg(format!("{}/{feature}", member.name));
+        }
     }
     if profile == Profile::Release {
         build = build.release();

@@ -37,6 +37,8 @@ fn dynamic(library: &Path) -> String {
 fn plain_and_flagged_fixtures_are_built_apart_and_found_by_name() {
     let nodelete = "[package.metadata.relib-fixture]\nrustflags = [\"-Clink-arg=-Wl,-z,nodelete\"]";
     let abort = "[package.metadata.relib-fixture]\nprofile-panic = \"abort\"";
+    let feature = "[features]\nextra = []\n[package.metadata.relib-fixture]\nfeatures = [\"extra\"]";
+    let lacks_feature = "#[cfg(not(feature = \"extra\"))] compile_error!(\"not extra\");";
     let source = "#[unsafe(no_mangle)]\npub extern \"C\" fn answer() -> u32 { 42 }\n";
     let panics = "#[cfg(panic = \"unwind\")] compile_error!(\"not abort\");";
     let root = root(&[
@@ -44,9 +46,13 @@ fn plain_and_flagged_fixtures_are_built_apart_and_found_by_name() {
         ("renamed", "name = \"other_library\"", source),
         ("no-delete", nodelete, source),
         ("aborting", abort, panics),
+        ("featured", feature, lacks_feature),
     ]);
     let fixtures = Fixtures::build(root.path(), Profile::Debug, &Variant::default()).unwrap();
-    assert_eq!(fixtures.names().collect::<Vec<_>>(), ["aborting", "no_delete", "plain_one", "renamed"]);
+    assert_eq!(
+        fixtures.names().collect::<Vec<_>>(),
+        ["aborting", "featured", "no_delete", "plain_one", "renamed"]
+    );
     let plain = fixtures.path("plain-one").unwrap();
     assert!(plain.starts_with(root.path().join("target/fixtures/debug")), "{}", plain.display());
     assert!(fixtures.path("renamed").unwrap().ends_with("libother_library.so"));

@@ -2,11 +2,14 @@
 //! modules tell the host.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fixture_interface::unload::Events;
 use relib::{ExportsHandle, LoadError, LoadOptions, Module, ProvideImports, UnloadError, Unloaded};
+use relib_harness::outcome::Ending;
+use relib_harness::report::Report;
 use relib_harness::{Failure, OrFail, Run};
 
 use crate::platform;
@@ -108,12 +111,58 @@ pub fn warm_up<E: ExportsHandle>(run: &mut Run, fixture: &str) -> Result<Unloade
     Ok(report)
 }
 
-/// Allows for what the C library keeps of ended threads for the next ones: stacks and arenas, for as many as ran at once.
-/// Up to 32 mappings were measured, for eight threads.
+/// Allows for what the C library keeps of ended threads for the next ones: stacks, two mappings each, for as many as ran
+/// at once.
 pub fn allow_for_threads(run: &mut Run) {
     if !run.is_sanitized() {
-        run.tolerance().mappings = 64;
+        run.tolerance().mappings = 32;
     }
+}
+
+/// A command that runs this scenario once more, in a process that finds a variable set, with the same fixtures.
+pub fn another_process(variable: &str, value: &str) -> Result<Command, Failure> {
+    let after = |word: &str| {
+        std::env::args_os()
+            .skip_while(|argument| argument != word)
+            .nth(1)
+            .or_fail("the process was started in another way")
+    };
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("run").arg(after("run")?).arg("--manifest").arg(after("--manifest")?).env(variable, value);
+    Ok(command)
+}
+
+/// Runs a body that leaves a module of this fixture behind, in a process of its own. What it observes is observed here;
+/// then, how many private copies outlive it, and that a process which makes its own removes them.
+pub fn leave_behind(
+    run: &mut Run,
+    fixture: &str,
+    body: fn(&mut Run) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    const LEAVES: &str = "RELIB_TEST_LEAVES";
+    if std::env::var_os(LEAVES).is_some() {
+        return body(run);
+    }
+    let report = run.scratch_dir().join("report");
+    let mut command = another_process(LEAVES, "")?;
+    command.arg("--report").arg(&report).arg("--scratch").arg(run.scratch_dir());
+    relib_harness::process::set_temporary_directory(&mut command, run.temp_dir());
+    let status = command.status()?;
+    let report = Report::read(&report)?;
+    for observation in &report.observations {
+        run.observe(&observation.key, &observation.value);
+    }
+    let ending = report.ending.or_fail("the process did not come to an end")?;
+    run.check_eq("the end of the body", ending, Ending::Ok)?;
+    run.check(status.success(), format!("the process ended with {status}"))?;
+
+    let directories = |run: &Run| Ok::<_, Failure>(std::fs::read_dir(run.temp_dir())?.count());
+    run.observe("directories of private copies after the end of the process", directories(run)?);
+    warm_up::<()>(run, fixture)?;
+    // Its own one is there until its end.
+    run.check_eq("directories when another process has loaded the module", directories(run)?, 1)?;
+    load::<()>(run, fixture)?.unload()?;
+    Ok(())
 }
 
 /// Unloads a module that is in use: the reason, and the module.

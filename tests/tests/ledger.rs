@@ -9,4 +9,5 @@ relib_tests::scenario_tests! {
     pthread_key_leak => "pthread-key-leak",
     signal_handler => "signal-handler",
     atexit_handler => "atexit-handler",
+    library_leak => "library-leak",
 }

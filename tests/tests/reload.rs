@@ -5,6 +5,7 @@ relib_tests::scenario_tests! {
     reload_changed_code => "reload-changed-code",
     reload_thousand => "reload-thousand",
     reload_overwritten => "reload-overwritten",
+    reload_original_replaced => "reload-original-replaced",
     reload_broken_build => "reload-broken-build",
     reload_state => "reload-state",
     reloader_edits => "reloader-edits",

@@ -12,6 +12,7 @@ relib_tests::scenario_tests! {
     tls_host_thread_ending => "tls-host-thread-ending",
     tls_host_thread_late => "tls-host-thread-late",
     tls_host_thread_alive => "tls-host-thread-alive",
+    tls_host_thread_system => "tls-host-thread-system",
     tls_release_anew => "tls-release-anew",
     tls_release_in_call => "tls-release-in-call",
     tls_unload_in_drop => "tls-unload-in-drop",

@@ -13,6 +13,8 @@ relib_tests::scenario_tests! {
     threads_c_exit => "threads-c-exit",
     threads_c11 => "threads-c11",
     threads_c_system => "threads-c-system",
+    threads_suspended => "threads-suspended",
+    threads_free_and_exit => "threads-free-and-exit",
     threads_rayon => "threads-rayon",
     threads_rayon_dropped => "threads-rayon-dropped",
     threads_tokio => "threads-tokio",

@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
 use relib_harness::cargo::Variant;
+use relib_harness::probe::ENVIRONMENT;
 use relib_harness::{Fixtures, Profile};
 
 use crate::EXIT_FAILED;
@@ -36,6 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         .arg(arguments.cycles.to_string())
         // Each prints a line where a panic is, and is set by people; the backtrace would be most of the work.
         .env_remove("RUST_BACKTRACE")
+        .envs(ENVIRONMENT.iter().copied())
         .stdout(Stdio::inherit())
         .stderr(Stdio::piped());
     let output = command.output().with_context(|| format!("cannot run {}", executable.display()))?;

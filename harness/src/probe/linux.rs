@@ -6,7 +6,6 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Descriptor;
-use crate::scenario::is_sanitized;
 
 /// Number and name of every thread of the process.
 pub fn threads() -> io::Result<BTreeMap<i32, String>> {
@@ -84,6 +83,15 @@ pub fn free_pthread_keys() -> usize {
     free
 }
 
+/// The C library reads these when it is loaded. Without them it counts the blocks that it keeps for the next allocations
+/// of each thread as in use, up to 7 of each of 64 sizes, which is 231 KiB; it raises its threshold for blocks with a
+/// mapping of their own when one is freed, and keeps large blocks from then on; and how many arenas it makes, each with
+/// mappings of its own, depends on which of the threads happen to allocate at the same time.
+pub const ENVIRONMENT: &[(&str, &str)] = &[(
+    "GLIBC_TUNABLES",
+    "glibc.malloc.tcache_count=0:glibc.malloc.mmap_threshold=131072:glibc.malloc.arena_max=1",
+)];
+
 /// The bytes in use on the heap and the resident set.
 pub fn memory() -> io::Result<(u64, u64)> {
     // SAFETY: takes no pointers; it gives unused pages of the heap back to the system, so that the resident set below
@@ -116,19 +124,12 @@ fn heap_in_use() -> u64 {
 
 /// With transparent huge pages one touched byte can be 2 MiB of the resident set, and which bytes share such a page
 /// differs from cycle to cycle: the resident set then needs some hundred cycles to come to its level (measured: 3.3 MiB
-/// higher, and flat from there). How many arenas the C library makes, each with mappings of its own, depends on which of
-/// the threads happen to allocate at the same time.
+/// higher, and flat from there).
 pub fn settle_memory() -> io::Result<()> {
     // SAFETY: sets a number of the process.
-    if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: sets a number of the allocator.
-    let settled = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) } == 1;
-    // A sanitizer's allocator, which has no arenas, says that it cannot.
-    if settled || is_sanitized() {
+    if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } == 0 {
         Ok(())
     } else {
-        Err(io::Error::other("mallopt cannot set the number of arenas"))
+        Err(io::Error::last_os_error())
     }
 }

@@ -28,6 +28,9 @@ use windows_sys::Win32::System::Threading::{
 
 use super::Descriptor;
 
+/// Nothing of Windows' heaps is set by a variable.
+pub const ENVIRONMENT: &[(&str, &str)] = &[];
+
 /// Number and name of every thread of the process.
 pub fn threads() -> io::Result<BTreeMap<i32, String>> {
     let mut threads = BTreeMap::new();

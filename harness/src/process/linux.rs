@@ -17,6 +17,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::{End, Exit};
+use crate::probe;
 use crate::scenario::Limits;
 
 /// How long a process that was started by the scenario may take to go after the scenario's own process.
@@ -40,13 +41,7 @@ pub fn run(mut command: Command, limits: &Limits) -> io::Result<End> {
     };
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let mark = format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    command
-        .stdin(Stdio::null())
-        .process_group(0)
-        .env(MARK, &mark)
-        // glibc raises its threshold for blocks with a mapping of their own when one is freed, and from then on keeps
-        // large blocks for later. A fixed one gives them back, so that the resident set says what is in use.
-        .env("MALLOC_MMAP_THRESHOLD_", "131072");
+    command.stdin(Stdio::null()).process_group(0).env(MARK, &mark).envs(probe::ENVIRONMENT.iter().copied());
     // SAFETY: between fork and exec only async-signal-safe functions may run. The closure makes three system calls
     // (setrlimit, setrlimit, prctl) on values that it owns, and turns an errno into an `io::Error` without allocating.
     unsafe { command.pre_exec(limit) };

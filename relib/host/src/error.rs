@@ -6,11 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::description::InterfaceProblem;
+use crate::imp;
 
 /// Why a module was not loaded.
 ///
-/// No code of the file has run when one of these is returned, except, in a load [in place](crate::LoadOptions::in_place),
-/// for constructors before [`Linking`](Self::Linking), [`Redirecting`](Self::Redirecting),
+/// No code of the file has run when one of these is returned, except, in a load [in place](crate::LoadOptions::in_place) and in
+/// any on Windows, for constructors before [`Linking`](Self::Linking), [`Redirecting`](Self::Redirecting),
 /// [`EarlyMemory`](Self::EarlyMemory), [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry
 /// table. A failed load leaves nothing behind, unless such constructors have started threads or the like that are in the
 /// way, or keep the memory that `EarlyMemory` is about; it never gets in the way of the next one.
@@ -146,7 +147,8 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// Code of the module ran before the module had its heap, and keeps more memory than relib has room for until then
-    /// (256 KiB). That happens only without a private copy, whose constructors run later.
+    /// (256 KiB). That happens only without a private copy, whose constructors run later, and on Windows, where an image
+    /// calls its constructors itself.
     EarlyMemory {
         /// The path.
         path: PathBuf,
@@ -315,8 +317,8 @@ impl fmt::Display for LoadError {
             ),
             Self::EarlyMemory { .. } => write!(
                 f,
-                "a constructor of the module keeps more memory than there is room for before the module has its heap; \
-                 load a private copy, without LoadOptions::in_place and LoadOptions::permanent, or allocate later"
+                "a constructor of the module keeps more memory than there is room for before the module has its heap; {}",
+                imp::EARLY_MEMORY_ADVICE
             ),
             Self::OutOfMemory => write!(f, "there is no memory for the module's heap"),
         }

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::imp;
 
@@ -65,6 +66,34 @@ impl fmt::Display for DescriptorKind {
             Self::Device => "device",
             Self::Anonymous => "anonymous descriptor",
         })
+    }
+}
+
+/// A library that a module opened, by `dlopen` or `LoadLibrary`, and did not close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenLibrary {
+    /// The library's file, as the dynamic loader calls it.
+    pub path: PathBuf,
+    /// How often the module opened it more than it closed it.
+    pub times: usize,
+}
+
+impl OpenLibrary {
+    /// Those of the handles that are still open. It asks the dynamic loader, so no ledger may be locked meanwhile: a
+    /// thread that is loading something may wait for it.
+    pub(crate) fn of_handles(mut handles: Vec<usize>) -> Vec<Self> {
+        handles.sort_unstable();
+        let same = handles.chunk_by(|a, b| a == b);
+        same.filter_map(|same| Some(Self { path: imp::library_path(same[0])?, times: same.len() })).collect()
+    }
+}
+
+impl fmt::Display for OpenLibrary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.times {
+            1 => write!(f, "{}", self.path.display()),
+            times => write!(f, "{} ({times} times)", self.path.display()),
+        }
     }
 }
 
@@ -166,6 +195,11 @@ impl Ledger {
         if let Some(index) = self.libraries.iter().position(|open| *open == handle) {
             self.libraries.swap_remove(index);
         }
+    }
+
+    /// The handles of libraries that the module holds open, each as often as it does.
+    pub(crate) fn libraries(&self) -> Vec<usize> {
+        self.libraries.clone()
     }
 
     /// How often the module holds a handle open.

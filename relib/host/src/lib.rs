@@ -76,7 +76,7 @@ pub use inspect::{
     FileFormat, Fit, HostInspection, InspectHostError, Inspection, InterfaceInfo, TypeInfo, inspect,
     inspect_host,
 };
-pub use ledger::{Descriptor, DescriptorKind, Mapping};
+pub use ledger::{Descriptor, DescriptorKind, Mapping, OpenLibrary};
 pub use module::{Module, ReleaseError};
 pub use options::{DescriptorPolicy, LoadOptions};
 pub use panics::{PanicInfo, PanicLocation};

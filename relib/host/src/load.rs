@@ -18,7 +18,7 @@ use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, Mo
 use crate::error::{BuildPart, Holder, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
-use crate::imp::{self, FileId, Library, Refused};
+use crate::imp::{self, FileId, Library, LoaderLock, Refused};
 use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
@@ -144,8 +144,10 @@ impl<E: ExportsHandle> Verified<E> {
             symbols::settle();
         }
         let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
+        // Until the module is connected.
+        let lock = LoaderLock::take();
         // SAFETY: the file has been verified; running it is sound, says the caller.
-        let library = match unsafe { Library::open(loaded_path, options.permanent) } {
+        let library = match unsafe { Library::open(loaded_path, &path, &image, options.permanent) } {
             Ok(library) => library,
             Err(refused) => {
                 // SAFETY: the image was not loaded, so nothing has used the heap.
@@ -173,7 +175,9 @@ impl<E: ExportsHandle> Verified<E> {
         });
         // SAFETY: the plan was made from the file that the library was loaded from, and nothing has used the module
         // yet.
-        match unsafe { connect::<E>(parts, plan) } {
+        let connected = unsafe { connect::<E>(parts, plan) };
+        lock.release();
+        match connected {
             Ok(module) => Ok(module),
             Err((parts, detail)) => {
                 let path = parts.path.clone();
@@ -232,22 +236,23 @@ pub(crate) struct Reservation(Option<Reserved>);
 #[derive(Debug)]
 struct Reserved {
     id: FileId,
-    /// Held open: until it is closed the system does not give the file's identity to another, even if it is deleted. So
-    /// a new build in its place is another file.
-    _file: Arc<File>,
+    /// Held open where the system would give the identity of a file that is deleted to another: a new build in its place
+    /// is another file.
+    _file: Option<Arc<File>>,
 }
 
 impl Reservation {
     fn of(file: &Arc<File>, path: &Path, holder: Holder) -> Result<Self, LoadError> {
         let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
         let id = FileId::of(file).map_err(inaccessible)?;
+        let kept = FileId::keep(file);
         match lock(&LOADED).entry(id) {
             Entry::Occupied(entry) => {
                 return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned(), holder: *entry.get() });
             }
             Entry::Vacant(entry) => entry.insert(holder),
         };
-        Ok(Self(Some(Reserved { id, _file: Arc::clone(file) })))
+        Ok(Self(Some(Reserved { id, _file: kept })))
     }
 
     /// Notes that the module was dropped, so that an error can say why the file cannot be unloaded.

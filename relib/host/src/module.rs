@@ -17,7 +17,7 @@ use crate::error::CallMainError;
 use crate::heap::MemoryUse;
 use crate::image::ImageFile;
 use crate::imp::{self, Library};
-use crate::ledger::{Descriptor, Mapping};
+use crate::ledger::{Descriptor, Mapping, OpenLibrary};
 use crate::load::Reservation;
 use crate::options::LoadOptions;
 use crate::panics::{PanicInfo, PanicStore};
@@ -196,6 +196,12 @@ impl<E> Module<E> {
     /// Memory that the module has mapped and not unmapped.
     pub fn mappings(&self) -> Vec<Mapping> {
         self.parts.runtime.ledger().mappings()
+    }
+
+    /// Libraries that the module has opened and not closed.
+    pub fn libraries(&self) -> Vec<OpenLibrary> {
+        let handles = self.parts.runtime.ledger().libraries();
+        OpenLibrary::of_handles(handles)
     }
 
     /// Runs the destructors of the module's thread-local objects of the calling thread, so that another thread can

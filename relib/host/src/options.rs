@@ -53,7 +53,8 @@ impl LoadOptions {
     }
 
     /// Loads the file itself instead of a private copy: faster, but the file must not be changed while it is loaded,
-    /// and a library that asks not to be unloaded stays.
+    /// and a library that asks not to be unloaded stays. Windows refuses to write to the file, to replace it or to delete
+    /// it until then; it may be renamed, and another put in its place.
     ///
     /// Its constructors run before relib has connected it. They cannot call imports, nor may threads that they start and
     /// leave running; what they start or register is not known to relib; and if they keep more than 256 KiB of memory,

@@ -3,7 +3,8 @@
 //! A module is loaded from a copy, so that the original can be overwritten, deleted or rebuilt while it runs, and so
 //! that the same file can be loaded again. Copies stand in a directory of this process that only its user may enter.
 //! The file of one copy that is gone may stay there, to be overwritten by the next. The directory goes at the end of the
-//! process; what a killed process leaves behind is swept by the next one that stages something.
+//! process; what a killed process leaves behind, or one that could not remove the file of an image that is still mapped,
+//! is swept by the next one that stages something.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -18,6 +19,9 @@ use crate::runtime::lock;
 
 /// First part of the names of staging directories.
 const PREFIX: &str = "relib-";
+
+/// How long a file's name may be, in bytes.
+const MAX_NAME: usize = 255;
 
 /// A file in each staging directory that its process keeps locked while it lives.
 const LOCK_NAME: &str = ".relib-staging-lock";
@@ -54,8 +58,7 @@ impl StagedFile {
             }
         };
         let mut staged = Self { path, len: 0, file: Some(file), directory };
-        // On Linux this is `copy_file_range`, which shares the blocks where the file system can.
-        staged.len = io::copy(&mut &*original, &mut staged.file())?;
+        staged.len = imp::copy_contents(original, staged.file())?;
         if staged.file().metadata()?.len() > staged.len {
             staged.file().set_len(staged.len)?;
         }
@@ -78,6 +81,22 @@ impl StagedFile {
     pub(crate) fn seal(&mut self) {
         self.file = None;
     }
+}
+
+/// Debuggers and backtraces show the path, so a copy keeps the original's name; of one that leaves no room for the
+/// number it keeps the end.
+fn name_of_copy(number: u64, original: &OsStr) -> OsString {
+    let mut name = OsString::from(format!("{number}-"));
+    // A name in UTF-8 has no fewer bytes than the units that a system may count instead.
+    let room = MAX_NAME - name.len();
+    if original.len() <= room {
+        name.push(original);
+    } else {
+        let text = original.to_string_lossy();
+        let start = (text.len() - room..).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        name.push(&text[start..]);
+    }
+    name
 }
 
 impl Drop for StagedFile {
@@ -133,10 +152,7 @@ impl Directory {
     /// A path for a copy of a file with this name.
     fn new_path(&self, name: &OsStr) -> PathBuf {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        // Debuggers and backtraces show the path, so the copy keeps the original's name.
-        let mut numbered = OsString::from(format!("{}-", NEXT.fetch_add(1, Ordering::Relaxed)));
-        numbered.push(name);
-        self.path.join(numbered)
+        self.path.join(name_of_copy(NEXT.fetch_add(1, Ordering::Relaxed), name))
     }
 
     /// The spare file, for a copy of a file with this name, if nobody else uses it: a process that was forked while a
@@ -188,7 +204,7 @@ impl Drop for Directory {
         drop(self.lock.take());
         if self.is_own() {
             // What is left after a failure is swept by another process.
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = remove(&self.path);
         }
     }
 }
@@ -206,9 +222,20 @@ fn sweep(parent: &Path) {
             && file.try_lock().is_ok()
         {
             drop(file);
-            let _ = fs::remove_dir_all(path);
+            let _ = remove(&path);
         }
     }
+}
+
+/// Removes a directory; its lock last, by which another process knows it if something cannot be removed: Windows keeps
+/// the files of images that are still mapped, until the process has ended.
+fn remove(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()? {
+        if entry.file_name() != LOCK_NAME {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir_all(directory)
 }
 
 /// Removes the directories with whatever is left in them: copies of modules that were never unloaded.
@@ -219,7 +246,7 @@ extern "C" fn remove_all() {
         let path = directory.path.clone();
         // Closes the lock, unless copies are left.
         drop(directory);
-        let _ = fs::remove_dir_all(path);
+        let _ = remove(&path);
     }
 }
 
@@ -284,6 +311,15 @@ mod tests {
             assert!(copy.path().starts_with(parent.path()), "{copy:?}");
         }
         assert_eq!(copy(parents[0].path()).path().parent(), copies[0].path().parent());
+    }
+
+    #[test]
+    fn a_copy_of_a_file_with_the_longest_name_keeps_its_end() {
+        let name = |original: &str| name_of_copy(12, original.as_ref()).into_string().expect("it is Unicode");
+        assert_eq!(name("libx.so"), "12-libx.so");
+        assert_eq!(name(&format!("{}.so", "x".repeat(252))), format!("12-{}.so", "x".repeat(249)));
+        // No character is cut.
+        assert_eq!(name(&format!("{}.so", "日".repeat(84))), format!("12-{}.so", "日".repeat(83)));
     }
 
     #[test]

@@ -139,6 +139,8 @@ struct Current {
     key: Cell<Option<ThreadKey>>,
     /// Modules that have something registered on this thread.
     modules: RefCell<ManuallyDrop<Vec<Weak<Runtime>>>>,
+    /// The thread itself, if a module started it, while its function runs.
+    started: Cell<ManuallyDrop<Option<NewThread>>>,
 }
 
 thread_local! {
@@ -148,6 +150,7 @@ thread_local! {
             watch: Cell::new(Watch::NotYet),
             key: Cell::new(None),
             modules: RefCell::new(ManuallyDrop::new(Vec::new())),
+            started: Cell::new(ManuallyDrop::new(None)),
         }
     };
 
@@ -173,8 +176,14 @@ impl Drop for End {
             current.watch.set(Watch::Over);
             let modules = current.modules.replace(ManuallyDrop::new(Vec::new()));
             drop(ManuallyDrop::into_inner(modules));
+            drop(take_started());
         });
     }
+}
+
+/// The calling thread, if a module started it and its function has not returned.
+fn take_started() -> Option<NewThread> {
+    CURRENT.with(|current| ManuallyDrop::into_inner(current.started.replace(ManuallyDrop::new(None))))
 }
 
 /// Has the end of the calling thread watched; returns whether it is not too late for that.
@@ -291,13 +300,17 @@ impl NewThread {
         if let Some(thread) = lock(&self.module.threads.table).threads.get_mut(&self.key) {
             thread.os_id = imp::current_thread_id();
         }
+        // Not on the stack, which not every end of a thread unwinds.
+        CURRENT.with(|current| current.started.set(ManuallyDrop::new(Some(self))));
         let result = function();
-        // A thread that leaves `function` by `pthread_exit` or cancellation gets here never; it is finished by the
-        // destructor of `END`.
-        self.module.threads.run_destructors(self.key);
-        // Here already, so that an unload which sees the thread ended finds no trace of it in the heap.
-        heap::leave();
-        self.module.threads.remove(self.key);
+        // A thread that leaves `function` by `pthread_exit`, cancellation or `ExitThread` gets here never; it is finished
+        // by the destructor of `END`.
+        if let Some(thread) = take_started() {
+            thread.module.threads.run_destructors(thread.key);
+            // Here already, so that an unload which sees the thread ended finds no trace of it in the heap.
+            heap::leave();
+            thread.module.threads.remove(thread.key);
+        }
         result
     }
 }

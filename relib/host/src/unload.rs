@@ -12,7 +12,7 @@ use relib_interface::interface::ExportsHandle;
 
 use crate::heap::MemoryUse;
 use crate::imp::{self, Stayed};
-use crate::ledger::{Descriptor, Mapping};
+use crate::ledger::{Descriptor, Mapping, OpenLibrary};
 use crate::module::{Module, Parts};
 use crate::options::DescriptorPolicy;
 use crate::panics::PanicInfo;
@@ -33,6 +33,9 @@ pub struct Unloaded {
     pub descriptors: Vec<Descriptor>,
     /// Whether the descriptors have been closed, see [`DescriptorPolicy`].
     pub descriptors_closed: bool,
+    /// Libraries that the module had opened and not closed. They stay loaded: whether anybody else uses their code, only
+    /// the module knew. It had better close them in `before_unload`.
+    pub libraries: Vec<OpenLibrary>,
 }
 
 /// Why a module could not be unloaded.
@@ -397,10 +400,12 @@ fn free(parts: Parts, memory: MemoryUse) -> Unloaded {
     let runtime = &parts.runtime;
     // What the image's own destructors have registered while it was closed can never run.
     runtime.threads.clear();
-    let (mappings, mapped_files, descriptors) = {
+    let (mappings, mapped_files, descriptors, handles) = {
         let ledger = runtime.ledger();
-        (ledger.mappings(), ledger.mapped_files().collect::<Vec<_>>(), ledger.descriptors())
+        let mapped_files: Vec<_> = ledger.mapped_files().collect();
+        (ledger.mappings(), mapped_files, ledger.descriptors(), ledger.libraries())
     };
+    let libraries = OpenLibrary::of_handles(handles);
     for mapping in &mappings {
         // SAFETY: the module made the mapping and did not give it back; its code is gone.
         unsafe { imp::unmap(mapping.address, mapping.len) };
@@ -414,7 +419,7 @@ fn free(parts: Parts, memory: MemoryUse) -> Unloaded {
     }
     // SAFETY: the code that used the heap is gone.
     unsafe { runtime.heap.destroy() };
-    Unloaded { memory, mappings, keys: keys.len(), descriptors, descriptors_closed }
+    Unloaded { memory, mappings, keys: keys.len(), descriptors, descriptors_closed, libraries }
 }
 
 /// The evidence for why an image has stayed.

@@ -54,7 +54,8 @@ fn record_panics() {
 /// The host's functions, and the pointer to pass back to them.
 ///
 /// The shims that need it are reached through imports that the host redirected. It does so before it calls `attach`, but
-/// no code of the module runs in between.
+/// no code of the module runs in between; on Windows, where the loader calls images when threads end, the host has the
+/// loader's lock meanwhile.
 pub(crate) fn host() -> (&'static SystemTable, *const std::ffi::c_void) {
     let context = context();
     (&context.system, context.module)

@@ -26,8 +26,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-// Without the flag, which the harness sets, cargo builds this package together with those that want relib's allocator.
-#[cfg_attr(own_global_allocator, global_allocator)]
+// Without the feature, which the harness sets, cargo builds this package together with those that want relib's allocator.
+#[cfg_attr(feature = "own-global-allocator", global_allocator)]
 static GLOBAL: Counting = Counting { allocations: AtomicUsize::new(0) };
 
 #[relib_module::export]

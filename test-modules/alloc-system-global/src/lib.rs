@@ -5,9 +5,12 @@ use std::hint::black_box;
 
 use fixture_interface::memory::Leak;
 
-// Without the flag, which the harness sets, cargo builds this package together with those that want relib's allocator.
-#[cfg_attr(own_global_allocator, global_allocator)]
-#[cfg_attr(not(own_global_allocator), expect(dead_code, reason = "relib's allocator is the global one"))]
+// Without the feature, which the harness sets, cargo builds this package together with those that want relib's allocator.
+#[cfg_attr(feature = "own-global-allocator", global_allocator)]
+#[cfg_attr(
+    not(feature = "own-global-allocator"),
+    expect(dead_code, reason = "relib's allocator is the global one")
+)]
 static GLOBAL: System = System;
 
 /// Leaves a trace in the working directory.

@@ -68,3 +68,12 @@ pub trait AtExit {
     /// Registers two functions by `atexit`; each is an event.
     fn register();
 }
+
+/// Opens other libraries.
+#[interface]
+pub trait Libraries {
+    /// Opens a library, calls its `fixture_answer` and returns what that returned, and the handle.
+    fn open(path: &str) -> (u64, usize);
+    /// Closes a handle.
+    fn close(handle: usize);
+}

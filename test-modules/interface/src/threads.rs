@@ -41,6 +41,19 @@ pub trait CThreads {
     fn destroyed() -> u32;
 }
 
+/// Threads that only Windows has.
+#[interface]
+pub trait SystemThreads {
+    /// Makes a thread that does not run yet.
+    fn start_suspended();
+    /// Lets this thread run, and end.
+    fn resume();
+    /// Starts a thread that holds the module, and lets go of it when it ends itself, by `FreeLibraryAndExitThread`.
+    fn start_freeing();
+    /// How many thread-local objects have been dropped; each of the threads makes one.
+    fn dropped() -> usize;
+}
+
 /// A pool of worker threads.
 #[interface]
 pub trait Pool {

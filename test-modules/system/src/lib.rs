@@ -2,7 +2,7 @@
 //!
 //! It is compiled into each module, so that its calls are imports of the module like any others.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
@@ -98,6 +98,30 @@ pub fn open_image_at(address: *const c_void) -> *mut c_void {
 pub unsafe fn close_image(handle: *mut c_void) {
     // SAFETY: as the caller guarantees.
     unsafe { imp::close_image(handle) };
+}
+
+/// Opens a library by its path.
+///
+/// # Panics
+/// When it cannot be opened.
+pub fn open_library(path: &str) -> *mut c_void {
+    let handle = imp::open_library(path);
+    assert!(!handle.is_null(), "{path} should be a library");
+    handle
+}
+
+/// The address of a function that a library exports.
+///
+/// # Panics
+/// When there is none of this name.
+///
+/// # Safety
+/// The handle must be open.
+pub unsafe fn function_of(library: *mut c_void, name: &CStr) -> *const c_void {
+    // SAFETY: as the caller guarantees.
+    let function = unsafe { imp::function_of(library, name) };
+    assert!(!function.is_null(), "the library should have {name:?}");
+    function
 }
 
 /// Has a function called when the image goes.

@@ -1,6 +1,6 @@
 //! Linux with glibc.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter};
 use std::mem::MaybeUninit;
@@ -53,6 +53,17 @@ pub fn open_image_at(address: *const c_void) -> *mut c_void {
         let path = CStr::from_ptr(info.assume_init().dli_fname);
         libc::dlopen(path.as_ptr(), libc::RTLD_NOW)
     }
+}
+
+pub fn open_library(path: &str) -> *mut c_void {
+    let path = CString::new(path).expect("a path has no zero byte");
+    // SAFETY: the library is one of the fixtures, whose constructors may run anywhere.
+    unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) }
+}
+
+pub unsafe fn function_of(library: *mut c_void, name: &CStr) -> *const c_void {
+    // SAFETY: as the caller guarantees.
+    unsafe { libc::dlsym(library, name.as_ptr()) }
 }
 
 pub unsafe fn close_image(handle: *mut c_void) {

@@ -1,13 +1,15 @@
 //! Windows on x86_64.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter};
 use std::net::UdpSocket;
 use std::os::windows::io::{AsRawHandle, AsRawSocket, BorrowedHandle, IntoRawHandle, RawHandle};
 
 use windows_sys::Win32::Foundation::FreeLibrary;
-use windows_sys::Win32::System::LibraryLoader::{GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GetModuleHandleExW};
+use windows_sys::Win32::System::LibraryLoader::{
+    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GetModuleHandleExW, GetProcAddress, LoadLibraryW,
+};
 use windows_sys::Win32::System::Memory::{
     MEM_COMMIT, MEM_RELEASE, MEM_RESERVE, PAGE_READWRITE, VirtualAlloc, VirtualFree,
 };
@@ -59,6 +61,18 @@ pub fn open_image_at(address: *const c_void) -> *mut c_void {
     // SAFETY: with this flag the call accepts any address, and stores a handle if it succeeds.
     unsafe { GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, address.cast(), &mut handle) };
     handle
+}
+
+pub fn open_library(path: &str) -> *mut c_void {
+    let path: Vec<u16> = path.encode_utf16().chain([0]).collect();
+    // SAFETY: the library is one of the fixtures, whose constructors may run anywhere.
+    unsafe { LoadLibraryW(path.as_ptr()) }
+}
+
+pub unsafe fn function_of(library: *mut c_void, name: &CStr) -> *const c_void {
+    // SAFETY: as the caller guarantees.
+    let function = unsafe { GetProcAddress(library, name.as_ptr().cast()) };
+    function.map_or(std::ptr::null(), |function| function as *const c_void)
 }
 
 pub unsafe fn close_image(handle: *mut c_void) {

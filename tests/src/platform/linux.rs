@@ -19,6 +19,9 @@ use super::{Unfinished, section};
 /// The platform that this code was compiled for.
 pub const PLATFORM: Platform = Platform::LinuxX86_64;
 
+/// How many times longer a load takes than on the fastest platform.
+pub const SLOWNESS: usize = 1;
+
 /// How many lines of `/proc/self/maps` are of files with this name, whatever their directories and whether or not they
 /// are deleted. A staged copy's name ends with that of the original.
 ///
@@ -102,6 +105,21 @@ pub const NEEDED_LIBRARY: (&[u8], &[u8]) = (b"libgcc_s.so.1", b"libgcc_s.so.9");
 /// Makes a changed library whole again as far as it describes itself.
 pub fn seal(_bytes: &mut [u8]) {}
 
+/// Makes a library whole again of which some bytes were changed: nothing in an ELF file is a sum of others.
+pub struct Seal;
+
+impl Seal {
+    /// For changes of this library.
+    pub fn of(_library: &[u8]) -> Self {
+        Self
+    }
+
+    /// What is to be written where when `changed` stands at `start`.
+    pub fn after(&self, _library: &[u8], _start: usize, _changed: &[u8]) -> Option<(usize, [u8; 4])> {
+        None
+    }
+}
+
 /// Makes another build of a library: a number in a section that nothing reads.
 ///
 /// # Errors
@@ -156,32 +174,60 @@ pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
     .into()
 }
 
+/// Puts a file in the place of one that may be loaded.
+///
+/// # Errors
+/// When the system does not do it.
+pub fn put_in_place(file: &Path, of: &Path) -> Result<(), Failure> {
+    Ok(std::fs::rename(file, of)?)
+}
+
+/// Whether the name of a directory that was deleted is free at once, also while it is watched.
+pub const DELETED_AT_ONCE: bool = true;
+
+/// By how many the mappings of a process may differ between two moments.
+pub const MAPPINGS_THAT_VARY: usize = 0;
+
+/// Whether the system keeps mapped what it could not load.
+pub const KEEPS_FAILED_LOADS: bool = false;
+
 /// Fixtures that must not be loaded, with what their copies are called.
 pub const REFUSED_FIXTURES: &[(&str, &str)] =
     &[("abort", "panic-abort-module"), ("initfirst", "load-initfirst"), ("unmarked", "load-unmarked")];
 
-/// How many mutations are tried at least.
-pub const MUTATIONS: usize = 2000;
+/// Where it does not matter if something crashes: each request is answered by a fork of this process, which must have one
+/// thread. A spawned process would take ten times as long.
+pub struct Apart {
+    answer: fn(&str) -> u8,
+}
 
-/// Runs `body` where it does not matter if it crashes; the text says how it ended if it did not return.
-///
-/// A fork and not a spawned process, because it takes a tenth of the time; the process must have one thread.
-///
-/// # Errors
-/// When there can be no more processes.
-pub fn run_apart(body: impl FnOnce() -> u8) -> Result<Result<u8, String>, Failure> {
-    const SECONDS: u32 = 20;
-    // SAFETY: this process has one thread, so that the child may do whatever the parent may.
-    match unsafe { fork()? } {
-        ForkResult::Parent { child } => Ok(match waitpid(child, None)? {
-            WaitStatus::Exited(_, code) => Ok(code as u8),
-            other => Err(format!("{other:?}")),
-        }),
-        ForkResult::Child => {
-            alarm::set(SECONDS);
-            let code = body();
-            // SAFETY: ends the process at once: what its end would clean up is the parent's.
-            unsafe { libc::_exit(code.into()) }
+impl Apart {
+    /// Has requests answered by this function.
+    ///
+    /// # Errors
+    /// Never; elsewhere when there can be no other process.
+    pub fn new(answer: fn(&str) -> u8) -> Result<Self, Failure> {
+        Ok(Self { answer })
+    }
+
+    /// The answer, or a text that says how the process ended that did not give one.
+    ///
+    /// # Errors
+    /// When there can be no more processes.
+    pub fn ask(&mut self, request: &str) -> Result<Result<u8, String>, Failure> {
+        const SECONDS: u32 = 20;
+        // SAFETY: this process has one thread, so that the child may do whatever the parent may.
+        match unsafe { fork()? } {
+            ForkResult::Parent { child } => Ok(match waitpid(child, None)? {
+                WaitStatus::Exited(_, code) => Ok(code as u8),
+                other => Err(format!("{other:?}")),
+            }),
+            ForkResult::Child => {
+                alarm::set(SECONDS);
+                let code = (self.answer)(request);
+                // SAFETY: ends the process at once: what its end would clean up is the parent's.
+                unsafe { libc::_exit(code.into()) }
+            }
         }
     }
 }
@@ -192,6 +238,14 @@ pub const UNUSUAL_NAMES: &[&str] = &["libnaïve ☃ 𝄞.so", "lib with spaces\n
 /// A file name that is not Unicode.
 pub fn name_beyond_unicode() -> Option<OsString> {
     Some(OsString::from_vec(b"lib\xff\xfe.so".to_vec()))
+}
+
+/// Writes a file anew, as linkers do. Nobody can keep others from it here.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn write_alone(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    std::fs::write(path, contents)
 }
 
 /// Has the dynamic loader of this process search a directory. Returns if it does.

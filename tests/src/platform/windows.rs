@@ -2,12 +2,17 @@
 
 use std::ffi::{OsString, c_void};
 use std::fs::File;
+use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::windows::ffi::OsStringExt;
+use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, OrFail, Platform};
@@ -17,9 +22,13 @@ use windows_sys::Win32::System::LibraryLoader::{GET_MODULE_HANDLE_EX_FLAG_FROM_A
 use windows_sys::Win32::System::Memory::{MEM_FREE, MEMORY_BASIC_INFORMATION, VirtualQuery};
 
 use super::{Unfinished, section};
+use crate::support::another_process;
 
 /// The platform that this code was compiled for.
 pub const PLATFORM: Platform = Platform::WindowsX86_64;
+
+/// How many times longer a load takes than on the fastest platform: Wine reads and relocates each image as a whole.
+pub const SLOWNESS: usize = 5;
 
 /// How many files with this name are mapped, whatever their directories. A staged copy's name ends with that of the
 /// original.
@@ -109,18 +118,55 @@ pub const NEEDED_LIBRARY: (&[u8], &[u8]) = (b"msvcrt.dll", b"msvcr9.dll");
 
 /// Makes a changed library whole again as far as it describes itself: its checksum is that of its bytes.
 pub fn seal(bytes: &mut [u8]) {
-    let place = headers(bytes) + 4 + 20 + 64;
-    if bytes.len() < place + 4 {
-        return;
+    let seal = Seal::of(bytes);
+    let number = Seal::number(seal.sum, bytes.len());
+    // A library may have been cut before its checksum.
+    if let Some(field) = bytes.get_mut(seal.place..seal.place + 4) {
+        field.copy_from_slice(&number.to_le_bytes());
     }
-    bytes[place..place + 4].fill(0);
-    let mut sum = 0_u32;
-    for word in bytes.chunks(2) {
-        sum += u32::from(word[0]) | u32::from(word.get(1).copied().unwrap_or_default()) << 8;
-        sum = (sum & 0xffff) + (sum >> 16);
+}
+
+/// Makes a library whole again of which some bytes were changed: by the checksum in its headers.
+pub struct Seal {
+    /// Where the checksum stands.
+    place: usize,
+    /// The sum of the library's words; the checksum counts as zero.
+    sum: u64,
+}
+
+impl Seal {
+    /// For changes of this library.
+    pub fn of(library: &[u8]) -> Self {
+        let place = headers(library) + 4 + 20 + 64;
+        let mut seal = Self { place, sum: 0 };
+        seal.sum = seal.sum_of(library, 0);
+        seal
     }
-    let sum = sum + bytes.len() as u32;
-    bytes[place..place + 4].copy_from_slice(&sum.to_le_bytes());
+
+    /// What is to be written where when `changed` stands at `start`; nothing if that is the checksum itself.
+    pub fn after(&self, library: &[u8], start: usize, changed: &[u8]) -> Option<(usize, [u8; 4])> {
+        let end = start + changed.len();
+        if start < self.place + 4 && self.place < end {
+            return None;
+        }
+        let sum = self.sum - self.sum_of(&library[start..end], start) + self.sum_of(changed, start);
+        Some((self.place, Self::number(sum, library.len()).to_le_bytes()))
+    }
+
+    /// What bytes that stand at `start` add to the sum.
+    fn sum_of(&self, bytes: &[u8], start: usize) -> u64 {
+        let is_counted = |place: &usize| !(self.place..self.place + 4).contains(place);
+        let places = (start..start + bytes.len()).filter(is_counted);
+        places.map(|place| u64::from(bytes[place - start]) << (place % 2 * 8)).sum()
+    }
+
+    fn number(sum: u64, len: usize) -> u32 {
+        let mut folded = sum;
+        while folded > 0xffff {
+            folded = (folded & 0xffff) + (folded >> 16);
+        }
+        folded as u32 + len as u32
+    }
 }
 
 /// Makes another build of a library: one of another second, say its headers.
@@ -139,12 +185,15 @@ pub fn number_build(bytes: &mut [u8], number: u8) -> Result<(), Failure> {
 /// # Errors
 /// When one is missing.
 pub fn deciding_parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, Failure> {
-    const DOS_HEADER: Range<usize> = 0..64;
+    // The rest of the header before the others is of programs for DOS.
+    const PLACE_OF_HEADERS: Range<usize> = 0x3c..0x40;
     const SECTION_HEADER: usize = 40;
     let start = headers(bytes);
     let sections = usize::from(u16::from_le_bytes([bytes[start + 6], bytes[start + 7]]));
     let end = start + 264 + sections * SECTION_HEADER;
-    Ok(vec![DOS_HEADER, start..end, section(bytes, ".idata")?, section(bytes, ".relib")?])
+    let sections = [".idata", ".edata", ".tls", ".relib"].map(|name| section(bytes, name));
+    let parts = [Ok(PLACE_OF_HEADERS), Ok(start..end)].into_iter().chain(sections);
+    parts.collect()
 }
 
 /// Variants of a library that have not been written from `start` on. Its headers are in front, so there is one only.
@@ -154,27 +203,139 @@ pub fn unfinished(whole: &[u8], start: usize) -> Vec<Unfinished> {
     vec![Unfinished { kind: "zeros", bytes, may_load: false }]
 }
 
+/// Puts a file in the place of one that may be loaded: Windows does not replace that, but renames it.
+///
+/// # Errors
+/// When the system does not do it.
+pub fn put_in_place(file: &Path, of: &Path) -> Result<(), Failure> {
+    std::fs::rename(of, of.with_extension("old"))?;
+    Ok(std::fs::rename(file, of)?)
+}
+
+/// Whether the name of a directory that was deleted is free at once, also while it is watched: Wine waits for the end of
+/// that.
+pub const DELETED_AT_ONCE: bool = false;
+
+/// By how many the mappings of a process may differ between two moments: those that the system's heaps put together and
+/// take apart.
+pub const MAPPINGS_THAT_VARY: usize = 8;
+
+/// Whether the system keeps mapped what it could not load: Wine 8 does, by a loop of `LoadLibrary` alone, too, over a
+/// library whose dependency is missing.
+pub const KEEPS_FAILED_LOADS: bool = true;
+
 /// Fixtures that must not be loaded, with what their copies are called.
 pub const REFUSED_FIXTURES: &[(&str, &str)] = &[("unmarked", "load-unmarked")];
 
-/// How many mutations are tried at least.
-pub const MUTATIONS: usize = 500;
+/// Where it does not matter if something crashes: a second process of this scenario, and another one if that has ended.
+pub struct Apart {
+    process: Option<Answering>,
+}
 
-/// Runs `body` in this process: there is no fork, and one that crashes is seen by the harness.
-///
-/// # Errors
-/// Never; elsewhere when there can be no more processes.
-pub fn run_apart(body: impl FnOnce() -> u8) -> Result<Result<u8, String>, Failure> {
-    Ok(Ok(body()))
+/// Says to a second process of this scenario that it is to answer requests.
+const ANSWERS: &str = "RELIB_TEST_ANSWERS";
+
+impl Apart {
+    /// Has requests answered by this function. Does not return in the process that answers them.
+    ///
+    /// # Errors
+    /// Never in the process that asks.
+    pub fn new(answer: fn(&str) -> u8) -> Result<Self, Failure> {
+        if std::env::var_os(ANSWERS).is_some() {
+            let mut stdout = std::io::stdout();
+            for request in std::io::stdin().lines() {
+                stdout.write_all(&[answer(&request?)])?;
+                stdout.flush()?;
+            }
+            std::process::exit(0);
+        }
+        Ok(Self { process: None })
+    }
+
+    /// The answer, or a text that says how the process ended that did not give one.
+    ///
+    /// # Errors
+    /// When there can be no more processes.
+    pub fn ask(&mut self, request: &str) -> Result<Result<u8, String>, Failure> {
+        let process = match &mut self.process {
+            Some(process) => process,
+            none => none.insert(Answering::start()?),
+        };
+        let answer = process.ask(request);
+        if answer.is_err() {
+            self.process = None;
+        }
+        Ok(answer)
+    }
+}
+
+/// A process that answers requests; ended when dropped.
+struct Answering {
+    process: Child,
+    /// `None` once there are no more requests.
+    requests: Option<ChildStdin>,
+    answers: Receiver<u8>,
+    /// Reads the answers, so that one can be waited for with a time limit.
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Answering {
+    fn start() -> Result<Self, Failure> {
+        let mut command = another_process(ANSWERS, "")?;
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let requests = process.stdin.take();
+        let stdout = process.stdout.take().or_fail("the process has no output")?;
+        let (send, answers) = channel();
+        let reader = std::thread::spawn(move || {
+            // An error of either means that nobody asks any more.
+            stdout.bytes().map_while(Result::ok).try_for_each(|answer| send.send(answer)).ok();
+        });
+        Ok(Self { process, requests, answers, reader: Some(reader) })
+    }
+
+    fn ask(&mut self, request: &str) -> Result<u8, String> {
+        const LIMIT: Duration = Duration::from_secs(20);
+        // If the process has ended there is no answer either.
+        let _ = self.requests.as_mut().map(|requests| writeln!(requests, "{request}"));
+        self.answers.recv_timeout(LIMIT).map_err(|error| match error {
+            RecvTimeoutError::Timeout => format!("no answer after {LIMIT:?}"),
+            RecvTimeoutError::Disconnected => format!("{:?}", self.process.wait()),
+        })
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        // It ends when there is nothing more to read.
+        drop(self.requests.take());
+        if self.answers.recv_timeout(Duration::from_secs(5)) != Err(RecvTimeoutError::Disconnected) {
+            // An error means that it has ended.
+            let _ = self.process.kill();
+        }
+        let _ = self.process.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
 }
 
 /// File names that are unusual here, and allowed.
-pub const UNUSUAL_NAMES: &[&str] = &["naïve ☃ 𝄞.dll", "with spaces, and (brackets).dll", "other.extension"];
+pub const UNUSUAL_NAMES: &[&str] =
+    &["naïve ☃ 𝄞.dll", "with spaces, and (brackets).dll", "other.extension", "no-extension"];
 
 /// A file name that is not Unicode: half of a surrogate pair. Wine does not have them.
 pub fn name_beyond_unicode() -> Option<OsString> {
     let name = OsString::from_wide(&[0x64, 0xd800, 0x2e, 0x64, 0x6c, 0x6c]);
     std::fs::write(&name, "").ok().map(|()| name)
+}
+
+/// Writes a file anew, which nobody else may have open meanwhile, as linkers do.
+///
+/// # Errors
+/// When the system does not allow it.
+pub fn write_alone(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let nobody = 0;
+    File::options().write(true).truncate(true).share_mode(nobody).open(path)?.write_all(contents)
 }
 
 /// Has the dynamic loader of this process search a directory. Returns if it does.

@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use fixture_interface::ledger::{ModuleAtExit, ModuleDescriptors, ModuleKeys, ModuleReservations};
-use relib::{Descriptor, DescriptorPolicy, LoadOptions, Module, Unloaded};
+use fixture_interface::ledger::{
+    ModuleAtExit, ModuleDescriptors, ModuleKeys, ModuleLibraries, ModuleReservations,
+};
+use relib::{Descriptor, DescriptorPolicy, LoadOptions, Module, OpenLibrary, Unloaded};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
-use crate::platform::{close, descriptor_of, is_mapped, is_open};
-use crate::support::{EventLog, load, load_file, load_with, refused, take_events, warm_up};
+use crate::platform::{close, close_image, descriptor_of, is_mapped, is_open, mappings_of};
+use crate::support::{EventLog, file_name, load, load_file, load_with, refused, take_events, warm_up};
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -25,6 +27,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("signal-handler", Feature::Ledger, body_on!("linux", linux::signal_handler))
         .linux_only("signals are of Unix"),
     Scenario::new("atexit-handler", Feature::Ledger, atexit_handler),
+    Scenario::new("library-leak", Feature::Ledger, library_leak),
 ];
 
 /// A file for modules to open.
@@ -183,5 +186,49 @@ fn atexit_handler(run: &mut Run) -> Result<(), Failure> {
     cycle()?;
     run.baseline();
     run.observe("called by the unload, in this order", cycle()?.join(", "));
+    Ok(())
+}
+
+fn library_leak(run: &mut Run) -> Result<(), Failure> {
+    const FIXTURE: &str = "library-leak";
+    warm_up::<ModuleLibraries>(run, FIXTURE)?;
+    let path = run.fixture("plain-library");
+    let name = file_name(&path);
+    let open = |module: &Module<ModuleLibraries>| -> Result<usize, Failure> {
+        let (answer, handle) = module.exports().open(&path.to_string_lossy()).or_fail("open panicked")?;
+        run.check_eq("what the other library returned", answer, 42)?;
+        Ok(handle)
+    };
+    let shown = |libraries: &[OpenLibrary]| -> Vec<(String, usize)> {
+        libraries.iter().map(|library| (file_name(&library.path), library.times)).collect()
+    };
+
+    let module = load::<ModuleLibraries>(run, FIXTURE)?;
+    let handle = open(&module)?;
+    module.exports().close(handle).or_fail("close panicked")?;
+    run.check_eq("mappings of a library that was closed", mappings_of(&name)?, 0)?;
+    let report = module.unload()?;
+    run.check_eq("libraries left by a module that closes them", shown(&report.libraries), vec![])?;
+
+    let module = load::<ModuleLibraries>(run, FIXTURE)?;
+    let handle = open(&module)?;
+    run.check_eq("the handle for the second time", open(&module)?, handle)?;
+    run.check_eq("libraries while both are open", shown(&module.libraries()), vec![(name.clone(), 2)])?;
+    module.exports().close(handle).or_fail("close panicked")?;
+    let report = module.unload()?;
+    run.check_eq("libraries in the report", shown(&report.libraries), vec![(name.clone(), 1)])?;
+    run.check(mappings_of(&name)? > 0, "the unload has closed a library that others may use")?;
+    // SAFETY: the module has left its last handle to the host.
+    unsafe { close_image(std::ptr::with_exposed_provenance_mut(handle)) };
+    run.check_eq("mappings after the host has closed it", mappings_of(&name)?, 0)?;
+
+    // A handle that the module has given to the host, which closes it, is nobody's any more.
+    let module = load::<ModuleLibraries>(run, FIXTURE)?;
+    let handle = open(&module)?;
+    // SAFETY: the module makes no use of the handle.
+    unsafe { close_image(std::ptr::with_exposed_provenance_mut(handle)) };
+    let report = module.unload()?;
+    run.check_eq("libraries that the host has closed", shown(&report.libraries), vec![])?;
+    run.observe("reported", "what is open, as often as it is");
     Ok(())
 }

@@ -6,20 +6,23 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
+use fixture_interface::backtraces::ModuleBacktraces;
 use fixture_interface::exports_imports::ModuleStrings;
-use fixture_interface::load::ModuleCounter;
+use fixture_interface::ledger::ModuleLibraries;
+use fixture_interface::load::{ModuleCounter, ModuleLinked};
 use fixture_interface::mismatch::ModuleSignature;
 use relib::{LoadError, LoadOptions, Module};
 use relib_harness::scenario::MUTATIONS_VARIABLE;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{
-    self, LIBRARY_EXTENSION, LOADED_LIBRARY, MUTATIONS, NEEDED_LIBRARY, OTHER_TARGET, UNUSUAL_NAMES,
-    Unfinished, deciding_parts, run_apart, symlink,
+    self, Apart, KEEPS_FAILED_LOADS, LIBRARY_EXTENSION, LOADED_LIBRARY, NEEDED_LIBRARY, OTHER_TARGET, Seal,
+    UNUSUAL_NAMES, Unfinished, deciding_parts, symlink,
 };
+use crate::scenarios::backtraces::HostImpl;
 use crate::support::{
-    TRACE, allow_for_threads, load, load_error, load_file, load_with, observe_refusal, refused, scratch_copy,
-    variant, warm_up,
+    TRACE, allow_for_threads, file_name, leave_behind, load, load_error, load_file, load_with,
+    observe_refusal, refused, scratch_copy, variant, warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -30,7 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-empty", Feature::Load, load_empty),
     Scenario::new("load-c-library", Feature::Load, load_c_library),
     Scenario::new("load-other-machine", Feature::Load, load_other_machine),
-    // Some thousand loads, each in a process of its own.
+    // Some thousand loads.
     Scenario::new("load-truncated", Feature::Load, load_truncated).time_limit_secs(1200),
     // Each of the 20,000 mutations that `test-matrix --mutations` may ask for takes some milliseconds.
     Scenario::new("load-mutated", Feature::Load, load_mutated).time_limit_secs(1200),
@@ -41,12 +44,23 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-permanent", Feature::Load, load_permanent).leaves("the module, which is permanent"),
     Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
     Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
+    Scenario::new("load-dependency-missing", Feature::Load, load_dependency_missing).leaves(
+        "under Wine: the image that could not be loaded, which Wine keeps mapped without relib as well",
+    ),
     Scenario::new("load-parallel", Feature::Load, load_parallel),
     Scenario::new("load-symlink", Feature::Load, load_symlink)
         .linux_only("Windows asks for a right to make links that few have, and Wine makes none"),
     Scenario::new("load-relative", Feature::Load, load_relative),
     Scenario::new("load-unicode-path", Feature::Load, load_unicode_path),
+    Scenario::new("load-unicode-folder", Feature::Load, load_unicode_folder),
+    Scenario::new("load-long-path", Feature::Load, load_long_path),
     Scenario::new("load-bare-name", Feature::Load, load_bare_name),
+    Scenario::new("load-linked-library", Feature::Load, load_linked_library).windows_only(
+        "elsewhere a file says in which folders its libraries are, and names them by absolute paths",
+    ),
+    Scenario::new("load-in-place-locked", Feature::Load, load_in_place_locked).windows_only(
+        "elsewhere the system lets anybody change or delete the file of a library that is loaded",
+    ),
 ];
 
 /// The fixture of most scenarios: leaves a trace when its constructor runs, and counts.
@@ -122,26 +136,28 @@ fn for_other_machine(bytes: &mut [u8]) {
 fn load_truncated(run: &mut Run) -> Result<(), Failure> {
     const PAGE: usize = 4 << 10;
     const STEP: usize = 64 << 10;
+    let mut apart = Apart::new(answer)?;
     warm_up::<ModuleCounter>(run, FIXTURE)?;
     let path = scratch_copy(run, FIXTURE, "libtruncated.so", |_| ())?;
     let whole = std::fs::read(&path)?;
     let file = std::fs::File::options().write(true).open(&path)?;
-    let both_ways = [defaults(), defaults().in_place(true)];
+    let both_ways = [COPIED, IN_PLACE];
 
     // From the end, so that each cut only takes something away.
     let cuts: BTreeSet<_> = (0..whole.len()).step_by(PAGE).chain([1, 63, 64, whole.len() - 1]).collect();
     for cut in cuts.into_iter().rev() {
         file.set_len(cut as u64)?;
-        for options in &both_ways {
-            let is_expected = |error: &LoadError| {
-                let too_short_for_a_header =
-                    matches!(error, LoadError::Empty { .. } | LoadError::NotALibrary { .. });
-                matches!(error, LoadError::Truncated { .. }) || (cut < 64 && too_short_for_a_header)
-            };
-            let verdict = load_apart(&path, options, is_expected)?;
-            run.check_eq(&format!("cut at {cut} of {} bytes", whole.len()), verdict, Verdict::Refused)?;
+        for mode in both_ways {
+            let verdict = load_apart(&mut apart, &path, mode)?;
+            let too_short_for_a_header = cut < 64 && verdict == Verdict::NoLibrary;
+            run.check(
+                verdict == Verdict::Truncated || too_short_for_a_header,
+                format!("cut at {cut} of {} bytes: {verdict:?}", whole.len()),
+            )?;
         }
     }
+    // Windows does not load what is open for writing.
+    drop(file);
 
     // A file whose end has not been written yet has its full length, and zeros there.
     let (mut refused, mut loaded) = (0, 0);
@@ -150,10 +166,10 @@ fn load_truncated(run: &mut Run) -> Result<(), Failure> {
         for Unfinished { kind, bytes, may_load } in platform::unfinished(&whole, start) {
             std::fs::write(&path, bytes)?;
             may_some_load |= may_load;
-            for options in &both_ways {
-                let verdict = load_apart(&path, options, |_| true)?;
+            for mode in both_ways {
+                let verdict = load_apart(&mut apart, &path, mode)?;
                 run.check(
-                    verdict == Verdict::Refused || (may_load && verdict == Verdict::Loaded),
+                    verdict.is_refusal() || (may_load && verdict == Verdict::Loaded),
                     format!("{kind} from {start} of {} bytes: {verdict:?}", whole.len()),
                 )?;
                 *if verdict == Verdict::Loaded { &mut loaded } else { &mut refused } += 1;
@@ -162,8 +178,8 @@ fn load_truncated(run: &mut Run) -> Result<(), Failure> {
     }
     eprintln!("files with a part missing: {refused} refused, {loaded} loaded");
     std::fs::write(&path, &whole)?;
-    for options in &both_ways {
-        run.check_eq("the whole file", load_apart(&path, options, |_| true)?, Verdict::Loaded)?;
+    for mode in both_ways {
+        run.check_eq("the whole file", load_apart(&mut apart, &path, mode)?, Verdict::Loaded)?;
     }
     run.observe("cut at each page", "refused");
     run.observe("zeros to the end", "refused");
@@ -222,27 +238,40 @@ fn mutate(random: &mut Random, before: &[u8]) -> Vec<u8> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     Loaded,
+    /// Refused as no library, or as nothing at all.
+    NoLibrary,
+    /// Refused because a part is missing.
+    Truncated,
+    /// Refused for another reason.
     Refused,
-    /// Refused for another reason than the expected one, which is on standard error.
-    RefusedOtherwise,
     /// Calls gave wrong results, or the unload failed.
     Wrong,
     Panicked,
-    /// A signal, or an exit code that is none of these.
+    /// It did not return.
     Crashed(String),
 }
 
 impl Verdict {
-    /// What the child can say by its exit code.
-    const CODES: [Verdict; 5] =
-        [Verdict::Loaded, Verdict::Refused, Verdict::RefusedOtherwise, Verdict::Wrong, Verdict::Panicked];
+    /// What [`load_apart`] can say by a number.
+    const CODES: [Verdict; 6] = [
+        Verdict::Loaded,
+        Verdict::NoLibrary,
+        Verdict::Truncated,
+        Verdict::Refused,
+        Verdict::Wrong,
+        Verdict::Panicked,
+    ];
+
+    fn is_refusal(&self) -> bool {
+        matches!(self, Verdict::NoLibrary | Verdict::Truncated | Verdict::Refused)
+    }
 
     fn code(&self) -> u8 {
         Self::CODES.iter().position(|it| it == self).map_or(u8::MAX, |code| code as u8)
     }
 
-    fn of(ended: Result<u8, String>) -> Verdict {
-        match ended {
+    fn of(answer: Result<u8, String>) -> Verdict {
+        match answer {
             Ok(code) => match Self::CODES.get(usize::from(code)) {
                 Some(verdict) => verdict.clone(),
                 None => Verdict::Crashed(format!("exit code {code}")),
@@ -252,37 +281,45 @@ impl Verdict {
     }
 }
 
-/// Loads, calls and unloads a file that may be anything, apart from this process if that is possible.
-fn load_apart(
-    path: &Path,
-    options: &LoadOptions,
-    is_expected: impl Fn(&LoadError) -> bool,
-) -> Result<Verdict, Failure> {
-    // Its own directory for copies, which the child does not live to remove, is left where anything may be left.
-    let options = options.clone().staging_directory(path.parent().or_fail("the file is in no directory")?);
+/// How [`load_apart`] asks for a file to be loaded: the mode, and the path behind it.
+const COPIED: char = 'c';
+const IN_PLACE: char = 'i';
+
+/// Loads, calls and unloads a file that may be anything, where it does not matter if that goes wrong.
+fn load_apart(apart: &mut Apart, path: &Path, mode: char) -> Result<Verdict, Failure> {
+    Ok(Verdict::of(apart.ask(&format!("{mode}{}", path.display()))?))
+}
+
+/// The side of [`load_apart`] that loads.
+fn answer(request: &str) -> u8 {
     let attempt = || {
-        // SAFETY: not sound for a file that lies about itself, which is why a process of its own does it.
+        let path = Path::new(&request[1..]);
+        let options = defaults().in_place(request.starts_with(IN_PLACE));
+        // A directory for copies of its own, which this process may not live to remove, beside the file.
+        let options = match path.parent() {
+            Some(directory) => options.staging_directory(directory),
+            None => options,
+        };
+        // SAFETY: not sound for a file that lies about itself, which is why this is apart.
         let module = match unsafe { options.load::<ModuleCounter>(path, ()) } {
             Ok(module) => module,
-            Err(error) if is_expected(&error) => return Verdict::Refused,
-            Err(error) => {
-                eprintln!("{error:?}");
-                return Verdict::RefusedOtherwise;
-            }
+            Err(LoadError::Empty { .. } | LoadError::NotALibrary { .. }) => return Verdict::NoLibrary,
+            Err(LoadError::Truncated { .. }) => return Verdict::Truncated,
+            Err(_) => return Verdict::Refused,
         };
         let numbers = [module.exports().next(), module.exports().next()];
         let unloaded = module.unload().is_ok();
         if numbers == [Some(1), Some(2)] && unloaded { Verdict::Loaded } else { Verdict::Wrong }
     };
-    let ended = run_apart(|| {
-        let verdict = std::panic::catch_unwind(AssertUnwindSafe(attempt)).unwrap_or(Verdict::Panicked);
-        verdict.code()
-    })?;
-    Ok(Verdict::of(ended))
+    std::panic::catch_unwind(AssertUnwindSafe(attempt)).unwrap_or(Verdict::Panicked).code()
 }
+
+/// How many mutations are tried at least.
+const MUTATIONS: usize = 2000;
 
 fn load_mutated(run: &mut Run) -> Result<(), Failure> {
     const SEED: u64 = 20_261_122;
+    let mut apart = Apart::new(answer)?;
     let count = match std::env::var(MUTATIONS_VARIABLE) {
         Ok(count) => count.parse()?,
         Err(_) => MUTATIONS,
@@ -292,6 +329,7 @@ fn load_mutated(run: &mut Run) -> Result<(), Failure> {
     let path = scratch_copy(run, FIXTURE, "libmutated.so", |_| ())?;
     let original = std::fs::read(&path)?;
     let parts = deciding_parts(&original)?;
+    let seal = Seal::of(&original);
     let mut file = std::fs::File::options().write(true).open(&path)?;
     let mut random = Random(SEED);
     let (mut loaded, mut refused, mut faults) = (0, 0, Vec::new());
@@ -301,18 +339,25 @@ fn load_mutated(run: &mut Run) -> Result<(), Failure> {
         let before = &original[start..part.end.min(start + 8)];
         let bytes = mutate(&mut random, before);
         overwrite(&mut file, start, &bytes)?;
-        match load_apart(&path, &defaults(), |_| true)? {
+        let sealed = seal.after(&original, start, &bytes);
+        if let Some((place, number)) = &sealed {
+            overwrite(&mut file, *place, number)?;
+        }
+        match load_apart(&mut apart, &path, COPIED)? {
             Verdict::Loaded => loaded += 1,
-            Verdict::Refused => refused += 1,
+            verdict if verdict.is_refusal() => refused += 1,
             other => faults.push(format!("mutation {number}: {bytes:02x?} at {start:#x}: {other:?}")),
         }
         overwrite(&mut file, start, before)?;
+        if let Some((place, number)) = sealed {
+            overwrite(&mut file, place, &original[place..place + number.len()])?;
+        }
     }
     eprintln!("{loaded} mutations loaded, {refused} refused");
     run.check(faults.is_empty(), faults.join("\n"))?;
     run.check(refused > count / 2, format!("only {refused} of {count} mutations were refused"))?;
     drop(file);
-    let unchanged = load_apart(&path, &defaults(), |_| true)?;
+    let unchanged = load_apart(&mut apart, &path, COPIED)?;
     run.check_eq("the file without mutations", unchanged, Verdict::Loaded)?;
     run.observe(
         "refused, or loaded and called with right results",
@@ -431,7 +476,7 @@ fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
     let counter = load_file::<ModuleCounter>(&path, &in_place, ())?;
     run.check_eq("first", next(&counter)?, 1)?;
     let other = scratch_copy(run, "calls-strings", "libother.so", |_| ())?;
-    std::fs::rename(other, &path)?;
+    platform::put_in_place(&other, &path)?;
     observe_refusal::<ModuleStrings>(run, "while the former file is loaded", &path, &in_place)?;
     // A private copy has a name of its own.
     let strings = load_file::<ModuleStrings>(&path, &defaults(), ())?;
@@ -445,14 +490,53 @@ fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
-    /// Replaces the only occurrence of `from` in the file.
-    fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
-        let place = bytes.windows(from.len()).position(|window| window == from).expect("the text is there");
-        bytes[place..place + to.len()].copy_from_slice(to);
-        platform::seal(bytes);
-    }
+/// Replaces the only occurrence of `from` in the file.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let place = bytes.windows(from.len()).position(|window| window == from).expect("the text is there");
+    bytes[place..place + to.len()].copy_from_slice(to);
+    platform::seal(bytes);
+}
 
+/// A load that works after one that has failed.
+fn load_good(run: &Run) -> Result<(), Failure> {
+    let module = load::<ModuleCounter>(run, FIXTURE)?;
+    run.check_eq("next after a failed load", next(&module)?, 1)?;
+    module.unload()?;
+    Ok(())
+}
+
+/// Loads a file that must be refused as before, in every way, and a good one after each.
+fn refuse_again(run: &Run, path: &Path, error: &LoadError) -> Result<(), Failure> {
+    load_good(run)?;
+    // The path must not be blocked by the first time.
+    for options in [defaults(), defaults().in_place(true)] {
+        let again = load_error::<ModuleCounter>(path, &options)?;
+        run.check_eq("error of the second time", variant(&again), variant(error))?;
+        load_good(run)?;
+    }
+    Ok(())
+}
+
+fn load_dependency_missing(run: &mut Run) -> Result<(), Failure> {
+    leave_behind(run, FIXTURE, |run| {
+        if KEEPS_FAILED_LOADS {
+            load_good(run)?;
+        } else {
+            warm_up::<ModuleCounter>(run, FIXTURE)?;
+        }
+        let name = format!("libneeds{LIBRARY_EXTENSION}");
+        let path =
+            scratch_copy(run, FIXTURE, &name, |bytes| replace(bytes, NEEDED_LIBRARY.0, NEEDED_LIBRARY.1))?;
+        let error = load_error::<ModuleCounter>(&path, &defaults())?;
+        refuse_again(run, &path, &error)?;
+        observe_refusal::<ModuleCounter>(run, "message", &path, &defaults())?;
+        let is_mapped = platform::mappings_of(&name)? > 0;
+        run.observe("mapped after the loads that failed", is_mapped);
+        run.check_eq("mapped after the loads that failed", is_mapped, KEEPS_FAILED_LOADS)
+    })
+}
+
+fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
     warm_up::<ModuleCounter>(run, FIXTURE)?;
     let scratch = run.scratch_dir().to_owned();
     std::fs::write(scratch.join("libtext.so"), "a text")?;
@@ -464,49 +548,36 @@ fn load_failed_then_good(run: &mut Run) -> Result<(), Failure> {
         bytes[place] ^= 1;
     })?;
     scratch_copy(run, FIXTURE, "libold.so", |bytes| replace(bytes, b"rustc 1.", b"rustc 0."))?;
-    scratch_copy(run, FIXTURE, "libneeds.so", |bytes| replace(bytes, NEEDED_LIBRARY.0, NEEDED_LIBRARY.1))?;
     scratch_copy(run, FIXTURE, "librecord.so", |bytes| replace(bytes, b"RLB1", b"RLB0"))?;
     for (name, fixture) in platform::REFUSED_FIXTURES {
         scratch_copy(run, fixture, &format!("lib{name}.so"), |_| ())?;
     }
 
-    let good = |run: &Run| -> Result<(), Failure> {
-        let module = load::<ModuleCounter>(run, FIXTURE)?;
-        run.check_eq("next after a failed load", next(&module)?, 1)?;
-        module.unload()?;
-        Ok(())
-    };
-    let files = ["missing", "text", "empty", "cut", "arm", "damaged", "old", "needs", "record"];
+    let files = ["missing", "text", "empty", "cut", "arm", "damaged", "old", "record"];
     for file in files.into_iter().chain(platform::REFUSED_FIXTURES.iter().map(|(name, _)| *name)) {
         let path = scratch.join(format!("lib{file}.so"));
         let error = load_error::<ModuleCounter>(&path, &defaults())?;
         run.observe(file, variant(&error));
-        good(run)?;
-        // The path must not be blocked by the first time.
-        for options in [defaults(), defaults().in_place(true)] {
-            let again = load_error::<ModuleCounter>(&path, &options)?;
-            run.check_eq("error of the second time", variant(&again), variant(&error))?;
-            good(run)?;
-        }
+        refuse_again(run, &path, &error)?;
     }
     // Those whose messages no other scenario shows.
     let others = platform::REFUSED_FIXTURES.iter().map(|(name, _)| *name).filter(|name| *name != "abort");
-    for file in ["damaged", "needs", "record"].into_iter().chain(others) {
+    for file in ["damaged", "record"].into_iter().chain(others) {
         let path = scratch.join(format!("lib{file}.so"));
         observe_refusal::<ModuleCounter>(run, &format!("message for {file}"), path, &defaults())?;
     }
     observe_refusal::<ModuleCounter>(run, "directory", &scratch, &defaults())?;
-    good(run)?;
+    load_good(run)?;
     observe_refusal::<ModuleSignature>(run, "other interface", run.fixture(FIXTURE), &defaults())?;
-    good(run)?;
+    load_good(run)?;
     let nowhere = defaults().staging_directory(scratch.join("nowhere"));
     let error = load_error::<ModuleCounter>(&run.fixture(FIXTURE), &nowhere)?;
     run.observe("no place for the copy", format!("{}: {error}", variant(&error)));
-    good(run)?;
+    load_good(run)?;
     let loaded = load::<ModuleCounter>(run, FIXTURE)?;
     load_error::<ModuleCounter>(&run.fixture(FIXTURE), &defaults())?;
     loaded.unload()?;
-    good(run)
+    load_good(run)
 }
 
 fn load_parallel(run: &mut Run) -> Result<(), Failure> {
@@ -606,6 +677,149 @@ fn load_unicode_path(run: &mut Run) -> Result<(), Failure> {
         std::fs::copy(run.fixture(FIXTURE), &path)?;
         run.check_eq("path", cycle(&path)?, path.canonicalize()?)?;
     }
+    Ok(())
+}
+
+/// Loads a module in each way, with private copies in a folder that is given, and calls it.
+fn in_each_way(run: &Run, path: &Path, staging: &Path) -> Result<(), Failure> {
+    for options in [defaults(), defaults().staging_directory(staging), defaults().in_place(true)] {
+        let module = load_file::<ModuleCounter>(path, &options, ())?;
+        run.check_eq("next", next(&module)?, 1)?;
+        run.check_eq("name of the path", module.path().file_name(), path.file_name())?;
+        run.check(module.path().is_file(), "the path should lead to the file")?;
+        module.unload()?;
+    }
+    Ok(())
+}
+
+fn load_unicode_folder(run: &mut Run) -> Result<(), Failure> {
+    let folder = run.scratch_dir().join("äöü-日本-🦀");
+    std::fs::create_dir(&folder)?;
+    let path = |name: &str| folder.join(format!("{name}{LIBRARY_EXTENSION}"));
+    let (counter, panics, libraries, plain) = (path("ü"), path("日本"), path("🦀"), path("ö"));
+    for (fixture, path) in [
+        (FIXTURE, &counter),
+        ("backtrace-module", &panics),
+        ("library-leak", &libraries),
+        ("plain-library", &plain),
+    ] {
+        std::fs::copy(run.fixture(fixture), path)?;
+    }
+    let cycle = |run: &Run| -> Result<(), Failure> {
+        in_each_way(run, &counter, &folder)?;
+        for options in [defaults().staging_directory(&folder), defaults().in_place(true)] {
+            let module = load_file::<ModuleBacktraces>(&panics, &options, HostImpl)?;
+            run.check(module.exports().panic().is_none(), "panic should panic")?;
+            let panic = module.last_panic().or_fail("the panic left no report")?;
+            run.check(panic.backtrace.contains("first_inner"), "the backtrace should have names")?;
+            module.unload()?;
+        }
+        let module = load_file::<ModuleLibraries>(&libraries, &defaults(), ())?;
+        let plain = plain.to_str().or_fail("the path is Unicode")?;
+        let (answer, handle) = module.exports().open(plain).or_fail("open panicked")?;
+        run.check_eq("what the other library returned", answer, 42)?;
+        module.exports().close(handle).or_fail("close panicked")?;
+        module.unload()?;
+        Ok(())
+    };
+    cycle(run)?;
+    run.baseline();
+    cycle(run)?;
+    run.observe("loaded in each way, panicked with names, and opened a library", folder.display());
+    Ok(())
+}
+
+fn load_long_path(run: &mut Run) -> Result<(), Failure> {
+    // As many as a name may have, and a path as `MAX_PATH` of Windows says.
+    const NAME: usize = 255;
+    const PATH: usize = 260;
+    let mut folder = run.scratch_dir().to_owned();
+    for _ in 0..3 {
+        folder.push("x".repeat(100));
+    }
+    std::fs::create_dir_all(&folder)?;
+    run.check(folder.as_os_str().len() > PATH, "the path should be long")?;
+    let longest = format!("{}{LIBRARY_EXTENSION}", "x".repeat(NAME - LIBRARY_EXTENSION.len()));
+    let short = format!("short{LIBRARY_EXTENSION}");
+    let paths = [folder.join(&short), folder.join(&longest), run.scratch_dir().join(&longest)];
+    for path in &paths {
+        std::fs::copy(run.fixture(FIXTURE), path)?;
+        in_each_way(run, path, &folder)?;
+    }
+    run.baseline();
+    for path in &paths {
+        in_each_way(run, path, &folder)?;
+        run.check_eq("mappings of the file", platform::mappings_of(&file_name(path))?, 0)?;
+    }
+    run.observe("loaded in each way", "a long path, a long name, and both");
+    Ok(())
+}
+
+/// The name by which the fixture `load-linked` imports from `plain-library`.
+const LINKED_LIBRARY: &str = "plain_library.dll";
+
+fn load_linked_library(run: &mut Run) -> Result<(), Failure> {
+    // The system takes a library of that name wherever it looks for libraries; it does not look into folders below.
+    let folder = run.scratch_dir().join("folder");
+    std::fs::create_dir(&folder)?;
+    let (path, library) = (folder.join("linked.dll"), folder.join(LINKED_LIBRARY));
+    std::fs::copy(run.fixture("load-linked"), &path)?;
+    std::fs::copy(run.fixture("plain-library"), &library)?;
+    let cycle = |run: &Run| -> Result<(), Failure> {
+        for options in [defaults(), defaults().in_place(true)] {
+            let module = load_file::<ModuleLinked>(&path, &options, ())?;
+            let second = load_file::<ModuleLinked>(&path, &defaults().separate_instance(true), ())?;
+            run.check_eq("what the library returns", module.exports().answer(), Some(42))?;
+            module.unload()?;
+            run.check_eq("what it returns to the second", second.exports().answer(), Some(42))?;
+            second.unload()?;
+            run.check_eq("mappings of the library", platform::mappings_of(LINKED_LIBRARY)?, 0)?;
+        }
+        Ok(())
+    };
+    cycle(run)?;
+    run.baseline();
+    cycle(run)?;
+    run.observe("with the library beside it", "loaded in each way, and the library goes with it");
+    // Without the library it is as in `load-dependency-missing`.
+    std::fs::write(&library, "a text")?;
+    observe_refusal::<ModuleLinked>(run, "with a text of its name", &path, &defaults())
+}
+
+fn load_in_place_locked(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let path = scratch_copy(run, FIXTURE, "module.dll", |_| ())?;
+    let new = scratch_copy(run, "calls-strings", "new.dll", |_| ())?;
+    let in_place = defaults().in_place(true);
+    let counter = load_file::<ModuleCounter>(&path, &in_place, ())?;
+    run.check_eq("first", next(&counter)?, 1)?;
+    let refused: [(&str, std::io::Result<()>); 3] = [
+        ("writing to the file", std::fs::write(&path, "")),
+        ("deleting it", std::fs::remove_file(&path)),
+        ("renaming another over it", std::fs::rename(&new, &path)),
+    ];
+    for (what, result) in refused {
+        run.check(result.is_err(), format!("{what} should be refused"))?;
+        run.observe(what, "refused by the system");
+    }
+    run.check_eq("second", next(&counter)?, 2)?;
+    // What is left: the new file gets the place of the old one, which has another name until it is unloaded.
+    let old = path.with_extension("old");
+    std::fs::rename(&path, &old)?;
+    std::fs::rename(&new, &path)?;
+    observe_refusal::<ModuleStrings>(run, "the new file, in place", &path, &in_place)?;
+    let strings = load_file::<ModuleStrings>(&path, &defaults(), ())?;
+    run.check_eq("own", strings.exports().own("x").as_deref(), Some("x"))?;
+    strings.unload()?;
+    run.check_eq("third", next(&counter)?, 3)?;
+    counter.unload()?;
+    std::fs::remove_file(&old)?;
+    let strings = load_file::<ModuleStrings>(&path, &in_place, ())?;
+    run.check_eq("own in place", strings.exports().own("x").as_deref(), Some("x"))?;
+    strings.unload()?;
+    std::fs::write(&path, "")?;
+    std::fs::remove_file(&path)?;
+    run.observe("after the unload", "written to and deleted");
     Ok(())
 }
 

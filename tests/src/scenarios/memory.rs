@@ -1,6 +1,5 @@
 //! Scenarios of the feature "Memory deallocation".
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -13,7 +12,9 @@ use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{CONSTRUCTORS_WAIT_FOR_HOST, aborted};
-use crate::support::{SECONDS, TRACE, allow_for_threads, load, load_error, load_with, reason, warm_up};
+use crate::support::{
+    SECONDS, TRACE, allow_for_threads, another_process, load, load_error, load_with, reason, warm_up,
+};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -267,14 +268,10 @@ fn dealloc_foreign(run: &mut Run) -> Result<(), Failure> {
     module.exports().free(block, 100).or_fail("free panicked")?;
     module.unload()?;
 
-    // The same fixtures as this process was given.
-    let manifest = std::env::args_os().skip_while(|argument| argument != "--manifest").nth(1);
-    let manifest = manifest.or_fail("the process should have been given a manifest")?;
     for offence in
         ["frees a block of the host", "resizes a block of the host", "frees a block of another module"]
     {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["run", "dealloc-foreign", "--manifest"]).arg(&manifest).env(OFFENCE, offence);
+        let mut command = another_process(OFFENCE, offence)?;
         // A process that aborts leaves its files behind.
         relib_harness::process::set_temporary_directory(&mut command, run.scratch_dir());
         let output = command.output()?;

@@ -1,19 +1,23 @@
 //! Scenarios of the feature "Reload".
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use fixture_interface::backtraces::ModuleBacktraces;
+use fixture_interface::exports_imports::ModuleStrings;
+use fixture_interface::load::ModuleCounter;
 use fixture_interface::reload::{ModuleStateful, ModuleVersion, State, Store};
 use relib::{LoadError, LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
+use crate::platform::{LIBRARY_EXTENSION, SLOWNESS, write_alone};
 use crate::project::{Project, replace};
 use crate::scenarios::backtraces::HostImpl;
 use crate::scenarios::reloader;
 use crate::soak;
-use crate::support::{allow_for_threads, load_error, load_file, reason};
+use crate::support::{allow_for_threads, load_error, load_file, reason, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -25,6 +29,7 @@ pub const SCENARIOS: &[Scenario] = &[
     // 146 seconds were measured in debug on a busy machine.
     Scenario::new("reload-thousand", Feature::Reload, reload_thousand).time_limit_secs(900),
     Scenario::new("reload-overwritten", Feature::Reload, reload_overwritten),
+    Scenario::new("reload-original-replaced", Feature::Reload, reload_original_replaced),
     Scenario::new("reload-broken-build", Feature::Reload, reload_broken_build)
         .time_limit_secs(300)
         .address_space(None)
@@ -86,13 +91,12 @@ fn reload_changed_code(run: &mut Run) -> Result<(), Failure> {
 
 fn reload_thousand(run: &mut Run) -> Result<(), Failure> {
     allow_for_threads(run);
-    const CYCLES: u64 = 1000;
+    const CYCLES: u64 = 1000 / SLOWNESS as u64;
     let path = run.fixture(soak::FIXTURE);
     soak::warm_up(&path)?;
     run.baseline();
     let before = soak::probe(&path)?;
     (0..CYCLES).try_for_each(|n| soak::cycle(&path, n))?;
-    run.tolerance().heap = soak::HEAP_LIMIT;
     let mut after = soak::probe(&path)?;
     if run.is_sanitized() {
         // What was freed stays in the sanitizer's quarantine, in mappings of its own.
@@ -132,6 +136,70 @@ fn reload_overwritten(run: &mut Run) -> Result<(), Failure> {
     for (state, is_well) in cycle(run, &whole)? {
         run.observe(state, if is_well { "calls and panics as before, with names" } else { "names are lost" });
         run.check(is_well, state)?;
+    }
+    Ok(())
+}
+
+/// How the file of a module is replaced.
+type Replacing = fn(&Path, &[u8]) -> std::io::Result<()>;
+
+/// All ways, with whether the file is another one afterwards.
+const WAYS: &[(&str, Replacing, bool)] = &[
+    ("written anew", write_alone, false),
+    (
+        "deleted and made again",
+        |path, build| {
+            fs::remove_file(path)?;
+            File::create_new(path)?.write_all(build)
+        },
+        true,
+    ),
+    (
+        "renamed over",
+        |path, build| {
+            let new = path.with_extension("new");
+            fs::write(&new, build)?;
+            fs::rename(new, path)
+        },
+        true,
+    ),
+    (
+        "moved away and made again",
+        |path, build| {
+            fs::rename(path, path.with_extension("old"))?;
+            File::create_new(path)?.write_all(build)
+        },
+        true,
+    ),
+];
+
+fn reload_original_replaced(run: &mut Run) -> Result<(), Failure> {
+    const OLD: &str = "load-constructor";
+    warm_up::<ModuleCounter>(run, OLD)?;
+    let (old, new) = (fs::read(run.fixture(OLD))?, fs::read(run.fixture("calls-strings"))?);
+    for (how, replacing, is_another) in WAYS {
+        let folder = run.scratch_dir().join("build");
+        fs::create_dir(&folder)?;
+        let path = folder.join(format!("libmodule{LIBRARY_EXTENSION}"));
+        fs::write(&path, &old)?;
+        let counter = load_file::<ModuleCounter>(&path, &LoadOptions::new(), ())?;
+        let count = || counter.exports().next().or_fail("next panicked");
+        run.check_eq("calls", count()?, 1)?;
+        replacing(&path, &new).map_err(|error| Failure::from(error).context(how))?;
+        run.check_eq("calls after the file was replaced", count()?, 2)?;
+        // A file that was written anew is still the one that is loaded.
+        let options = LoadOptions::new().separate_instance(!is_another);
+        let strings = load_file::<ModuleStrings>(&path, &options, ())?;
+        run.check_eq("the new build", strings.exports().own("x").as_deref(), Some("x"))?;
+        run.check_eq("calls beside the new build", count()?, 3)?;
+        counter.unload()?;
+        run.check(fs::read(&path)? == new, "the unload has changed the new file")?;
+        run.check_eq("the new build alone", strings.exports().own("y").as_deref(), Some("y"))?;
+        fs::remove_dir_all(&folder)?;
+        run.check(!folder.exists(), "a folder whose modules are loaded should go")?;
+        run.check_eq("the new build without a file", strings.exports().own("z").as_deref(), Some("z"))?;
+        strings.unload()?;
+        run.observe(how, "the old build runs on, and the new one loads beside it");
     }
     Ok(())
 }

@@ -3,10 +3,13 @@
 use std::thread;
 use std::time::Duration;
 
-use fixture_interface::threads::{ModuleCThreads, ModulePool, ModuleRuntime, ModuleThreads};
+use fixture_interface::threads::{
+    ModuleCThreads, ModulePool, ModuleRuntime, ModuleSystemThreads, ModuleThreads,
+};
 use relib_harness::{Failure, Feature, OrFail, Profile, Run, Scenario};
 
-use crate::support::{SECONDS, allow_for_threads, load, warm_up};
+use crate::platform::{self, close_image, open_image};
+use crate::support::{SECONDS, allow_for_threads, leave_behind, load, warm_up};
 
 /// The scenarios, in the order of the catalogue.
 pub const SCENARIOS: &[Scenario] = &[
@@ -24,11 +27,19 @@ pub const SCENARIOS: &[Scenario] = &[
         .linux_only("the C runtime of Windows has no C11 threads"),
     Scenario::new("threads-c-system", Feature::Threads, threads_c_other)
         .windows_only("C code that does not start threads by its runtime does so by the system"),
+    Scenario::new("threads-suspended", Feature::Threads, threads_suspended)
+        .windows_only("Linux makes no thread that does not run"),
+    Scenario::new("threads-free-and-exit", Feature::Threads, threads_free_and_exit)
+        .time_limit_secs(300)
+        .windows_only("elsewhere no call ends a thread and closes its library at once"),
     Scenario::new("threads-rayon", Feature::Threads, threads_rayon)
         .leaves("the module, whose global pool never ends"),
     Scenario::new("threads-rayon-dropped", Feature::Threads, threads_rayon_dropped),
     Scenario::new("threads-tokio", Feature::Threads, threads_tokio),
 ];
+
+/// The fixture with threads as only Windows has them.
+const SYSTEM: &str = "threads-system";
 
 fn threads_running(run: &mut Run) -> Result<(), Failure> {
     allow_for_threads(run);
@@ -63,12 +74,13 @@ fn threads_scoped(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How often a race is tried: seldom enough in debug that the time limit holds.
+/// How often a race is tried: seldom enough, in debug and where loads take long, that the time limit holds.
 fn cycles(run: &Run, release: usize) -> usize {
-    match run.profile() {
+    let in_this_profile = match run.profile() {
         Profile::Release => release,
         Profile::Debug => release / 10,
-    }
+    };
+    in_this_profile / platform::SLOWNESS
 }
 
 fn threads_detached_finished(run: &mut Run) -> Result<(), Failure> {
@@ -172,7 +184,56 @@ fn threads_c_other(run: &mut Run) -> Result<(), Failure> {
     Ok(())
 }
 
+fn threads_suspended(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleSystemThreads>(run, SYSTEM)?;
+    let module = load::<ModuleSystemThreads>(run, SYSTEM)?;
+    module.exports().start_suspended().or_fail("start_suspended panicked")?;
+    let failed = module.unload().err().or_fail("unloaded although a thread is going to run")?;
+    run.observe("error", &failed);
+    let module = failed.into_module();
+    run.check_eq("objects dropped by a thread that does not run", module.exports().dropped(), Some(0))?;
+    module.exports().resume().or_fail("resume panicked")?;
+    module.unload_within(SECONDS)?;
+    run.observe("after the thread has run", "unloaded");
+    Ok(())
+}
+
+fn threads_free_and_exit(run: &mut Run) -> Result<(), Failure> {
+    allow_for_threads(run);
+    const THREADS: usize = 4;
+    warm_up::<ModuleSystemThreads>(run, SYSTEM)?;
+    // So many that what a thread leaves behind in the host is more than the tolerance.
+    const CYCLES: usize = 200;
+    for _ in 0..CYCLES {
+        let module = load::<ModuleSystemThreads>(run, SYSTEM)?;
+        for _ in 0..THREADS {
+            module.exports().start_freeing().or_fail("start_freeing panicked")?;
+        }
+        module.unload_within(SECONDS)?;
+    }
+    run.observe("unloads while threads end and let go of the module", CYCLES);
+
+    let module = load::<ModuleSystemThreads>(run, SYSTEM)?;
+    module.exports().start_freeing().or_fail("start_freeing panicked")?;
+    while module.exports().dropped().or_fail("dropped panicked")? == 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    run.check_eq("libraries that the module holds", module.libraries(), vec![])?;
+    // The handle that the thread had is not counted any more: who holds the module is somebody else.
+    let handle = open_image(module.address_range().start);
+    let failed = module.unload_within(SECONDS).err().or_fail("unloaded although the host holds it")?;
+    run.observe("while the host holds a handle", &failed);
+    // SAFETY: the handle was opened above and is given up.
+    unsafe { close_image(handle) };
+    failed.into_module().unload()?;
+    Ok(())
+}
+
 fn threads_rayon(run: &mut Run) -> Result<(), Failure> {
+    leave_behind(run, "threads-rayon", keep_global_pool)
+}
+
+fn keep_global_pool(run: &mut Run) -> Result<(), Failure> {
     let module = load::<ModulePool>(run, "threads-rayon")?;
     run.observe("sum", module.exports().sum_global(1000).or_fail("sum_global panicked")?);
     let failed = module.unload().err().or_fail("unloaded although a pool is there")?;

@@ -10,8 +10,8 @@ use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{close_image, mappings_of, open_image};
 use crate::support::{
-    EventLog, allow_for_threads, file_name, load, load_error, load_file, load_with, reason, refused,
-    take_events, warm_up,
+    EventLog, allow_for_threads, file_name, leave_behind, load, load_error, load_file, load_with, reason,
+    refused, take_events, warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -293,6 +293,10 @@ fn unload_retry(run: &mut Run) -> Result<(), Failure> {
 }
 
 fn unload_drop(run: &mut Run) -> Result<(), Failure> {
+    leave_behind(run, OBSTACLES, drop_module)
+}
+
+fn drop_module(run: &mut Run) -> Result<(), Failure> {
     let module = load::<ModuleObstacles>(run, OBSTACLES)?;
     module.exports().start_thread(1000).or_fail("start_thread panicked")?;
     let range = module.address_range();

@@ -33,7 +33,8 @@ const NEEDED: &[(&str, &str)] = &[
     (STD_SOURCES, "rust-web-src"),
 ];
 
-/// What is optimised in a debug build, too, as it is in the std that comes with a compiler.
+/// What std consists of: optimised in a debug build, too, as in the std that comes with a compiler, and without debug
+/// information, which would be most of each fixture, and is copied and mapped by every load.
 const STD_CRATES: &[&str] =
     &["std", "alloc", "core", "addr2line", "gimli", "object", "miniz_oxide", "rustc-demangle", "hashbrown"];
 
@@ -125,7 +126,11 @@ pub fn variant() -> Variant {
         target: Some(TARGET.to_owned()),
         platform: Some(Platform::WindowsX86_64),
         arguments: std::iter::once("-Zbuild-std=std,panic_unwind".to_owned())
-            .chain(STD_CRATES.iter().map(|name| format!("--config=profile.dev.package.{name}.opt-level=3")))
+            .chain(STD_CRATES.iter().flat_map(|name| {
+                let package = |profile| format!("--config=profile.{profile}.package.{name}");
+                let [dev, release] = ["dev", "release"].map(package);
+                [format!("{dev}.opt-level=3"), format!("{dev}.debug=0"), format!("{release}.debug=0")]
+            }))
             .collect(),
         one_folder: true,
         ..Variant::default()

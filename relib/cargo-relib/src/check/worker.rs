@@ -81,10 +81,10 @@ pub struct Arguments {
 /// How long threads of the module may take to end once it is to be unloaded.
 const UNLOAD_LIMIT: Duration = Duration::from_secs(1);
 
-/// By how much the process may grow in all cycles that are measured. Less than this is noise: the C library counts what
-/// its caches hold as in use.
-const TOLERANCE: Tolerance =
-    Tolerance { heap: 64 << 10, resident: 1 << 20, mappings: 16, grace: Duration::from_secs(2) };
+/// By how much the process may grow in all cycles that are measured.
+fn tolerance() -> Tolerance {
+    Tolerance { resident: 1 << 20, mappings: 16, ..Tolerance::default() }
+}
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut worker = Worker {
@@ -144,11 +144,11 @@ impl Worker<'_> {
         let measured = cycles - warm_up;
         self.cycles(measured - samples)?;
         let after = self.probe(samples)?;
-        let mut leaks = before.leaks_since(&after, &TOLERANCE);
+        let mut leaks = before.leaks_since(&after, &tolerance());
         if !leaks.is_empty() {
             // What is about to go may take a moment. The probe itself lives on the heap that is measured.
             drop(after);
-            leaks = before.leaks_now(&TOLERANCE)?;
+            leaks = before.leaks_now(&tolerance())?;
         }
         if !leaks.is_empty() {
             self.writer.write(&Record::Grown { cycles: measured, leaks: growth(&leaks) })?;

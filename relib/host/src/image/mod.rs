@@ -42,6 +42,9 @@ pub(crate) struct ImageFile {
     pub(crate) tls: Option<TlsTemplate>,
     /// Pointers to imported functions and data, which the loader fills in.
     pub(crate) import_slots: ImportSlots,
+    /// Names of the libraries that it imports from.
+    #[allow(dead_code, reason = "only PE files bind imports to libraries")]
+    pub(crate) libraries: Vec<Box<str>>,
     /// Exported symbols whose names start with the prefix given to [`inspect_file`].
     pub(crate) exports: Vec<Export>,
     /// The `.relib` sections, or `None` if the file is not a relib module.

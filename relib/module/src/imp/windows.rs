@@ -22,7 +22,8 @@ pub(crate) const REDIRECTS: &[Redirect] = redirects! {
         CreateFileA CreateFileW CreateNamedPipeA CreateNamedPipeW CreatePipe DuplicateHandle CloseHandle
         NtCreateFile NtOpenFile NtCreateNamedPipeFile
         WSASocketA WSASocketW socket accept closesocket
-        LoadLibraryA LoadLibraryW LoadLibraryExA LoadLibraryExW GetModuleHandleExA GetModuleHandleExW FreeLibrary;
+        LoadLibraryA LoadLibraryW LoadLibraryExA LoadLibraryExW GetModuleHandleExA GetModuleHandleExW FreeLibrary
+        FreeLibraryAndExitThread;
     CAllocations:
         malloc calloc realloc free _msize _aligned_malloc _aligned_realloc _aligned_free
         HeapAlloc HeapReAlloc HeapFree HeapSize;
@@ -570,6 +571,13 @@ shims! {
         tell_host!(library_closing(handle));
         // SAFETY: passed on as the module called it.
         unsafe { original(handle) }
+    }
+
+    fn FreeLibraryAndExitThread(handle: Handle, code: c_uint) -> () {
+        tell_host!(library_closing(handle));
+        // SAFETY: passed on as the module called it. The call does not return, so that it does not matter to whom it
+        // would.
+        unsafe { original(handle, code) }
     }
 
     fn malloc(size: usize) -> *mut c_void {

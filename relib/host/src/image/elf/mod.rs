@@ -74,6 +74,7 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
         relro: segments.relro(),
         tls: sections.tls_template(),
         import_slots: relocations.import_slots,
+        libraries: Vec::new(),
         exports: symbols.exports(export_prefix)?,
         metadata: metadata(source, &sections)?,
         import_tables: import_tables(&sections)?,

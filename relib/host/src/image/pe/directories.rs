@@ -142,33 +142,44 @@ pub(super) fn exports<'data, R: ReadRef<'data>>(
     Ok(exports)
 }
 
-/// Checks the import directory and returns the slots of imports by name.
+/// What the loader binds to other libraries.
+#[derive(Default)]
+pub(super) struct Imports {
+    /// The slots of imports by name.
+    pub(super) slots: ImportSlots,
+    /// The names of the libraries.
+    pub(super) libraries: Vec<Box<str>>,
+}
+
+/// Checks the import directory and returns what it holds.
 pub(super) fn imports<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     header: &Header,
     sections: &Sections,
-) -> Result<ImportSlots> {
+) -> Result<Imports> {
     const PART: &str = "the import directory";
     const ORDINAL: u64 = 1 << 63;
     let Some((address, size)) = header.directory(pe::IMAGE_DIRECTORY_ENTRY_IMPORT) else {
-        return Ok(ImportSlots::default());
+        return Ok(Imports::default());
     };
     sections.at(PART, address, size)?;
     let descriptors = sections.bytes_from(source, PART, address)?;
     let count = descriptors.len() / size_of::<ImageImportDescriptor>();
     let (descriptors, _) = pod::slice_from_bytes::<ImageImportDescriptor>(descriptors, count)
         .map_err(|()| malformed(PART, "it cannot be read"))?;
-    let mut slots = ImportSlots::default();
+    let mut imports = Imports::default();
     let mut count_of_slots = 0;
     for descriptor in descriptors {
         let lookup = descriptor.original_first_thunk.get(LE);
         let library = descriptor.name.get(LE);
         let first = descriptor.first_thunk.get(LE);
         if (library, first) == (0, 0) {
-            return Ok(slots);
+            return Ok(imports);
         }
         check!(descriptor.time_date_stamp.get(LE) == 0, PART, "its imports are bound");
-        check!(!name(source, sections, PART, library)?.is_empty(), PART, "a library has no name");
+        let library = name(source, sections, PART, library)?;
+        check!(!library.is_empty(), PART, "a library has no name");
+        imports.libraries.push(library.into());
         check!(first.is_multiple_of(8), PART, "the slots at {first:#x} are not aligned");
         // The loader reads the lookup table, and the address table in its place if there is none.
         let lookup = if lookup == 0 { first } else { lookup };
@@ -195,7 +206,7 @@ pub(super) fn imports<'data, R: ReadRef<'data>>(
             let hint = u32::try_from(entry).ok().filter(|hint| *hint < header.size_of_image);
             let hint = hint.ok_or_else(|| malformed(PART, format!("{entry:#x} is no name")))?;
             let name = name(source, sections, PART, hint + 2)?;
-            slots.push(name.as_bytes(), u64::from(first) + 8 * index as u64);
+            imports.slots.push(name.as_bytes(), u64::from(first) + 8 * index as u64);
         }
     }
     Err(malformed(PART, "it does not end"))

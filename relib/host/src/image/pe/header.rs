@@ -83,6 +83,7 @@ impl Header {
             }),
         };
         header.check_layout(source)?;
+        check_symbols(source, nt)?;
         Ok(header)
     }
 
@@ -126,6 +127,21 @@ impl Header {
         check!(valid, PART, "SizeOfHeaders is {headers:#x}, and the section table ends at {end:#x}");
         source.require("the headers", 0, u64::from(headers))
     }
+}
+
+/// Checks that the table of symbols and their names, which GNU linkers write last, is there: no loader reads it, but
+/// without it the file is still being written.
+fn check_symbols<'data, R: ReadRef<'data>>(source: &Source<'data, R>, nt: &ImageNtHeaders64) -> Result<()> {
+    const SYMBOL: u64 = 18;
+    let table = u64::from(nt.file_header.pointer_to_symbol_table.get(LE));
+    if table == 0 {
+        return Ok(());
+    }
+    let names = table + u64::from(nt.file_header.number_of_symbols.get(LE)) * SYMBOL;
+    // The length of the names includes itself.
+    let len = source.bytes("the symbol table", names, size_of::<u32>() as u64)?;
+    let len = len.iter().rev().fold(0, |len, byte| len << 8 | u64::from(*byte));
+    source.require("the names of symbols", names, len)
 }
 
 /// Offset of `CheckSum` from the signature.

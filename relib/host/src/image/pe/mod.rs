@@ -22,6 +22,7 @@ use super::error::{Result, check};
 use super::source::Source;
 use super::{ImageFile, Metadata};
 
+use directories::Imports;
 use header::Header;
 use sections::Sections;
 
@@ -47,7 +48,7 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
     directories::check_unsupported(&header)?;
     directories::check_bounds(&header, &sections)?;
     let exports = directories::exports(source, &header, &sections, export_prefix)?;
-    let import_slots = directories::imports(source, &header, &sections)?;
+    let Imports { slots, libraries } = directories::imports(source, &header, &sections)?;
     directories::check_functions(source, &header, &sections)?;
     directories::check_relocations(source, &header, &sections)?;
     let tls = directories::tls(source, &header, &sections)?;
@@ -57,7 +58,8 @@ pub(super) fn inspect<'data, R: ReadRef<'data>>(
         span: 0..u64::from(header.size_of_image),
         relro: None,
         tls,
-        import_slots,
+        import_slots: slots,
+        libraries,
         exports,
         metadata: metadata(source, &sections)?,
         import_tables: import_tables(&sections)?,

@@ -1,6 +1,6 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -34,6 +34,25 @@ unsafe impl Sync for Library {}
 /// What opens a library on this platform.
 pub(crate) const OPENS_LIBRARIES: &str = "dlopen";
 
+/// What to do about constructors that keep too much memory.
+pub(crate) const EARLY_MEMORY_ADVICE: &str =
+    "load a private copy, without LoadOptions::in_place and LoadOptions::permanent, or allocate later";
+
+/// Elsewhere it keeps threads from beginning and ending: at both a loader may call images that do not know their host yet.
+/// glibc calls none.
+#[must_use]
+pub(crate) struct LoaderLock;
+
+impl LoaderLock {
+    /// Takes nothing.
+    pub(crate) fn take() -> Self {
+        Self
+    }
+
+    /// Gives nothing back.
+    pub(crate) fn release(self) {}
+}
+
 /// Why an image was not mapped.
 #[derive(Debug)]
 pub(crate) enum Refused {
@@ -50,11 +69,16 @@ pub(crate) struct Stayed;
 
 impl Library {
     /// Maps a file that has been verified, binds its imports and runs its constructors. `permanent` images are never
-    /// unmapped.
+    /// unmapped. Elsewhere libraries that the image is linked with are looked for beside the original.
     ///
     /// # Safety
     /// Running the image's constructors must be sound.
-    pub(crate) unsafe fn open(path: &Path, permanent: bool) -> Result<Self, Refused> {
+    pub(crate) unsafe fn open(
+        path: &Path,
+        _original: &Path,
+        _image: &ImageFile,
+        permanent: bool,
+    ) -> Result<Self, Refused> {
         let loaded = loaded_bases();
         // SAFETY: as the caller guarantees.
         let library = unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL) };
@@ -275,6 +299,43 @@ unsafe fn link_map<'a>(handle: *mut c_void) -> Option<&'a LinkMap> {
     unsafe {
         libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast());
         map.as_ref()
+    }
+}
+
+/// The path of the library that a handle is of; `None` if it is not loaded any more, or is the program itself.
+pub(crate) fn library_path(handle: usize) -> Option<PathBuf> {
+    struct Search {
+        program: *const LinkMap,
+        handle: usize,
+        found: Option<PathBuf>,
+    }
+
+    // It looks at the whole list when it is called for the first image: during the call nothing is added or taken out.
+    unsafe extern "C" fn walk(_info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
+        // SAFETY: the loader passes on the pointer that it was given below. The entries of its list and their names are
+        // valid during the call.
+        unsafe {
+            let search = &mut *search.cast::<Search>();
+            let mut next = search.program;
+            while let Some(map) = next.as_ref() {
+                if next.addr() == search.handle {
+                    let name = CStr::from_ptr(map.l_name).to_bytes();
+                    search.found = (!name.is_empty()).then(|| OsStr::from_bytes(name).into());
+                }
+                next = map.l_next;
+            }
+        }
+        1
+    }
+
+    // SAFETY: a handle is the address of the image's entry in the list; that of the program is the first, and stays. The
+    // callback does not unwind; `search` outlives the call.
+    unsafe {
+        let program = libc::dlopen(std::ptr::null(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+        let mut search = Search { program: program.cast::<LinkMap>().cast_const(), handle, found: None };
+        libc::dl_iterate_phdr(Some(walk), (&raw mut search).cast());
+        libc::dlclose(program);
+        search.found
     }
 }
 

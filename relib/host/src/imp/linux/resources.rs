@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::ledger::DescriptorKind;
 
@@ -24,6 +24,12 @@ impl FileId {
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         let status = status(file.as_raw_fd()).ok_or_else(io::Error::last_os_error)?;
         Ok(Self { device: status.st_dev, inode: status.st_ino })
+    }
+
+    /// What has to stay open while the identity is remembered: the system gives the number of a deleted file to a new
+    /// one as soon as nobody has it open.
+    pub(crate) fn keep(file: &Arc<File>) -> Option<Arc<File>> {
+        Some(Arc::clone(file))
     }
 }
 
@@ -181,6 +187,12 @@ pub(crate) fn is_private_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir() && metadata.uid() == user && metadata.permissions().mode() & 0o077 == 0
     })
+}
+
+/// Copies what a file holds, and returns how much that is: by `copy_file_range`, which shares the blocks where the file
+/// system can.
+pub(crate) fn copy_contents(mut original: &File, mut copy: &File) -> io::Result<u64> {
+    io::copy(&mut original, &mut copy)
 }
 
 /// Opens a file for reading; what is no regular file is neither waited for nor followed.

@@ -1,20 +1,24 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
-use std::ffi::c_void;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString, c_void};
 use std::fs::File;
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::path::Path;
+use std::os::windows::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libloading::os::windows as loader;
 use object::LittleEndian;
 use object::pe::{self, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64, ImageTlsDirectory64};
 use relib_abi::entry::Redirect;
-use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE};
+use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE, MAX_PATH, NTSTATUS};
 use windows_sys::Win32::System::LibraryLoader::{
-    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
+    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleFileNameW,
+    GetModuleHandleExW,
 };
 use windows_sys::Win32::System::Memory::{
     MEM_IMAGE, MEMORY_BASIC_INFORMATION, PAGE_READWRITE, VirtualProtect, VirtualQuery,
@@ -22,6 +26,7 @@ use windows_sys::Win32::System::Memory::{
 use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
+use super::resources::resolve;
 use crate::image::{ImageFile, TlsTemplate};
 use crate::redirects::ByName;
 
@@ -38,6 +43,47 @@ pub(crate) struct Library {
 
 /// What opens a library on this platform.
 pub(crate) const OPENS_LIBRARIES: &str = "LoadLibrary";
+
+/// What to do about constructors that keep too much memory.
+pub(crate) const EARLY_MEMORY_ADVICE: &str = "allocate later: the host can call an export for that";
+
+/// Keeps threads from beginning and ending, for as long as it is there: at both the loader calls every image of the
+/// process, also one that does not know its host yet, or that is about to go.
+///
+/// This is the loader's own lock. Whoever has it may load and unload libraries.
+#[must_use]
+pub(crate) struct LoaderLock {
+    cookie: usize,
+    /// Not `Send`: a thread gives back its own lock.
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    fn LdrLockLoaderLock(flags: u32, disposition: *mut u32, cookie: *mut usize) -> NTSTATUS;
+    fn LdrUnlockLoaderLock(flags: u32, cookie: usize) -> NTSTATUS;
+}
+
+impl LoaderLock {
+    /// Waits for the lock, which the calling thread may have already.
+    pub(crate) fn take() -> Self {
+        let mut cookie = 0;
+        // SAFETY: without flags the call waits, and stores the number that gives the lock back. It fails for wrong
+        // arguments only.
+        unsafe { LdrLockLoaderLock(0, std::ptr::null_mut(), &mut cookie) };
+        Self { cookie, _of_this_thread: PhantomData }
+    }
+
+    /// Gives the lock back, as dropping it does.
+    pub(crate) fn release(self) {}
+}
+
+impl Drop for LoaderLock {
+    fn drop(&mut self) {
+        // SAFETY: the number is that of the lock, which this thread has: the value cannot leave it.
+        unsafe { LdrUnlockLoaderLock(0, self.cookie) };
+    }
+}
 
 /// Why an image was not mapped.
 #[derive(Debug)]
@@ -56,17 +102,26 @@ impl Library {
     /// Maps a file that has been verified, binds its imports and runs its constructors. `permanent` images are never
     /// unmapped.
     ///
+    /// The loader looks for the libraries of the imports in the file's folder first. Those that lie beside `original`,
+    /// which the file may be a copy of, are therefore loaded before, and taken by the loader for what it looks for.
+    ///
     /// # Safety
     /// Running the image's constructors must be sound.
-    pub(crate) unsafe fn open(path: &Path, permanent: bool) -> Result<Self, Refused> {
+    pub(crate) unsafe fn open(
+        path: &Path,
+        original: &Path,
+        image: &ImageFile,
+        permanent: bool,
+    ) -> Result<Self, Refused> {
         if is_open(path) {
             return Err(Refused::Loaded);
         }
-        // The path is absolute: the flag makes the loader look for the imports in the file's folder first.
+        // SAFETY: these libraries are part of what the caller guarantees for the image, which would have them loaded.
+        let neighbours = unsafe { load_neighbours(path, original, image) }.map_err(Refused::Linking)?;
         // SAFETY: as the caller guarantees.
-        let library =
-            unsafe { loader::Library::load_with_flags(path, loader::LOAD_WITH_ALTERED_SEARCH_PATH) };
-        let base = library.map_err(Refused::Linking)?.into_raw() as usize;
+        let base = unsafe { load_file(path) }.map_err(Refused::Linking)?.into_raw() as usize;
+        // The image holds those that it imports from.
+        drop(neighbours);
         if permanent {
             keep_module_at(base, GET_MODULE_HANDLE_EX_FLAG_PIN);
         }
@@ -220,6 +275,7 @@ impl Library {
     /// # Safety
     /// Nothing may use the image or this library any more, if the image goes.
     pub(crate) unsafe fn close(&mut self) -> Result<(), Stayed> {
+        let _lock = LoaderLock::take();
         let took_callbacks = self.thread_callbacks.is_some();
         self.give_thread_callbacks_back();
         // SAFETY: the handle is ours and is not used again, unless it is counted again below.
@@ -239,6 +295,59 @@ impl Library {
     }
 }
 
+/// Loads the libraries that an image imports from and that lie beside its original, unless its own folder is that one,
+/// or a library of the name is loaded already, which is what the loader would take.
+///
+/// # Safety
+/// Running their constructors must be sound.
+unsafe fn load_neighbours(
+    path: &Path,
+    original: &Path,
+    image: &ImageFile,
+) -> Result<Vec<loader::Library>, libloading::Error> {
+    let Some(folder) = original.parent().filter(|folder| path.parent() != Some(folder)) else {
+        return Ok(Vec::new());
+    };
+    let is_name = |name: &str| Path::new(name).file_name() == Some(name.as_ref());
+    let is_loaded = |name: &str| loader::Library::open_already_loaded(name).is_ok();
+    image
+        .libraries
+        .iter()
+        .filter(|name| is_name(name) && !is_loaded(name))
+        .map(|name| folder.join(&**name))
+        .filter(|neighbour| neighbour.is_file())
+        // SAFETY: as the caller guarantees.
+        .map(|neighbour| unsafe { load_file(&neighbour) })
+        .collect()
+}
+
+/// Loads a library by its absolute path.
+///
+/// # Safety
+/// Running its constructors must be sound.
+unsafe fn load_file(path: &Path) -> Result<loader::Library, libloading::Error> {
+    let mut name = path.as_os_str().to_owned();
+    let is_short = |name: &OsStr| name.len() < MAX_PATH as usize;
+    if !is_short(&name)
+        && let Ok(resolved) = resolve(path)
+    {
+        // Such names have to be in the form that takes no account of what is usual, which the resolved path is in.
+        name = resolved.into();
+    }
+    if path.extension().is_none() {
+        // By a final point, which is not part of a name in the usual form, the loader adds no extension.
+        let usual = name.to_str().and_then(|name| name.strip_prefix(r"\\?\"));
+        if let Some(usual) = usual.filter(|usual| usual.get(1..3) == Some(r":\") && is_short(usual.as_ref()))
+        {
+            name = usual.into();
+        }
+        name.push(".");
+    }
+    // The path is absolute: the flag makes the loader look for the imports in the file's folder first.
+    // SAFETY: as the caller guarantees.
+    unsafe { loader::Library::load_with_flags(name, loader::LOAD_WITH_ALTERED_SEARCH_PATH) }
+}
+
 /// Counts one more handle of the image at an address, or never unmaps it, by the flags.
 fn keep_module_at(address: usize, flags: u32) {
     let mut module: HMODULE = std::ptr::null_mut();
@@ -252,16 +361,29 @@ fn keep_module_at(address: usize, flags: u32) {
     };
 }
 
+/// The path of the library that a handle is of; `None` if it is not loaded any more.
+pub(crate) fn library_path(handle: usize) -> Option<PathBuf> {
+    let mut path = vec![0; MAX_UNITS];
+    // SAFETY: the call looks the handle up among those of loaded libraries, and stores at most as many units as it is
+    // told there is room for.
+    let len = unsafe {
+        GetModuleFileNameW(std::ptr::without_provenance_mut(handle), path.as_mut_ptr(), path.len() as u32)
+    };
+    (len > 0).then(|| OsString::from_wide(&path[..len as usize]).into())
+}
+
 /// Whether an image is mapped at `base`, listed or not.
 fn is_mapped(base: usize) -> bool {
     region(base).is_some_and(|region| region.Type == MEM_IMAGE && region.AllocationBase.addr() == base)
 }
 
+/// Paths have no more units than that.
+const MAX_UNITS: usize = 1 << 15;
+
 /// The file that is mapped at an address, as the system calls it: it knows also what the loader does not list. Empty if
 /// there is none.
 fn mapped_file(address: usize) -> Vec<u16> {
-    // Paths have no more units than that.
-    let mut name = vec![0; 1 << 15];
+    let mut name = vec![0; MAX_UNITS];
     // SAFETY: the call accepts any address, and stores at most as many units as it is told there is room for.
     let len = unsafe {
         K32GetMappedFileNameW(

@@ -7,13 +7,15 @@ mod system;
 mod threads;
 
 pub(crate) use allocator::forget_thread_of_allocator;
-pub(crate) use library::{Library, OPENS_LIBRARIES, Refused, Stayed, adapt_copy};
+pub(crate) use library::{
+    EARLY_MEMORY_ADVICE, Library, LoaderLock, OPENS_LIBRARIES, Refused, Stayed, adapt_copy, library_path,
+};
 #[cfg(feature = "reload")]
 pub(crate) use resources::is_open_for_writing;
 pub(crate) use resources::{
-    DescriptorIdentity, FileId, TELLS_OTHER_USERS, at_process_exit, close_descriptor, descriptor_target,
-    handlers_inside, is_private_directory, is_used_by_others, open_at_once, open_regular_file, page_size,
-    private_directory, signal_name, unmap,
+    DescriptorIdentity, FileId, TELLS_OTHER_USERS, at_process_exit, close_descriptor, copy_contents,
+    descriptor_target, handlers_inside, is_private_directory, is_used_by_others, open_at_once,
+    open_regular_file, page_size, private_directory, signal_name, unmap,
 };
 pub(crate) use system::table as system_table;
 pub(crate) use threads::{

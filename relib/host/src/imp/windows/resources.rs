@@ -1,14 +1,14 @@
 //! Files, handles and memory.
 
-use std::ffi::c_void;
+use std::ffi::{OsStr, c_void};
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::{Component, Path, PathBuf, Prefix};
+use std::sync::{Arc, OnceLock};
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
 #[cfg(feature = "reload")]
@@ -30,27 +30,74 @@ use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
 use super::library::region;
 use crate::ledger::DescriptorKind;
 
-/// Tells files apart, whatever paths lead to them.
+/// Tells files apart, whatever paths lead to them, also those of different times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
-    volume: u32,
-    index: u64,
+    number: FileNumber,
+    /// Some file systems give the number of a deleted file to a new one.
+    created: u64,
 }
 
 impl FileId {
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         let information = information(file.as_raw_handle()).ok_or_else(io::Error::last_os_error)?;
-        Ok(Self::from(&information))
+        let created = information.ftCreationTime;
+        Ok(Self {
+            number: FileNumber::from(&information),
+            created: u64::from(created.dwHighDateTime) << 32 | u64::from(created.dwLowDateTime),
+        })
+    }
+
+    /// What has to stay open while the identity is remembered: nothing. Whoever builds the file anew could not open it
+    /// for himself alone, rename another over it, or delete it and make it again, while somebody has it open.
+    pub(crate) fn keep(_file: &Arc<File>) -> Option<Arc<File>> {
+        None
     }
 }
 
-impl From<&BY_HANDLE_FILE_INFORMATION> for FileId {
+/// Tells files apart that exist at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct FileNumber {
+    volume: u32,
+    index: u64,
+}
+
+impl From<&BY_HANDLE_FILE_INFORMATION> for FileNumber {
     fn from(information: &BY_HANDLE_FILE_INFORMATION) -> Self {
         Self {
             volume: information.dwVolumeSerialNumber,
             index: u64::from(information.nFileIndexHigh) << 32 | u64::from(information.nFileIndexLow),
         }
     }
+}
+
+/// The path that leads to a file without links, in the form that may have any length.
+///
+/// Some drivers of file systems do not tell it, nor does Wine if it is long. Then it is the absolute path, which may have
+/// links in it: files are told apart by their identity anyway.
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize().or_else(|error| match path.try_exists() {
+        Ok(true) => std::path::absolute(path).map(|path| of_any_length(&path)),
+        _ => Err(error),
+    })
+}
+
+/// An absolute path in the form that may have any length, which the system takes as it is.
+fn of_any_length(path: &Path) -> PathBuf {
+    let mut components = path.components();
+    let start = match components.next() {
+        Some(Component::Prefix(prefix)) => match prefix.kind() {
+            Prefix::Disk(_) => [OsStr::new(r"\\?\"), prefix.as_os_str()].join(OsStr::new("")),
+            Prefix::UNC(server, share) => {
+                [OsStr::new(r"\\?\UNC\"), server, OsStr::new(r"\"), share].join(OsStr::new(""))
+            }
+            _ => return path.to_owned(),
+        },
+        _ => return path.to_owned(),
+    };
+    let mut whole = PathBuf::from(start);
+    whole.push(components.as_path());
+    whole
 }
 
 /// Whether anybody has a file open for writing.
@@ -92,7 +139,7 @@ fn information(handle: HANDLE) -> Option<BY_HANDLE_FILE_INFORMATION> {
 pub(crate) struct DescriptorIdentity {
     kind: DescriptorKind,
     /// For files and directories.
-    file: Option<FileId>,
+    file: Option<FileNumber>,
 }
 
 impl DescriptorIdentity {
@@ -105,7 +152,7 @@ impl DescriptorIdentity {
                 let information = information(handle)?;
                 let directory = information.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY != 0;
                 let kind = if directory { DescriptorKind::Directory } else { DescriptorKind::File };
-                Some(Self { kind, file: Some(FileId::from(&information)) })
+                Some(Self { kind, file: Some(FileNumber::from(&information)) })
             }
             // Sockets pass for pipes.
             FILE_TYPE_PIPE if is_socket(handle) => Some(Self { kind: DescriptorKind::Socket, file: None }),
@@ -238,6 +285,13 @@ pub(crate) fn is_private_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
+/// Copies what a file holds, and returns how much that is. The system copies by paths only, so this reads and writes, in pieces that are larger than
+/// those of `io::copy` alone.
+pub(crate) fn copy_contents(original: &File, mut copy: &File) -> io::Result<u64> {
+    const PIECE: usize = 1 << 20;
+    io::copy(&mut BufReader::with_capacity(PIECE, original), &mut copy)
+}
+
 /// Opens a file for reading; what is no regular file is neither waited for nor followed.
 pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?;
@@ -246,7 +300,7 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
 
 /// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
 pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<(PathBuf, File)>> {
-    let path = path.canonicalize()?;
+    let path = resolve(path)?;
     if !path.metadata()?.is_file() {
         return Ok(None);
     }
