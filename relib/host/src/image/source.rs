@@ -9,7 +9,7 @@ use object::read::ReadRef;
 use super::error::{ImageError, Result, malformed};
 
 /// The bytes of a file: every read is checked against the file's length before anything is allocated for it.
-pub(super) struct Source<'data, R> {
+pub(crate) struct Source<'data, R> {
     data: R,
     len: u64,
     lifetime: PhantomData<&'data [u8]>,
@@ -17,7 +17,7 @@ pub(super) struct Source<'data, R> {
 
 impl<'data, R: ReadRef<'data>> Source<'data, R> {
     /// Reads from `data`, which is `len` bytes long.
-    pub(super) fn new(data: R, len: u64) -> Self {
+    pub(crate) fn new(data: R, len: u64) -> Self {
         Self { data, len, lifetime: PhantomData }
     }
 

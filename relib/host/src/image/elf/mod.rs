@@ -52,7 +52,7 @@ pub(super) fn inspect_file(file: &File, export_prefix: &str) -> io::Result<Resul
 }
 
 /// Verifies an ELF shared object.
-pub(super) fn inspect<'data, R: ReadRef<'data>>(
+pub(crate) fn inspect<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     export_prefix: &str,
 ) -> Result<ImageFile> {

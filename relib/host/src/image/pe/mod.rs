@@ -38,7 +38,7 @@ pub(super) fn inspect_file(file: &File, export_prefix: &str) -> io::Result<Resul
 }
 
 /// Verifies a PE library. Virtual addresses are relative to the image's.
-pub(super) fn inspect<'data, R: ReadRef<'data>>(
+pub(crate) fn inspect<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     export_prefix: &str,
 ) -> Result<ImageFile> {

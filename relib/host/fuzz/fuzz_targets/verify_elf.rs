@@ -1,8 +1,9 @@
-//! The file verifier must come to a verdict about any bytes: it neither panics nor runs for long nor takes much memory.
+//! The verifier of ELF files must come to a verdict about any bytes: it neither panics nor runs for long nor takes much
+//! memory.
 //!
 //! Nothing is loaded: the verifier's sources are compiled into this program alone. A corpus of real modules makes the
 //! fuzzer reach the inner tables, for example the fixtures that `cargo xtask test-matrix` has built:
-//! `cargo +nightly fuzz run verify ../../target/fixtures/release`.
+//! `cargo +nightly fuzz run verify_elf ../../target/fixtures/release`.
 
 #![no_main]
 #![allow(dead_code, unused_imports, reason = "the fuzzer only asks for the verdict")]
@@ -11,5 +12,6 @@
 mod image;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let _ = image::inspect(bytes, bytes.len() as u64, "__relib_");
+    let source = image::source::Source::new(bytes, bytes.len() as u64);
+    let _ = image::elf::inspect(&source, "__relib_");
 });
