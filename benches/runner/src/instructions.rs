@@ -74,7 +74,7 @@ pub fn repeat(files: &Files, subject: Subject, count: u64) -> Result<()> {
 
 /// The instructions of one of each, by the difference between more and fewer.
 pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<()> {
-    if Command::new("valgrind").arg("--version").output().is_err() {
+    if !exists("valgrind") {
         eprintln!("there is no valgrind: instructions are not counted");
         return Ok(());
     }
@@ -125,18 +125,25 @@ fn per_one(files: &Files, subject: Subject, count: u64) -> Result<f64> {
 
 /// The instructions of a process of this program.
 fn total(files: &Files, subject: Subject, count: u64) -> Result<f64> {
-    let subject = subject.to_possible_value().context("every subject has a name")?;
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe()?)
-        .args(["repeat", "--modules"])
-        .arg(&files.built)
-        .args([subject.get_name(), &count.to_string()])
-        .output()
-        .context("cannot run valgrind")?;
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    let output = repeat_command(valgrind, files, subject, count)?.output().context("cannot run valgrind")?;
     let text = String::from_utf8_lossy(&output.stderr);
     let refs = text.lines().find_map(|line| line.split_once("refs:").map(|(_, count)| count));
     let refs = refs.filter(|_| output.status.success());
     let refs = refs.with_context(|| format!("valgrind counts no instructions: {text}"))?;
     Ok(refs.trim().replace(',', "").parse()?)
+}
+
+/// Has `tool` run a process of this program that does something so often.
+pub fn repeat_command(mut tool: Command, files: &Files, subject: Subject, count: u64) -> Result<Command> {
+    let subject = subject.to_possible_value().context("every subject has a name")?;
+    tool.arg(std::env::current_exe()?).args(["repeat", "--modules"]).arg(&files.built);
+    tool.args([subject.get_name(), &count.to_string()]);
+    Ok(tool)
+}
+
+/// Whether a tool is installed.
+pub fn exists(tool: &str) -> bool {
+    Command::new(tool).arg("--version").output().is_ok()
 }

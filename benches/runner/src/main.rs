@@ -1,6 +1,6 @@
 //! Measures relib against what a user would pick instead, side by side in one process, and writes what came out.
 //!
-//! `measure/` has a file for each kind of measurement, `peers.rs` opens the modules of all sides, `results.rs` is what
+//! `measure/` has a file for each kind of measurement, `instructions.rs` and `profile.rs` count instead of timing, `peers.rs` opens the modules of all sides, `results.rs` is what
 //! is handed from measuring to writing, `report.rs` and `plots.rs` write. Nothing here knows what the numbers should be
 //! but `goals.rs`, which only the report reads.
 
@@ -10,6 +10,7 @@ mod machine;
 mod measure;
 mod peers;
 mod plots;
+mod profile;
 mod report;
 mod results;
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::goals::goal;
 use crate::machine;
-use crate::results::{Results, Row};
+use crate::results::{FunctionCost, Results, Row};
 
 /// The table of comparisons.
 pub fn table(results: &Results) -> String {
@@ -57,6 +57,7 @@ pub fn document(results: &Results) -> String {
         writeln!(text, "| {} | {} |", note.what, note.unit.show(note.value))
             .expect("a text can be written to");
     }
+    text += &profile(results);
     text += "\n## What grows\n\n";
     for series in &results.series {
         writeln!(text, "![{}](benchmarks/{}.svg)\n", series.title, series.id)
@@ -66,16 +67,40 @@ pub fn document(results: &Results) -> String {
          - One process, release build. The sides of a comparison take turns, and another one goes first in each round, so \
          that what changes meanwhile changes for all. Each number is the median of its rounds.\n\
          - All modules do the same: `benches/workload`. What they allocate is timed inside, without the call.\n\
+         - Each side of a comparison has at least 200 turns, but where one of the peer's takes seconds.\n\
          - Turns are short, so that most are over before another process gets the processor.\n\
          - Peers are the published crates, in a workspace of their own (`benches`) with its own lock file.\n\
          - A padded file has bytes behind its end that the loader never reads: only copying it costs more.\n\
          - Instructions are those of user mode as `valgrind --tool=callgrind` counts them, by the difference between more \
-         and fewer repetitions.\n\
+         and fewer repetitions; an instruction that repeats itself, as in clearing memory, counts once for each byte. What \
+         the kernel does for a system call or a page fault is not among them.\n\
          - The default mode is measured, with every check.\n\n## Machine\n\n";
     for (name, value) in machine::description() {
         writeln!(text, "- {name}: {value}").expect("a text can be written to");
     }
     text += &explanations(results);
+    text
+}
+
+/// Where a load and an unload spend what they take.
+fn profile(results: &Results) -> String {
+    let mut text = String::new();
+    if let Some(most) = results.profile.first() {
+        text += "\n## Profile of a load and an unload in place\n\n\
+             Instructions of each function together with those that it calls, so that a line is part of the ones that \
+             lead to it.\n\n| function | instructions | of the load |\n|---|---:|---:|\n";
+        for FunctionCost { name, instructions } in &results.profile {
+            let share = 100.0 * instructions / most.instructions;
+            writeln!(text, "| `{name}` | {instructions:.0} | {share:.0} % |")
+                .expect("a text can be written to");
+        }
+    }
+    if !results.system_calls.is_empty() {
+        text += "\n| system call | relib | dlopen and dlclose |\n|---|---:|---:|\n";
+        for (name, [ours, theirs]) in &results.system_calls {
+            writeln!(text, "| `{name}` | {ours:.0} | {theirs:.0} |").expect("a text can be written to");
+        }
+    }
     text
 }
 

@@ -9,6 +9,16 @@ pub struct Results {
     pub series: Vec<Series>,
     /// Numbers without a side to compare with.
     pub notes: Vec<Note>,
+    /// What a load and an unload in place execute, by function; empty if it was not counted.
+    pub profile: Vec<FunctionCost>,
+    /// How many system calls they make by name, and how many a plain dlopen and dlclose.
+    pub system_calls: Vec<(String, [f64; 2])>,
+}
+
+/// What a function executes, with those that it calls.
+pub struct FunctionCost {
+    pub name: String,
+    pub instructions: f64,
 }
 
 /// One comparison, by the medians of both sides.
@@ -42,6 +52,8 @@ pub enum Unit {
     Nanoseconds,
     Instructions,
     Bytes,
+    Calls,
+    Faults,
 }
 
 impl Unit {
@@ -53,8 +65,11 @@ impl Unit {
             Self::Nanoseconds => (value, "ns"),
             Self::Instructions => (value, "instructions"),
             Self::Bytes => (value / f64::from(1 << 20), "MiB"),
+            Self::Calls => (value, "calls"),
+            Self::Faults => (value, "faults"),
         };
-        let decimals = if value.abs() >= 100.0 || self == Self::Instructions { 0 } else { 2 };
+        let is_count = matches!(self, Self::Instructions | Self::Calls | Self::Faults);
+        let decimals = if value.abs() >= 100.0 || is_count { 0 } else { 2 };
         format!("{value:.decimals$} {unit}")
     }
 }

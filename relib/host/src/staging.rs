@@ -2,8 +2,9 @@
 //!
 //! A module is loaded from a copy, so that the original can be overwritten, deleted or rebuilt while it runs, and so
 //! that the same file can be loaded again. Copies stand in a directory of this process that only its user may enter.
-//! The directory goes at the end of the process; what a killed process leaves behind, or one that could not remove the
-//! file of an image that is still mapped, is swept by the next one that stages something.
+//! The file of one copy that is gone may stay there, to be overwritten by the next. The directory goes at the end of the
+//! process; what a killed process leaves behind, or one that could not remove the file of an image that is still mapped,
+//! is swept by the next one that stages something.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -25,14 +26,20 @@ const MAX_NAME: usize = 255;
 /// A file in each staging directory that its process keeps locked while it lives.
 const LOCK_NAME: &str = ".relib-staging-lock";
 
-/// A copy of a module's file; removed when dropped.
+/// The largest copy whose file is kept for the next one, to be overwritten.
+///
+/// Making a file and taking its pages from the system costs several times as much as overwriting one that has them.
+const KEPT: u64 = 4 << 20;
+
+/// A copy of a module's file. When it is dropped the file is removed, or becomes the spare one of its directory.
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     path: PathBuf,
+    len: u64,
     /// Until the copy is sealed.
     file: Option<File>,
     /// Keeps the directory while there is a copy in it.
-    _directory: Arc<Directory>,
+    directory: Arc<Directory>,
 }
 
 impl StagedFile {
@@ -41,12 +48,20 @@ impl StagedFile {
     pub(crate) fn copy(original: &File, path: &Path, parent: Option<&Path>) -> io::Result<Self> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
         let directory = Directory::get(&parent)?;
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let staged_path = directory.path.join(name_of_copy(number, path.file_name().unwrap_or_default()));
-        let mut file = File::options().read(true).write(true).create_new(true).open(&staged_path)?;
-        let staged = Self { path: staged_path, file: Some(file.try_clone()?), _directory: directory };
-        imp::copy_contents(original, &mut file)?;
+        let name = path.file_name().unwrap_or_default();
+        let (path, file) = match directory.reuse_spare(name) {
+            Some(spare) => spare,
+            None => {
+                let path = directory.new_path(name);
+                let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+                (path, file)
+            }
+        };
+        let mut staged = Self { path, len: 0, file: Some(file), directory };
+        staged.len = imp::copy_contents(original, staged.file())?;
+        if staged.file().metadata()?.len() > staged.len {
+            staged.file().set_len(staged.len)?;
+        }
         Ok(staged)
     }
 
@@ -86,8 +101,11 @@ fn name_of_copy(number: u64, original: &OsStr) -> OsString {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        // If this fails the file goes with its directory.
-        let _ = fs::remove_file(&self.path);
+        let path = std::mem::take(&mut self.path);
+        if !imp::TELLS_OTHER_USERS || self.len > KEPT || !self.directory.keep_spare(&path) {
+            // If this fails the file goes with its directory.
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
@@ -98,6 +116,8 @@ struct Directory {
     process: u32,
     /// Held open for its lock; dropped first, because some systems do not remove a directory with an open file.
     lock: Option<File>,
+    /// The file of a copy that is gone.
+    spare: Mutex<Option<PathBuf>>,
 }
 
 /// The directories in use, by those that they were made in. Kept for the next load even when no copy is in them.
@@ -119,7 +139,7 @@ impl Directory {
     fn create(parent: &Path) -> io::Result<Self> {
         sweep(parent);
         let path = imp::private_directory(PREFIX, parent)?.keep();
-        let mut directory = Self { path, process: std::process::id(), lock: None };
+        let mut directory = Self { path, process: std::process::id(), lock: None, spare: Mutex::default() };
         // It gets its name when it is locked: before, another process would take the directory for an abandoned one.
         let unlocked = directory.path.join("unlocked");
         let lock = File::create_new(&unlocked)?;
@@ -127,6 +147,46 @@ impl Directory {
         directory.lock = Some(lock);
         fs::rename(unlocked, directory.path.join(LOCK_NAME))?;
         Ok(directory)
+    }
+
+    /// A path for a copy of a file with this name.
+    fn new_path(&self, name: &OsStr) -> PathBuf {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        self.path.join(name_of_copy(NEXT.fetch_add(1, Ordering::Relaxed), name))
+    }
+
+    /// The spare file, for a copy of a file with this name, if nobody else uses it: a process that was forked while a
+    /// module was loaded still has it mapped.
+    fn reuse_spare(&self, name: &OsStr) -> Option<(PathBuf, File)> {
+        let spare = lock(&self.spare).take()?;
+        let reuse = || {
+            let file = File::options().read(true).write(true).open(&spare).ok()?;
+            if imp::is_used_by_others(&file) {
+                return None;
+            }
+            let known = spare.file_name()?.to_string_lossy();
+            if known.split_once('-').is_some_and(|(_, known)| *known == *name) {
+                return Some((spare.clone(), file));
+            }
+            let path = self.new_path(name);
+            fs::rename(&spare, &path).ok()?;
+            Some((path, file))
+        };
+        let reused = reuse();
+        if reused.is_none() {
+            let _ = fs::remove_file(&spare);
+        }
+        reused
+    }
+
+    /// Keeps a file of a copy that is gone, if there is no other one; returns whether it does.
+    fn keep_spare(&self, path: &Path) -> bool {
+        let mut spare = lock(&self.spare);
+        let keeps = spare.is_none() && self.is_own();
+        if keeps {
+            *spare = Some(path.to_owned());
+        }
+        keeps
     }
 
     /// Whether nobody has tidied the directory away, and it is not that of the process that this one was forked from.
@@ -206,6 +266,41 @@ mod tests {
         fs::remove_dir_all(parent.path().join(first.path().parent().expect("a copy is in a directory")))
             .expect("the directory can be removed");
         assert!(copy(parent.path()).path().exists());
+    }
+
+    fn copy_of(parent: &Path, bytes: &[u8], name: &str) -> StagedFile {
+        let original = parent.join("original");
+        fs::write(&original, bytes).expect("a file can be written");
+        let original = File::open(original).expect("a file can be read");
+        StagedFile::copy(&original, Path::new(name), Some(parent)).expect("a file can be copied")
+    }
+
+    #[test]
+    fn the_file_of_a_copy_that_is_gone_is_overwritten() {
+        let parent = tempfile::tempdir().expect("there is a temporary directory");
+        let contents = |staged: &StagedFile| fs::read(staged.path()).expect("a copy can be read");
+        let first = copy_of(parent.path(), b"the first", "liba.so");
+        let path = first.path().to_owned();
+        drop(first);
+        let second = copy_of(parent.path(), b"second", "liba.so");
+        assert_eq!(contents(&second), b"second");
+        assert_eq!(second.path() == path, imp::TELLS_OTHER_USERS);
+        drop(second);
+        let renamed = copy_of(parent.path(), b"the third one", "libb.so");
+        assert_eq!(contents(&renamed), b"the third one");
+        assert!(renamed.path().to_string_lossy().ends_with("-libb.so") && !path.exists(), "{renamed:?}");
+    }
+
+    #[test]
+    fn a_file_that_somebody_has_open_is_left_alone() {
+        let parent = tempfile::tempdir().expect("there is a temporary directory");
+        let first = copy_of(parent.path(), b"first", "liba.so");
+        let path = first.path().to_owned();
+        let reader = File::open(&path).expect("a copy can be read");
+        drop(first);
+        let second = copy_of(parent.path(), b"second", "liba.so");
+        assert_ne!(second.path(), path);
+        assert_eq!(io::read_to_string(reader).expect("it is open"), "first");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Effort, timed};
+use super::{Effort, median, timed};
 use crate::machine::resident_memory;
 use crate::peers::{self, Files};
 use crate::results::{Note, Results, Series, Unit};
@@ -30,9 +30,9 @@ pub fn measure(files: &Files, _effort: &Effort, results: &mut Results) -> Result
             value: memory[count - 1].1,
         });
         results.notes.push(Note {
-            what: format!("load of each of {what}"),
+            what: format!("load of one of {what}"),
             unit: Unit::Nanoseconds,
-            value: loads[..count].iter().map(|(_, time)| time).sum::<f64>() / count as f64,
+            value: median(loads[..count].iter().map(|(_, time)| *time).collect()),
         });
     }
     let mut unloads = Vec::new();

@@ -15,25 +15,26 @@ use anyhow::Result;
 
 use crate::instructions;
 use crate::peers::Files;
+use crate::profile;
 use crate::results::{Results, Row, Unit};
 
 /// How much is done.
 pub struct Effort {
     /// Turns of each side.
     pub rounds: usize,
-    /// Turns where one takes a good part of a second.
+    /// Turns where one takes many milliseconds, or for one peer a good part of a second at its defaults.
     pub long_rounds: usize,
+    /// Turns where one takes seconds.
+    pub slow_rounds: usize,
     /// The largest number of live blocks.
     pub live_blocks: u64,
-    /// Turns of a reload, which for one peer takes a good part of a second at its defaults.
-    pub reloads: usize,
 }
 
 impl Effort {
     /// For the report.
-    pub const FULL: Self = Self { rounds: 400, long_rounds: 40, live_blocks: 10_000_000, reloads: 40 };
+    pub const FULL: Self = Self { rounds: 400, long_rounds: 200, slow_rounds: 40, live_blocks: 10_000_000 };
     /// To see that everything works.
-    pub const QUICK: Self = Self { rounds: 20, long_rounds: 3, live_blocks: 100_000, reloads: 2 };
+    pub const QUICK: Self = Self { rounds: 20, long_rounds: 3, slow_rounds: 3, live_blocks: 100_000 };
 }
 
 /// Measures a few of the rows.
@@ -50,6 +51,7 @@ pub fn everything(files: &Files, effort: &Effort, only: &str) -> Result<Results>
         ("many modules", many::measure),
         ("reloading", reloading::measure),
         ("instructions", instructions::measure),
+        ("the profile of a load", profile::measure),
         #[cfg(feature = "wasmtime")]
         ("wasmtime", wasm::measure),
     ];

@@ -68,7 +68,7 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
             reloader.exports().version().context("the module panicked")
         })
     };
-    let rounds = effort.reloads;
+    let rounds = effort.long_rounds;
     let [ours, theirs] = alternate(rounds, [&mut ours, &mut theirs])?;
     let what = "reload: from the new file complete on disk to the first call of the new code";
     results.rows.push(row("reload", what, "hot-lib-reloader at its defaults", ours, theirs, rounds));

@@ -39,22 +39,36 @@ impl FileId {
 /// The file must have been opened for reading only.
 #[cfg(feature = "reload")]
 pub(crate) fn is_open_for_writing(file: &File) -> bool {
+    // The kernel grants a lease for reading exactly when nobody can write.
+    lease(file, libc::F_RDLCK).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Whether [`is_used_by_others`] can be told on this platform.
+pub(crate) const TELLS_OTHER_USERS: bool = true;
+
+/// Whether anybody else has a file open or mapped; true where the file system cannot tell.
+pub(crate) fn is_used_by_others(file: &File) -> bool {
+    // The kernel grants a lease for writing exactly when this is the only open file.
+    lease(file, libc::F_WRLCK).is_err()
+}
+
+/// Asks the kernel for a lease, which is given back at once.
+fn lease(file: &File, kind: c_int) -> io::Result<()> {
     /// `F_SETSIG` of Linux (`asm-generic/fcntl.h`).
     const F_SETSIG: c_int = 10;
     let descriptor = file.as_raw_fd();
-    // The kernel grants a lease for reading exactly when nobody can write. It is given back at once; should somebody ask
-    // for the file in between, the kernel tells this process by a signal, which must be one that is ignored by default.
+    // Should somebody ask for the file in between, the kernel tells this process by a signal, which must be one that is
+    // ignored by default.
     // SAFETY: the calls take a number each and change nothing but the descriptor's own state.
     unsafe {
-        if libc::fcntl(descriptor, F_SETSIG, libc::SIGURG) != 0 {
-            return false;
-        }
-        if libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_RDLCK) == 0 {
+        if libc::fcntl(descriptor, F_SETSIG, libc::SIGURG) == 0
+            && libc::fcntl(descriptor, libc::F_SETLEASE, kind) == 0
+        {
             libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_UNLCK);
-            return false;
+            return Ok(());
         }
     }
-    io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    Err(io::Error::last_os_error())
 }
 
 /// What a descriptor refers to, as far as it does not change while it is open.
@@ -175,9 +189,10 @@ pub(crate) fn is_private_directory(path: &Path) -> bool {
     })
 }
 
-/// Copies what a file holds: by `copy_file_range`, which shares the blocks where the file system can.
-pub(crate) fn copy_contents(mut original: &File, copy: &mut File) -> io::Result<()> {
-    io::copy(&mut original, copy).map(drop)
+/// Copies what a file holds, and returns its length: by `copy_file_range`, which shares the blocks where the file system
+/// can.
+pub(crate) fn copy_contents(mut original: &File, mut copy: &File) -> io::Result<u64> {
+    io::copy(&mut original, &mut copy)
 }
 
 /// Opens a file for reading; what is no regular file is neither waited for nor followed.

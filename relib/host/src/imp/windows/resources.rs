@@ -118,6 +118,14 @@ pub(crate) fn is_open_for_writing(file: &File) -> bool {
     io::Error::last_os_error().raw_os_error() == Some(ERROR_SHARING_VIOLATION as i32)
 }
 
+/// Whether [`is_used_by_others`] can be told on this platform.
+pub(crate) const TELLS_OTHER_USERS: bool = false;
+
+/// Whether anybody else has a file open or mapped: not known.
+pub(crate) fn is_used_by_others(_file: &File) -> bool {
+    true
+}
+
 fn information(handle: HANDLE) -> Option<BY_HANDLE_FILE_INFORMATION> {
     let mut information = MaybeUninit::uninit();
     // SAFETY: the call accepts any handle, and fills in the description if it succeeds.
@@ -277,11 +285,11 @@ pub(crate) fn is_private_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Copies what a file holds. The system copies by paths only, so this reads and writes, in pieces that are larger than
-/// those of `io::copy` alone.
-pub(crate) fn copy_contents(original: &File, copy: &mut File) -> io::Result<()> {
+/// Copies what a file holds, and returns its length. The system copies by paths only, so this reads and writes, in pieces
+/// that are larger than those of `io::copy` alone.
+pub(crate) fn copy_contents(original: &File, mut copy: &File) -> io::Result<u64> {
     const PIECE: usize = 1 << 20;
-    io::copy(&mut BufReader::with_capacity(PIECE, original), copy).map(drop)
+    io::copy(&mut BufReader::with_capacity(PIECE, original), &mut copy)
 }
 
 /// Opens a file for reading; what is no regular file is neither waited for nor followed.
