@@ -5,25 +5,38 @@
 #include <windows.h>
 
 static atomic_int stop;
+static atomic_int running;
 static atomic_int destroyed;
 static uintptr_t thread;
 static HANDLE system_thread;
 static INIT_ONCE slot_once = INIT_ONCE_STATIC_INIT;
 static DWORD slot;
 
-static void wait_for_stop(void) {
-    while (!atomic_load(&stop)) Sleep(1);
+/* Waits until another thread has set the flag. */
+static void wait_for(atomic_int *flag) {
+    while (!atomic_load(flag)) Sleep(1);
+}
+
+static void run_until_stop(void) {
+    atomic_store(&running, 1);
+    wait_for(&stop);
+}
+
+static void reset(void) {
+    atomic_store(&stop, 0);
+    atomic_store(&running, 0);
 }
 
 static unsigned __stdcall run(void *argument) {
     (void)argument;
-    wait_for_stop();
+    run_until_stop();
     return 0;
 }
 
 int fixture_start(void) {
-    atomic_store(&stop, 0);
+    reset();
     thread = _beginthreadex(NULL, 0, run, NULL, 0, NULL);
+    if (thread) wait_for(&running);
     return thread == 0;
 }
 
@@ -36,13 +49,14 @@ int fixture_stop_and_join(void) {
 
 static DWORD WINAPI run_by_system(void *argument) {
     (void)argument;
-    wait_for_stop();
+    run_until_stop();
     return (DWORD)-7;
 }
 
 int fixture_start_other(void) {
-    atomic_store(&stop, 0);
+    reset();
     system_thread = CreateThread(NULL, 0, run_by_system, NULL, 0, NULL);
+    if (system_thread) wait_for(&running);
     return system_thread == NULL;
 }
 

@@ -72,7 +72,7 @@ impl Sections {
                     .checked_add(section.size)
                     .ok_or_else(|| malformed(PART, "a size is too large"))?,
             )?;
-            if section.file_size > 0 {
+            if section.file_offset > 0 {
                 check!(section.file_offset >= file_end, PART, "{name} overlaps another section in the file");
                 file_end = section.file_offset + section.file_size;
             }
@@ -178,7 +178,7 @@ fn section<'data, R: ReadRef<'data>>(
         name,
         start: raw.virtual_address.get(LE),
         size,
-        file_offset,
+        file_offset: if in_file { file_offset } else { 0 },
         file_size: if in_file { raw_size.min(size) } else { 0 },
         characteristics,
     })

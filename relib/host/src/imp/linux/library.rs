@@ -75,11 +75,13 @@ impl Library {
     /// Running the image's constructors must be sound.
     pub(crate) unsafe fn open(
         path: &Path,
-        _original: &Path,
+        original: &Path,
         _image: &ImageFile,
         permanent: bool,
     ) -> Result<Self, Refused> {
-        let loaded = loaded_bases();
+        // A private copy has a path and a file of its own, which nobody can have loaded. It may get the place of an image
+        // that another thread unloads meanwhile.
+        let loaded = if path == original { loaded_bases() } else { Vec::new() };
         // SAFETY: as the caller guarantees.
         let library = unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL) };
         let handle = library.map_err(Refused::Linking)?.into_raw();
