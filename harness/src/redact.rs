@@ -138,7 +138,7 @@ fn addresses(text: &str) -> String {
 
 /// Numbers that the system hands out, recognised by the text before them.
 fn numbered(text: &str) -> String {
-    const NUMBERED: [(&str, &str); 11] = [
+    const NUMBERED: [(&str, &str); 12] = [
         ("ThreadId(", "<id>"),
         ("' (", "<tid>"),
         ("` (", "<tid>"),
@@ -150,6 +150,7 @@ fn numbered(text: &str) -> String {
         ("process ", "<pid>"),
         ("tid ", "<tid>"),
         ("thread id ", "<tid>"),
+        ("thread ", "<tid>"),
     ];
     let mut text = text.to_owned();
     for (marker, placeholder) in NUMBERED {
@@ -289,6 +290,7 @@ mod tests {
     fn process_and_thread_numbers_go() {
         assert_eq!(redact("thread 'main' (4711) panicked"), "thread 'main' (<tid>) panicked");
         assert_eq!(redact("thread `pool` (4711); stop it"), "thread `pool` (<tid>); stop it");
+        assert_eq!(redact("on thread 4711; stop it"), "on thread <tid>; stop it");
         assert_eq!(redact("ThreadId(12) of pid 17, rapid 17"), "ThreadId(<id>) of pid <pid>, rapid 17");
         assert_eq!(redact("/proc/17/task/18/comm"), "/proc/<pid>/task/<tid>/comm");
         assert_eq!(redact("socket:[123] pipe:[4]"), "socket:[<inode>] pipe:[<inode>]");

@@ -28,13 +28,14 @@ pub struct Descriptor {
     pub number: i32,
     /// What it refers to.
     pub kind: DescriptorKind,
-    /// What the system shows for it: a path, `socket:[...]`, `anon_inode:[eventpoll]`...
+    /// What the system shows for it: a path, `socket:[...]`, `anon_inode:[eventpoll]`... Empty if that is nothing.
     pub target: String,
 }
 
 impl fmt::Display for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.kind, self.number, self.target)
+        write!(f, "{} {}", self.kind, self.number)?;
+        if self.target.is_empty() { Ok(()) } else { write!(f, " ({})", self.target) }
     }
 }
 

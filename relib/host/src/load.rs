@@ -413,23 +413,24 @@ pub(crate) fn check_build(
     values_cross: bool,
     path: &Path,
 ) -> Result<(), LoadError> {
-    let relib = |build: &Build| format!("relib {} (contract {})", build.relib_version, build.abi_version);
-    let rustc = |build: &Build| build.rustc.clone();
-    let target = |build: &Build| build.target.clone();
-    let parts: [(_, bool, &dyn Fn(&Build) -> String); 3] = [
-        (
-            BuildPart::Relib,
-            host.abi_version == module.abi_version && host.relib_version == module.relib_version,
-            &relib,
-        ),
-        (BuildPart::Rustc, !values_cross || host.rustc == module.rustc, &rustc),
-        (BuildPart::Target, host.target == module.target, &target),
-    ];
-    for (part, equal, describe) in parts {
-        if !equal {
-            let (host, module) = (describe(host), describe(module));
-            return Err(LoadError::BuildMismatch { path: path.to_owned(), part, host, module });
-        }
+    let same_relib = host.abi_version == module.abi_version && host.relib_version == module.relib_version;
+    let differs = if !same_relib {
+        Some(BuildPart::Relib)
+    } else if values_cross && host.rustc != module.rustc {
+        Some(BuildPart::Rustc)
+    } else if host.target != module.target {
+        Some(BuildPart::Target)
+    } else {
+        None
+    };
+    if let Some(part) = differs {
+        let describe = |build: &Build| match part {
+            BuildPart::Relib => format!("relib {} (contract {})", build.relib_version, build.abi_version),
+            BuildPart::Rustc => build.rustc.clone(),
+            BuildPart::Target => build.target.clone(),
+        };
+        let (host, module) = (describe(host), describe(module));
+        return Err(LoadError::BuildMismatch { path: path.to_owned(), part, host, module });
     }
     if module.panic_strategy != "unwind" {
         return Err(LoadError::PanicAbort { path: path.to_owned() });

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
 use crate::lifetimes;
-use crate::section::{host_record, link_section, own_name};
+use crate::section::{host_record, link_section, own_data_section, own_name};
 use crate::signature::Function;
 
 /// Which side implements the interface.
@@ -318,6 +318,7 @@ fn imports_handle(
     let own = own_name(&item.ident);
     let record_section = link_section(SECTION, &own);
     let table_section = link_section(IMPORT_SECTION, &own);
+    let slots_section = own_data_section(&own);
     let wrappers = functions.iter().enumerate().map(|(index, function)| {
         let attributes = &function.attributes;
         let ident = &function.name;
@@ -355,6 +356,7 @@ fn imports_handle(
 
         #[doc(hidden)]
         #[allow(non_upper_case_globals)]
+        #slots_section
         static #slots: #root::ImportSlots<#count> = {
             const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
             const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);

@@ -18,6 +18,13 @@ pub fn link_section(base: &str, own: &str) -> TokenStream {
     }
 }
 
+/// The attribute that gives a static that is written to a section of its own. Compilers do that for ELF; for PE, what one
+/// file of the linker's input has of `.data` stays together, or goes.
+pub fn own_data_section(own: &str) -> TokenStream {
+    let pe = format!(".data${own}");
+    quote!(#[cfg_attr(windows, unsafe(link_section = #pe))])
+}
+
 /// Statements that leave a record of `interface` in the host's file if the function that they stand in is part of it.
 pub fn host_record(
     kind: &Ident,

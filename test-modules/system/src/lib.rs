@@ -59,7 +59,7 @@ pub fn map(len: usize) -> *mut u8 {
 /// # Safety
 /// Nothing may use it any more.
 pub unsafe fn unmap(address: *mut u8, len: usize) {
-    // SAFETY: as the caller guarantees.
+    // SAFETY: nothing uses it any more, says the caller.
     unsafe { imp::unmap(address, len) };
 }
 
@@ -96,7 +96,7 @@ pub fn open_image_at(address: *const c_void) -> *mut c_void {
 /// # Safety
 /// The handle must be open; it is given up.
 pub unsafe fn close_image(handle: *mut c_void) {
-    // SAFETY: as the caller guarantees.
+    // SAFETY: the handle is open and given up, says the caller.
     unsafe { imp::close_image(handle) };
 }
 

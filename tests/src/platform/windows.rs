@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use relib_harness::probe::Probe;
+use relib_harness::process::set_temporary_directory;
 use relib_harness::{Failure, OrFail, Platform};
 use windows_sys::Win32::Foundation::{CloseHandle, FreeLibrary, GetHandleInformation, HANDLE};
 use windows_sys::Win32::Networking::WinSock::closesocket;
@@ -76,7 +77,8 @@ pub const LIBRARY_EXTENSION: &str = ".dll";
 /// # Errors
 /// Never; elsewhere when the system does not make the link.
 pub fn symlink(target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<bool, Failure> {
-    Ok(std::os::windows::fs::symlink_file(target, link).is_ok())
+    // Wine says that it has made one.
+    Ok(std::os::windows::fs::symlink_file(target, &link).is_ok() && link.as_ref().symlink_metadata().is_ok())
 }
 
 /// Named pipes are at no path of a file system here.
@@ -282,6 +284,8 @@ struct Answering {
 impl Answering {
     fn start() -> Result<Self, Failure> {
         let mut command = another_process(ANSWERS, "")?;
+        // Beside the other files of the scenario: this process may not live to remove its own.
+        set_temporary_directory(&mut command, &std::env::current_dir()?);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let requests = process.stdin.take();
         let stdout = process.stdout.take().or_fail("the process has no output")?;

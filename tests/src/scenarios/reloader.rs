@@ -197,7 +197,8 @@ pub(super) fn files(run: &mut Run) -> Result<(), Failure> {
     file.write_all(&whole[hole.end..])?;
     let incomplete = |event: &ReloadEvent| matches!(event, ReloadEvent::Incomplete { .. });
     run.check(reloader.wait(PATIENCE), "a long write should be told")?;
-    run.check(reloader.poll().all(|event| incomplete(&event)), "the file should be incomplete")?;
+    let events: Vec<_> = reloader.poll().collect();
+    run.check(events.iter().all(incomplete), format!("the file should be incomplete: {events:?}"))?;
     run.observe("half written, open", "waits");
     file.seek(SeekFrom::Start(hole.start as u64))?;
     file.write_all(&whole[hole])?;

@@ -3,6 +3,8 @@
 //! Each platform has a folder with the same items; the platform is picked here and nowhere else. Nothing in a
 //! platform's folder decides what relib does: it only knows how.
 
+mod module_calls;
+
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]
 mod platform;

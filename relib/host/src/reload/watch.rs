@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -276,9 +276,10 @@ impl<E: ExportsHandle> Observer<E> {
         if imp::is_open_for_writing(&file) {
             return self.written();
         }
+        let before = stamp(&file);
         let staged = self.stage(&path, &file);
         // The copy may be half old and half new.
-        if imp::is_open_for_writing(&file) {
+        if imp::is_open_for_writing(&file) || stamp(&file) != before {
             return self.written();
         }
         self.writing_since = None;
@@ -346,6 +347,12 @@ impl<E: ExportsHandle> Observer<E> {
             wake();
         }
     }
+}
+
+/// What changes when a file is written, also by somebody who has it open no longer.
+fn stamp(file: &File) -> Option<(u64, SystemTime)> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
 }
 
 /// The directories that are watched: the one that the file is in, also by a link, or what there is of its path.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use relib_abi::entry::{Destructor, Redirect, ThreadMain};
 
-use super::shim::{redirects, shims, tell_host};
+use super::shim::{pass_on, redirects, shims, tell_host};
 use crate::allocator;
 use crate::entry::host;
 
@@ -166,6 +166,14 @@ unsafe fn library_at(result: Bool, flags: c_uint, place: *const Handle) -> Bool 
     result
 }
 
+/// Calls a function with what a call of the module's has returned and where it stores a handle.
+macro_rules! stored {
+    ($function:ident($($argument:expr),*)) => {{
+        // SAFETY: a successful call has stored a handle.
+        unsafe { $function($($argument),*) }
+    }};
+}
+
 /// Passes on that a file is mapped if a call has made a mapping of it.
 fn file_mapped(mapping: Handle, file: Handle) -> Handle {
     if !mapping.is_null() && file.addr() != INVALID_HANDLE {
@@ -177,6 +185,41 @@ fn file_mapped(mapping: Handle, file: Handle) -> Handle {
 /// Whether a heap is the process's, which is the one that `HeapAlloc` is redirected for.
 fn is_process_heap(heap: Handle) -> bool {
     heap == host().0.process_heap
+}
+
+/// Resizes a block for C code: one of the heap's there, another by the original.
+///
+/// # Safety
+/// The block must be null or one that the module may resize, and is given up unless null is returned. `align` is a power
+/// of two.
+unsafe fn reallocated(
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+    original: impl FnOnce() -> *mut c_void,
+) -> *mut c_void {
+    if block.is_null() {
+        allocator::allocate(size, align)
+    } else if tell_host!(heap_owns(block)) {
+        // SAFETY: the host says that the block is the heap's; the caller gives it up.
+        unsafe { allocator::reallocate(block, size, align) }
+    } else {
+        original()
+    }
+}
+
+/// Frees a block of C code: one of the heap's there, another by the original.
+///
+/// # Safety
+/// The block must be null or one that the module may free, and is given up.
+unsafe fn freed(block: *mut c_void, original: impl FnOnce()) {
+    if block.is_null() {
+    } else if tell_host!(heap_owns(block)) {
+        // SAFETY: the host says that the block is the heap's; the caller gives it up.
+        unsafe { allocator::free(block) }
+    } else {
+        original();
+    }
 }
 
 /// `dwFlags` of the heap functions.
@@ -227,8 +270,7 @@ shims! {
     }
 
     fn TlsAlloc() -> c_uint {
-        // SAFETY: passed on as the module called it.
-        let slot = unsafe { original() };
+        let slot = pass_on!();
         if slot != OUT_OF_INDEXES {
             keep_slot(slot, true);
             tell_host!(slot_allocated(slot, finish_thread));
@@ -239,13 +281,11 @@ shims! {
     fn TlsFree(slot: c_uint) -> Bool {
         tell_host!(slot_freeing(slot));
         keep_slot(slot, false);
-        // SAFETY: passed on as the module called it.
-        unsafe { original(slot) }
+        pass_on!(slot)
     }
 
     fn TlsSetValue(slot: c_uint, value: *mut c_void) -> Bool {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(slot, value) };
+        let result = pass_on!(slot, value);
         if result != 0 {
             tell_host!(slot_set(slot, !value.is_null()));
         }
@@ -263,13 +303,11 @@ shims! {
 
     fn FlsFree(slot: c_uint) -> Bool {
         tell_host!(fiber_slot_freeing(slot));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(slot) }
+        pass_on!(slot)
     }
 
     fn FlsSetValue(slot: c_uint, value: *mut c_void) -> Bool {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(slot, value) };
+        let result = pass_on!(slot, value);
         if result != 0 {
             tell_host!(fiber_slot_set(slot, value));
         }
@@ -277,8 +315,7 @@ shims! {
     }
 
     fn VirtualAlloc(address: *mut c_void, size: usize, kind: c_uint, protection: c_uint) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        let memory = unsafe { original(address, size, kind, protection) };
+        let memory = pass_on!(address, size, kind, protection);
         // Without an address a commitment reserves, too.
         if kind & MEM_RESERVE != 0 || address.is_null() { mapped(memory) } else { memory }
     }
@@ -288,13 +325,11 @@ shims! {
         if kind & MEM_RELEASE != 0 {
             tell_host!(unmapping(address));
         }
-        // SAFETY: passed on as the module called it.
-        unsafe { original(address, size, kind) }
+        pass_on!(address, size, kind)
     }
 
     fn MapViewOfFile(mapping: Handle, access: c_uint, high: c_uint, low: c_uint, size: usize) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        mapped(unsafe { original(mapping, access, high, low, size) })
+        mapped(pass_on!(mapping, access, high, low, size))
     }
 
     fn MapViewOfFileEx(
@@ -305,14 +340,12 @@ shims! {
         size: usize,
         address: *mut c_void,
     ) -> *mut c_void {
-        // SAFETY: passed on as the module called it.
-        mapped(unsafe { original(mapping, access, high, low, size, address) })
+        mapped(pass_on!(mapping, access, high, low, size, address))
     }
 
     fn UnmapViewOfFile(address: *mut c_void) -> Bool {
         tell_host!(unmapping(address));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(address) }
+        pass_on!(address)
     }
 
     fn CreateFileMappingA(
@@ -323,8 +356,7 @@ shims! {
         low: c_uint,
         name: *const c_void,
     ) -> Handle {
-        // SAFETY: passed on as the module called it.
-        file_mapped(unsafe { original(file, security, protection, high, low, name) }, file)
+        file_mapped(pass_on!(file, security, protection, high, low, name), file)
     }
 
     fn CreateFileMappingW(
@@ -335,8 +367,7 @@ shims! {
         low: c_uint,
         name: *const c_void,
     ) -> Handle {
-        // SAFETY: passed on as the module called it.
-        file_mapped(unsafe { original(file, security, protection, high, low, name) }, file)
+        file_mapped(pass_on!(file, security, protection, high, low, name), file)
     }
 
     fn CreateFileA(
@@ -348,8 +379,7 @@ shims! {
         attributes: c_uint,
         template: Handle,
     ) -> Handle {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(path, access, share, security, disposition, attributes, template) })
+        opened(pass_on!(path, access, share, security, disposition, attributes, template))
     }
 
     fn CreateFileW(
@@ -361,8 +391,7 @@ shims! {
         attributes: c_uint,
         template: Handle,
     ) -> Handle {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(path, access, share, security, disposition, attributes, template) })
+        opened(pass_on!(path, access, share, security, disposition, attributes, template))
     }
 
     fn CreateNamedPipeA(
@@ -375,8 +404,7 @@ shims! {
         timeout: c_uint,
         security: *const c_void,
     ) -> Handle {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(name, mode, kind, instances, out_size, in_size, timeout, security) })
+        opened(pass_on!(name, mode, kind, instances, out_size, in_size, timeout, security))
     }
 
     fn CreateNamedPipeW(
@@ -389,13 +417,11 @@ shims! {
         timeout: c_uint,
         security: *const c_void,
     ) -> Handle {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(name, mode, kind, instances, out_size, in_size, timeout, security) })
+        opened(pass_on!(name, mode, kind, instances, out_size, in_size, timeout, security))
     }
 
     fn CreatePipe(read: *mut Handle, write: *mut Handle, security: *const c_void, size: c_uint) -> Bool {
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(read, write, security, size) };
+        let result = pass_on!(read, write, security, size);
         if result != 0 {
             // SAFETY: the call succeeded, so it stored two handles.
             unsafe {
@@ -420,8 +446,7 @@ shims! {
         if from.addr() == CURRENT_PROCESS && options & DUPLICATE_CLOSE_SOURCE != 0 {
             tell_host!(handle_closing(handle));
         }
-        // SAFETY: passed on as the module called it.
-        let result = unsafe { original(from, handle, to, place, access, inherit, options) };
+        let result = pass_on!(from, handle, to, place, access, inherit, options);
         if result != 0 && to.addr() == CURRENT_PROCESS && !place.is_null() {
             // SAFETY: the call succeeded, so it stored a handle of this process.
             opened(unsafe { *place });
@@ -432,8 +457,7 @@ shims! {
     fn CloseHandle(handle: Handle) -> Bool {
         // Before the call: afterwards another thread may have got the same number again.
         tell_host!(handle_closing(handle));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(handle) }
+        pass_on!(handle)
     }
 
     fn NtCreateFile(
@@ -449,14 +473,11 @@ shims! {
         extended: *const c_void,
         extended_len: c_uint,
     ) -> c_int {
-        // SAFETY: passed on as the module called it; a successful call stores a handle.
-        unsafe {
-            let result = original(
+        let status = pass_on!(
                 place, access, object, status, size, attributes, share, disposition, options, extended,
                 extended_len,
             );
-            opened_at(result, place)
-        }
+        stored!(opened_at(status, place))
     }
 
     fn NtOpenFile(
@@ -467,8 +488,8 @@ shims! {
         share: c_uint,
         options: c_uint,
     ) -> c_int {
-        // SAFETY: passed on as the module called it; a successful call stores a handle.
-        unsafe { opened_at(original(place, access, object, status, share, options), place) }
+        let status = pass_on!(place, access, object, status, share, options);
+        stored!(opened_at(status, place))
     }
 
     fn NtCreateNamedPipeFile(
@@ -487,14 +508,11 @@ shims! {
         out_size: c_uint,
         timeout: *const i64,
     ) -> c_int {
-        // SAFETY: passed on as the module called it; a successful call stores a handle.
-        unsafe {
-            let result = original(
+        let status = pass_on!(
                 place, access, object, status, share, disposition, options, kind, read_mode, completion,
                 instances, in_size, out_size, timeout,
             );
-            opened_at(result, place)
-        }
+        stored!(opened_at(status, place))
     }
 
     fn WSASocketA(
@@ -505,8 +523,7 @@ shims! {
         group: c_uint,
         flags: c_uint,
     ) -> Handle {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(family, kind, protocol, information, group, flags) })
+        opened(pass_on!(family, kind, protocol, information, group, flags))
     }
 
     fn WSASocketW(
@@ -517,60 +534,51 @@ shims! {
         group: c_uint,
         flags: c_uint,
     ) -> Handle {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(family, kind, protocol, information, group, flags) })
+        opened(pass_on!(family, kind, protocol, information, group, flags))
     }
 
     fn socket(family: c_int, kind: c_int, protocol: c_int) -> Handle {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(family, kind, protocol) })
+        opened(pass_on!(family, kind, protocol))
     }
 
     fn accept(listener: Handle, address: *mut c_void, len: *mut c_int) -> Handle {
-        // SAFETY: passed on as the module called it.
-        opened(unsafe { original(listener, address, len) })
+        opened(pass_on!(listener, address, len))
     }
 
     fn closesocket(handle: Handle) -> c_int {
         tell_host!(handle_closing(handle));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(handle) }
+        pass_on!(handle)
     }
 
     fn LoadLibraryA(path: *const c_void) -> Handle {
-        // SAFETY: passed on as the module called it.
-        library(unsafe { original(path) })
+        library(pass_on!(path))
     }
 
     fn LoadLibraryW(path: *const c_void) -> Handle {
-        // SAFETY: passed on as the module called it.
-        library(unsafe { original(path) })
+        library(pass_on!(path))
     }
 
     fn LoadLibraryExA(path: *const c_void, file: Handle, flags: c_uint) -> Handle {
-        // SAFETY: passed on as the module called it.
-        library(unsafe { original(path, file, flags) })
+        library(pass_on!(path, file, flags))
     }
 
     fn LoadLibraryExW(path: *const c_void, file: Handle, flags: c_uint) -> Handle {
-        // SAFETY: passed on as the module called it.
-        library(unsafe { original(path, file, flags) })
+        library(pass_on!(path, file, flags))
     }
 
     fn GetModuleHandleExA(flags: c_uint, name: *const c_void, place: *mut Handle) -> Bool {
-        // SAFETY: passed on as the module called it; a successful call stores a handle.
-        unsafe { library_at(original(flags, name, place), flags, place) }
+        let result = pass_on!(flags, name, place);
+        stored!(library_at(result, flags, place))
     }
 
     fn GetModuleHandleExW(flags: c_uint, name: *const c_void, place: *mut Handle) -> Bool {
-        // SAFETY: passed on as the module called it; a successful call stores a handle.
-        unsafe { library_at(original(flags, name, place), flags, place) }
+        let result = pass_on!(flags, name, place);
+        stored!(library_at(result, flags, place))
     }
 
     fn FreeLibrary(handle: Handle) -> Bool {
         tell_host!(library_closing(handle));
-        // SAFETY: passed on as the module called it.
-        unsafe { original(handle) }
+        pass_on!(handle)
     }
 
     fn FreeLibraryAndExitThread(handle: Handle, code: c_uint) -> () {
@@ -592,34 +600,20 @@ shims! {
     }
 
     fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
-        if block.is_null() {
-            allocator::allocate(size, MALLOC_ALIGNMENT)
-        } else if tell_host!(heap_owns(block)) {
-            // SAFETY: the host says that the block is the heap's; the module gives it up.
-            unsafe { allocator::reallocate(block, size, MALLOC_ALIGNMENT) }
-        } else {
-            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
-            unsafe { original(block, size) }
-        }
+        // SAFETY: the module has the block resized, and the original gets those of the C runtime.
+        unsafe { reallocated(block, size, MALLOC_ALIGNMENT, || original(block, size)) }
     }
 
     fn free(block: *mut c_void) -> () {
-        if block.is_null() {
-        } else if tell_host!(heap_owns(block)) {
-            // SAFETY: the host says that the block is the heap's; the module gives it up.
-            unsafe { allocator::free(block) }
-        } else {
-            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
-            unsafe { original(block) }
-        }
+        // SAFETY: the module gives the block up, and the original gets those of the C runtime.
+        unsafe { freed(block, || original(block)) }
     }
 
     fn _msize(block: *mut c_void) -> usize {
         if tell_host!(heap_owns(block)) {
             tell_host!(heap_usable_size(block))
         } else {
-            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
-            unsafe { original(block) }
+            pass_on!(block)
         }
     }
 
@@ -629,33 +623,20 @@ shims! {
 
     fn _aligned_realloc(block: *mut c_void, size: usize, align: usize) -> *mut c_void {
         if !align.is_power_of_two() {
-            std::ptr::null_mut()
-        } else if block.is_null() {
-            allocator::allocate(size, align)
-        } else if tell_host!(heap_owns(block)) {
-            // SAFETY: the host says that the block is the heap's; the module gives it up.
-            unsafe { allocator::reallocate(block, size, align) }
-        } else {
-            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
-            unsafe { original(block, size, align) }
+            return std::ptr::null_mut();
         }
+        // SAFETY: the module has the block resized, and the original gets those of the C runtime.
+        unsafe { reallocated(block, size, align, || original(block, size, align)) }
     }
 
     fn _aligned_free(block: *mut c_void) -> () {
-        if block.is_null() {
-        } else if tell_host!(heap_owns(block)) {
-            // SAFETY: the host says that the block is the heap's; the module gives it up.
-            unsafe { allocator::free(block) }
-        } else {
-            // SAFETY: a block that is not the heap's came from the C runtime, which the original belongs to.
-            unsafe { original(block) }
-        }
+        // SAFETY: the module gives the block up, and the original gets those of the C runtime.
+        unsafe { freed(block, || original(block)) }
     }
 
     fn HeapAlloc(heap: Handle, flags: c_uint, size: usize) -> *mut c_void {
         if !is_process_heap(heap) {
-            // SAFETY: passed on as the module called it.
-            unsafe { original(heap, flags, size) }
+            pass_on!(heap, flags, size)
         } else if flags & HEAP_ZERO_MEMORY != 0 {
             allocator::allocate_zeroed(size)
         } else {

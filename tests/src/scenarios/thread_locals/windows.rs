@@ -8,8 +8,9 @@ use relib::UnloadError;
 use relib_harness::{Failure, OrFail, Run};
 use windows_sys::Win32::Foundation::{CloseHandle, WAIT_OBJECT_0};
 use windows_sys::Win32::System::Threading::{
-    CreateThread, ExitThread, GetCurrentThreadId, INFINITE, PTP_CALLBACK_INSTANCE,
-    TrySubmitThreadpoolCallback, WaitForSingleObject,
+    CreateThread, CreateThreadpool, ExitThread, GetCurrentThreadId, INFINITE, PTP_CALLBACK_INSTANCE,
+    PTP_POOL, SetThreadpoolThreadMaximum, SetThreadpoolThreadMinimum, TP_CALLBACK_ENVIRON_V3,
+    TP_CALLBACK_PRIORITY_NORMAL, TrySubmitThreadpoolCallback, WaitForSingleObject,
 };
 
 use super::{DROPPED, Loaded, load, take_dropped, this_thread, warm_up};
@@ -50,19 +51,47 @@ fn on_system_thread(
     if ended == WAIT_OBJECT_0 { Ok(()) } else { Err(Failure::new("the thread cannot be waited for")) }
 }
 
-unsafe extern "system" fn run_on_pool(_: PTP_CALLBACK_INSTANCE, body: *mut c_void) {
-    // SAFETY: `on_pool_thread` made the box for this call alone.
-    (*unsafe { Box::from_raw(body.cast::<Body<'static>>()) })();
+/// A pool of one thread, which stays.
+struct Pool(PTP_POOL);
+
+impl Pool {
+    fn new() -> Result<Self, Failure> {
+        // SAFETY: the pool is new, and the calls accept it.
+        unsafe {
+            let pool = CreateThreadpool(null());
+            if pool == 0 {
+                return Err(std::io::Error::last_os_error().into());
+            }
+            SetThreadpoolThreadMaximum(pool, 1);
+            if SetThreadpoolThreadMinimum(pool, 1) == 0 {
+                return Err(std::io::Error::last_os_error().into());
+            }
+            Ok(Self(pool))
+        }
+    }
+
+    /// Has the thread run `body`.
+    fn run(&self, body: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+        let body: Box<Body<'static>> = Box::new(Box::new(body));
+        let environment = TP_CALLBACK_ENVIRON_V3 {
+            Version: 3,
+            Pool: self.0,
+            CallbackPriority: TP_CALLBACK_PRIORITY_NORMAL,
+            Size: size_of::<TP_CALLBACK_ENVIRON_V3>() as u32,
+            ..TP_CALLBACK_ENVIRON_V3::default()
+        };
+        let body = Box::into_raw(body).cast();
+        // SAFETY: the callback takes the box over; the system copies what it needs of the environment.
+        match unsafe { TrySubmitThreadpoolCallback(Some(run_on_pool), body, &environment) } {
+            0 => Err(std::io::Error::last_os_error().into()),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// Has a thread of the system's pool run `body`.
-fn on_pool_thread(body: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    let body: Box<Body<'static>> = Box::new(Box::new(body));
-    // SAFETY: the callback takes the box over.
-    match unsafe { TrySubmitThreadpoolCallback(Some(run_on_pool), Box::into_raw(body).cast(), null()) } {
-        0 => Err(std::io::Error::last_os_error().into()),
-        _ => Ok(()),
-    }
+unsafe extern "system" fn run_on_pool(_: PTP_CALLBACK_INSTANCE, body: *mut c_void) {
+    // SAFETY: `Pool::run` made the box for this call alone.
+    (*unsafe { Box::from_raw(body.cast::<Body<'static>>()) })();
 }
 
 fn touch(module: &Loaded) {
@@ -72,9 +101,9 @@ fn touch(module: &Loaded) {
 
 pub(super) fn tls_host_thread_system(run: &mut Run) -> Result<(), Failure> {
     allow_for_threads(run);
-    // The pool keeps its threads.
+    let pool = Pool::new()?;
     let (done, is_done) = channel();
-    on_pool_thread(move || done.send(()).expect("the scenario waits"))?;
+    pool.run(move || done.send(()).expect("the scenario waits"))?;
     is_done.recv()?;
     warm_up(run)?;
 
@@ -98,7 +127,7 @@ pub(super) fn tls_host_thread_system(run: &mut Run) -> Result<(), Failure> {
     let (touched, has_touched) = channel();
     let (releasing, release) = channel::<Loaded>();
     let (released, has_released) = channel();
-    on_pool_thread(move || {
+    pool.run(move || {
         // SAFETY: the function has no preconditions.
         let id = unsafe { GetCurrentThreadId() };
         touch(&module);

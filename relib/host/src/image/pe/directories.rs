@@ -234,6 +234,11 @@ pub(super) fn check_functions<'data, R: ReadRef<'data>>(
         sections.at(PART, unwind & !1, 4)?;
         last = end;
     }
+    // The entry point calls other functions, and every function that does so is listed.
+    let entry = header.entry;
+    let valid =
+        entry == 0 || entries.binary_search_by_key(&entry, |entry| entry.begin_address.get(LE)).is_ok();
+    check!(valid, PART, "AddressOfEntryPoint {entry:#x} is no function");
     Ok(())
 }
 

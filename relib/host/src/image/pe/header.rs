@@ -39,7 +39,7 @@ pub(super) struct Header {
     pub(super) checksum: u32,
     /// Offset of `CheckSum`.
     pub(super) checksum_offset: u64,
-    entry: u32,
+    pub(super) entry: u32,
     directories: [(u32, u32); DIRECTORIES as usize],
 }
 

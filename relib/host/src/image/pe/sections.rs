@@ -151,10 +151,11 @@ fn section<'data, R: ReadRef<'data>>(
     let file_offset = raw.pointer_to_raw_data.get(LE);
     let size = raw.virtual_size.get(LE);
     check!(size > 0, PART, "{name} has no size");
-    let in_file = raw_size > 0 && file_offset > 0;
+    let in_file = raw_size > 0;
     if in_file {
         let valid = raw_size.is_multiple_of(header.file_alignment)
-            && file_offset.is_multiple_of(header.file_alignment);
+            && file_offset.is_multiple_of(header.file_alignment)
+            && file_offset > 0;
         check!(valid, PART, "{name} is not aligned in the file");
         source.require(format_args!("the section {name}"), u64::from(file_offset), u64::from(raw_size))?;
         let in_memory = u64::from(size).next_multiple_of(u64::from(header.section_alignment));
@@ -165,6 +166,8 @@ fn section<'data, R: ReadRef<'data>>(
     check!(relocations == (0, 0), PART, "{name} has relocations of an object file");
     let characteristics = raw.characteristics.get(LE).0;
     check!(characteristics & MEM_READ != 0, PART, "{name} cannot be read");
+    let valid = characteristics & MEM_EXECUTE == 0 || raw_size >= size;
+    check!(valid, PART, "{name} has less code in the file than in memory");
     if characteristics & MEM_SHARED != 0 {
         return Err(ImageError::Unsupported {
             what: format!("the section {name}, which is shared between processes"),

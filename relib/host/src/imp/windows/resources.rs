@@ -285,8 +285,8 @@ pub(crate) fn is_private_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Copies what a file holds, and returns how much that is. The system copies by paths only, so this reads and writes, in pieces that are larger than
-/// those of `io::copy` alone.
+/// Copies what a file holds, and returns its length. The system copies by paths only, so this reads and writes, in pieces
+/// that are larger than those of `io::copy` alone.
 pub(crate) fn copy_contents(original: &File, mut copy: &File) -> io::Result<u64> {
     const PIECE: usize = 1 << 20;
     io::copy(&mut BufReader::with_capacity(PIECE, original), &mut copy)

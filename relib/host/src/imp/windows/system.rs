@@ -4,16 +4,15 @@
 //! a call that succeeded.
 
 use std::ffi::{c_uint, c_void};
-use std::sync::Arc;
 
 use relib_abi::entry::{Destructor, SystemTable, ThreadMain};
-use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
+use windows_sys::Win32::Foundation::{ERROR_BUSY, GetLastError, SetLastError};
 use windows_sys::Win32::System::Memory::GetProcessHeap;
 
 use super::resources::extent;
 use super::threads::{FIBER, fiber_slots};
 use crate::heap;
-use crate::runtime::Runtime;
+use crate::imp::module_calls::called_by_modules;
 use crate::threads::{self, NewThread};
 
 /// The table for [`HostContext::system`](relib_abi::entry::HostContext::system).
@@ -42,28 +41,6 @@ pub(crate) fn table() -> SystemTable {
     }
 }
 
-/// The runtime of the module that calls.
-///
-/// # Safety
-/// `module` must be the pointer of a module's context, made by `Arc::as_ptr`, while the module is loaded.
-unsafe fn runtime<'a>(module: *const c_void) -> &'a Runtime {
-    // SAFETY: as the caller guarantees: the host keeps the `Arc` until the image is gone.
-    unsafe { &*module.cast() }
-}
-
-/// As [`runtime`], with a count of its own.
-///
-/// # Safety
-/// As for [`runtime`].
-unsafe fn owned_runtime(module: *const c_void) -> Arc<Runtime> {
-    let module = module.cast::<Runtime>();
-    // SAFETY: the pointer came from `Arc::as_ptr` of an `Arc` that is alive; the count is raised for the new one.
-    unsafe {
-        Arc::increment_strong_count(module);
-        Arc::from_raw(module)
-    }
-}
-
 /// Runs `body` and gives the thread its last error back, which the module may be about to ask for.
 fn quietly<R>(body: impl FnOnce() -> R) -> R {
     // SAFETY: the functions have no preconditions.
@@ -81,20 +58,18 @@ struct Start {
     argument: *mut c_void,
 }
 
-unsafe extern "C" fn thread_announced(
-    module: *const c_void,
-    function: ThreadMain,
-    argument: *mut c_void,
-) -> *mut c_void {
-    // SAFETY: a shim passes its module's context pointer.
-    let module = unsafe { owned_runtime(module) };
-    if heap::is_in_scope(module.heap) {
-        // The thread's own allocations would not go to the state; what it shares with this one would.
-        return std::ptr::null_mut();
-    }
-    match NewThread::announce(&module) {
-        Some(thread) => Box::into_raw(Box::new(Start { thread, function, argument })).cast(),
-        None => std::ptr::null_mut(),
+called_by_modules! {
+    thread_announced(module: owned_runtime, function: ThreadMain, argument: *mut c_void) -> *mut c_void {
+        // In a scope the thread's own allocations would not go to the state; what it shares with this one would.
+        let thread = if heap::is_in_scope(module.heap) { None } else { NewThread::announce(&module) };
+        match thread {
+            Some(thread) => Box::into_raw(Box::new(Start { thread, function, argument })).cast(),
+            None => {
+                // SAFETY: the function has no preconditions.
+                unsafe { SetLastError(ERROR_BUSY) };
+                std::ptr::null_mut()
+            }
+        }
     }
 }
 
@@ -111,45 +86,45 @@ unsafe extern "C-unwind" fn thread_main(ticket: *mut c_void) -> c_uint {
     thread.run(|| unsafe { function(argument) })
 }
 
-unsafe extern "C" fn slot_allocated(module: *const c_void, slot: c_uint, finish: Destructor) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.threads.add_key(slot, Some(finish)));
-}
+called_by_modules! {
+    slot_allocated(module: runtime, slot: c_uint, finish: Destructor) {
+        quietly(|| module.threads.add_key(slot, Some(finish)));
+    }
 
-unsafe extern "C" fn slot_freeing(module: *const c_void, slot: c_uint) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| unsafe { runtime(module) }.threads.remove_key(slot));
-}
+    slot_freeing(module: runtime, slot: c_uint) {
+        quietly(|| module.threads.remove_key(slot));
+    }
 
-unsafe extern "C" fn slot_set(module: *const c_void, slot: c_uint, is_set: bool) {
-    // SAFETY: a shim passes its module's context pointer.
-    quietly(|| threads::note_key_value(&unsafe { owned_runtime(module) }, slot, is_set));
-}
+    slot_set(module: owned_runtime, slot: c_uint, is_set: bool) {
+        quietly(|| threads::note_key_value(&module, slot, is_set));
+    }
 
-unsafe extern "C" fn fiber_slot_allocated(module: *const c_void, slot: c_uint, callback: Option<Destructor>) {
-    quietly(|| {
-        if callback.is_some() {
-            fiber_slots::add(slot);
-        }
-        // SAFETY: a shim passes its module's context pointer.
-        unsafe { runtime(module) }.threads.add_key(slot | FIBER, callback);
-    });
-}
+    fiber_slot_allocated(module: runtime, slot: c_uint, callback: Option<Destructor>) {
+        quietly(|| {
+            if callback.is_some() {
+                fiber_slots::add(slot);
+            }
+            module.threads.add_key(slot | FIBER, callback);
+        });
+    }
 
-unsafe extern "C" fn fiber_slot_freeing(module: *const c_void, slot: c_uint) {
-    quietly(|| {
-        // SAFETY: a shim passes its module's context pointer.
-        unsafe { runtime(module) }.threads.remove_key(slot | FIBER);
-        fiber_slots::remove(slot);
-    });
-}
+    fiber_slot_freeing(module: runtime, slot: c_uint) {
+        quietly(|| {
+            module.threads.remove_key(slot | FIBER);
+            fiber_slots::remove(slot);
+        });
+    }
 
-unsafe extern "C" fn fiber_slot_set(module: *const c_void, slot: c_uint, value: *mut c_void) {
-    quietly(|| {
-        fiber_slots::set(slot, value);
-        // SAFETY: a shim passes its module's context pointer.
-        threads::note_key_value(&unsafe { owned_runtime(module) }, slot | FIBER, !value.is_null());
-    });
+    fiber_slot_set(module: owned_runtime, slot: c_uint, value: *mut c_void) {
+        quietly(|| {
+            fiber_slots::set(slot, value);
+            threads::note_key_value(&module, slot | FIBER, !value.is_null());
+        });
+    }
+
+    heap_owns(module: runtime, block: *const c_void) -> bool {
+        module.owns(block)
+    }
 }
 
 /// Handles have 32 significant bits.
@@ -159,16 +134,17 @@ fn number(handle: *mut c_void) -> i32 {
 
 /// Defines functions of the table that enter something into the ledger of the module that calls.
 macro_rules! entries {
-    ($($name:ident($argument:ident) => |$ledger:ident| $entry:expr;)*) => {$(
-        unsafe extern "C" fn $name(module: *const c_void, $argument: *mut c_void) {
-            quietly(|| {
-                // SAFETY: a shim passes its module's context pointer.
-                if let Some(mut $ledger) = unsafe { runtime(module) }.ledger_of_this_process() {
-                    $entry;
-                }
-            });
-        }
-    )*};
+    ($($name:ident($argument:ident) => |$ledger:ident| $entry:expr;)*) => {
+        called_by_modules! {$(
+            $name(module: runtime, $argument: *mut c_void) {
+                quietly(|| {
+                    if let Some(mut $ledger) = module.ledger_of_this_process() {
+                        $entry;
+                    }
+                });
+            }
+        )*}
+    };
 }
 
 entries! {
@@ -187,11 +163,6 @@ entries! {
     handle_closing(handle) => |ledger| ledger.descriptor_closing(number(handle));
     library_opened(library) => |ledger| ledger.library_opened(library.addr());
     library_closing(library) => |ledger| ledger.library_closing(library.addr());
-}
-
-unsafe extern "C" fn heap_owns(module: *const c_void, block: *const c_void) -> bool {
-    // SAFETY: a shim passes its module's context pointer.
-    unsafe { runtime(module) }.owns(block)
 }
 
 unsafe extern "C" fn heap_usable_size(_module: *const c_void, block: *const c_void) -> usize {
