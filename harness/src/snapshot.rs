@@ -110,6 +110,33 @@ impl Snapshots {
         settings.bind(|| insta::assert_snapshot!(id, text));
     }
 
+    /// What the outcomes were accepted on, in words for a reader of the table, where the platform alone does not say it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn environment(&self) -> Result<Option<String>, SnapshotError> {
+        let path = self.environment_path();
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim_end().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SnapshotError::Read { path, source }),
+        }
+    }
+
+    /// Notes what outcomes are accepted on; see [`Snapshots::environment`].
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_environment(&self, text: &str) -> Result<(), SnapshotError> {
+        let path = self.environment_path();
+        let written = fs::create_dir_all(&self.folder).and_then(|()| fs::write(&path, format!("{text}\n")));
+        written.map_err(|source| SnapshotError::Write { path, source })
+    }
+
+    fn environment_path(&self) -> PathBuf {
+        self.folder.join("environment.txt")
+    }
+
     /// Whether anything has been accepted for the platform at all.
     pub fn any(&self) -> bool {
         Profile::ALL.iter().any(|profile| !self.names(*profile).is_empty())

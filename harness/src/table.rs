@@ -43,13 +43,37 @@ pub fn render(scenarios: &[ScenarioInfo], root: &Path) -> Result<String, Snapsho
     }
     text.push('\n');
     text.push_str(&legend(scenarios));
+    for &platform in Platform::ALL {
+        if let Some(environment) = Snapshots::new(root, platform).environment()? {
+            let _ = writeln!(text, "{}: {environment}.", platform.title());
+        }
+    }
     if !footnotes.is_empty() {
         text.push('\n');
         for (index, footnote) in footnotes.iter().enumerate() {
             let _ = writeln!(text, "{}. {footnote}", index + 1);
         }
     }
+    text.push_str(&of_one_platform(scenarios));
     Ok(text)
+}
+
+/// The scenarios that not every platform has, with the reasons, folded away.
+fn of_one_platform(scenarios: &[ScenarioInfo]) -> String {
+    let mut rows = String::new();
+    for scenario in scenarios.iter().filter(|scenario| scenario.feature != Feature::SelfTest) {
+        if let Some(reason) = &scenario.platforms_reason {
+            let platforms: Vec<&str> = scenario.platforms.iter().map(|platform| platform.title()).collect();
+            let _ = writeln!(rows, "| `{}` | {} | {reason} |", scenario.id, platforms.join(", "));
+        }
+    }
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "\n<details><summary>Scenarios of one platform, and why the other has none</summary>\n\n\
+         | Scenario | Platform | Reason |\n|---|---|---|\n{rows}\n</details>\n"
+    )
 }
 
 fn cell(
@@ -225,7 +249,7 @@ mod tests {
             Scenario::new("panic-main", Feature::Panics, body),
             Scenario::new("panic-double", Feature::Panics, body).limit("abort", "a panic in Drop aborts"),
             Scenario::new("panic-new", Feature::Panics, body).profiles(&[Profile::Debug]),
-            Scenario::new("threads-c", Feature::Threads, body).linux_only(""),
+            Scenario::new("threads-c", Feature::Threads, body).linux_only("others have no such threads"),
             Scenario::new("hidden", Feature::SelfTest, body),
         ];
         SCENARIOS.iter().map(Scenario::info).collect()
@@ -268,7 +292,17 @@ mod tests {
             ]
         );
         assert!(table.contains("| Reload | — | — |"));
+        assert!(table.contains("\n| `threads-c` | Linux x86_64 | others have no such threads |\n"));
+        assert!(!table.contains("Windows x86_64:"));
         assert!(!table.contains("hidden") && table.contains(" 5 scenarios"));
+    }
+
+    #[test]
+    fn the_legend_says_what_was_run() {
+        let root = tempfile::tempdir().unwrap();
+        Snapshots::new(root.path(), Platform::WindowsX86_64).set_environment("run under Wine").unwrap();
+        let table = render(&scenarios(), root.path()).unwrap();
+        assert!(table.contains("\nWindows x86_64: run under Wine.\n"));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //!
 //! Each test runs in a process of its own, since the other tests of this file take and give back as well.
 
+use std::process::Command;
 use std::time::Duration;
 
-use relib_harness::probe::{self, Leak, Probe, Tolerance};
-use rusty_fork::rusty_fork_test;
+use relib_harness::probe::{self, ENVIRONMENT, Leak, Probe, Tolerance};
 
 /// With room for what glibc maps for the first threads of a process, and keeps.
 fn with_threads() -> Tolerance {
@@ -20,7 +20,26 @@ fn leaks(before: &Probe) -> Vec<Leak> {
     before.leaks_now(&soon()).unwrap()
 }
 
-rusty_fork_test! {
+/// Tests that each run in a process of their own, which is started so that the probe sees what is in use.
+macro_rules! in_own_process {
+    ($(#[test] fn $name:ident() $body:block)*) => {$(
+        #[test]
+        fn $name() {
+            let name = rusty_fork::rusty_fork_test_name!($name);
+            let supervise = |child: &mut rusty_fork::ChildWrapper, _: &mut _| {
+                let status = child.wait().expect("a child can be waited for");
+                assert!(status.success(), "the test's process ended with {status:?}");
+            };
+            let settle = |command: &mut Command| {
+                command.envs(ENVIRONMENT.iter().copied());
+            };
+            rusty_fork::fork(name, rusty_fork::rusty_fork_id!(), settle, supervise, || $body)
+                .expect("a process can be started");
+        }
+    )*};
+}
+
+in_own_process! {
     #[test]
     fn nothing_taken_is_no_leak() {
         let before = Probe::take().unwrap();

@@ -78,9 +78,11 @@ enum PlatformName {
     /// Built for `x86_64-pc-windows-gnu` and run under Wine
     #[value(alias = "windows-x86_64")]
     Windows,
+    /// One after the other
+    All,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Human,
     Json,
@@ -88,15 +90,32 @@ enum Format {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let platform = match arguments.platform {
-        PlatformName::Linux => Platform::LinuxX86_64,
-        PlatformName::Windows => Platform::WindowsX86_64,
-    };
-    if platform == Platform::WindowsX86_64
-        && let Some(code) = windows::in_environment()?
-    {
-        return Ok(code);
+    match arguments.platform {
+        PlatformName::Linux => run_on(Platform::LinuxX86_64, arguments),
+        PlatformName::Windows => run_on_windows(arguments),
+        // The process that is started for Windows has the same arguments.
+        PlatformName::All if windows::is_in_environment() => run_on_windows(arguments),
+        PlatformName::All => {
+            if arguments.format != Format::Human {
+                bail!("a report is about one platform; run each with this --format");
+            }
+            println!("{}", Platform::LinuxX86_64.title());
+            let linux = run_on(Platform::LinuxX86_64, arguments)?;
+            println!("{}", Platform::WindowsX86_64.title());
+            let windows = run_on_windows(arguments)?;
+            Ok(if linux == ExitCode::SUCCESS { windows } else { linux })
+        }
     }
+}
+
+fn run_on_windows(arguments: &Arguments) -> Result<ExitCode> {
+    match windows::in_environment()? {
+        Some(code) => Ok(code),
+        None => run_on(Platform::WindowsX86_64, arguments),
+    }
+}
+
+fn run_on(platform: Platform, arguments: &Arguments) -> Result<ExitCode> {
     let profiles = arguments.profile.list();
     let variant = match (platform, arguments.sanitizer) {
         (Platform::WindowsX86_64, Some(_)) => bail!("there is no sanitizer for Windows here"),
@@ -147,8 +166,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 
     let root = arguments.places.root();
-    let matrix =
-        Matrix { runners, platform, snapshots: Snapshots::new(&root, platform), bless: arguments.bless };
+    let snapshots = Snapshots::new(&root, platform);
+    if wine.is_some() {
+        note_environment(&snapshots, arguments.bless)?;
+    }
+    let matrix = Matrix { runners, platform, snapshots, bless: arguments.bless };
     let jobs = matrix.jobs(&scenarios);
     if jobs.is_empty() {
         eprintln!("no scenario runs with this filter, profile, platform and sanitizer");
@@ -170,6 +192,21 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         Format::Junit => report::junit::print(&summary)?,
     }
     Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+}
+
+/// Has the table say what accepted outcomes are those of. Without accepting any, tells when it is another by now.
+fn note_environment(snapshots: &Snapshots, bless: bool) -> Result<()> {
+    let here = windows::description()?;
+    let known = snapshots.environment()?;
+    if known.as_ref() == Some(&here) {
+        return Ok(());
+    }
+    if bless {
+        snapshots.set_environment(&here)?;
+    } else if let Some(known) = known {
+        eprintln!("the snapshots are of what was {known}; this run is of what is {here}");
+    }
+    Ok(())
 }
 
 fn filtered(scenarios: &[ScenarioInfo], filter: Option<&str>) -> Vec<ScenarioInfo> {

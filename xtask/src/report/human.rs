@@ -9,7 +9,7 @@ use comfy_table::{Cell, Color, Table};
 use owo_colors::{OwoColorize as _, Style};
 use relib_harness::matrix::JobResult;
 use relib_harness::snapshot::Verdict;
-use relib_harness::{Profile, ScenarioInfo};
+use relib_harness::{Platform, Profile, ScenarioInfo};
 use similar::{ChangeTag, TextDiff};
 
 use super::Summary;
@@ -102,9 +102,13 @@ fn details(text: &mut String, summary: &Summary<'_>, result: &JobResult, coloure
             let _ = writeln!(text, "    {line}");
         }
     }
+    let platform = match summary.platform {
+        Platform::LinuxX86_64 => "",
+        Platform::WindowsX86_64 => " --platform windows",
+    };
     let _ = writeln!(
         text,
-        "  run it alone: cargo xtask test-matrix --filter {} --profile {}",
+        "  run it alone: cargo xtask test-matrix --filter {} --profile {}{platform}",
         result.scenario.id, result.profile
     );
 }

@@ -65,7 +65,11 @@ pub fn setup(arguments: &Arguments) -> Result<ExitCode> {
     let install = ["install", "--yes", "--no-install-recommends"].iter().chain(&packages).copied().collect();
     for arguments in [vec!["update"], install] {
         println!("apt-get {}", arguments.join(" "));
-        let status = Command::new("apt-get").args(&arguments).status().context("cannot run apt-get")?;
+        let status = Command::new("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(&arguments)
+            .status()
+            .context("cannot run apt-get")?;
         if !status.success() {
             bail!("apt-get {} ended with {status}; it needs the rights of root", arguments.join(" "));
         }
@@ -89,11 +93,16 @@ fn check() -> Result<()> {
     )
 }
 
+/// Whether this process has the environment that the build needs.
+pub fn is_in_environment() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
 /// Runs this command again in the environment that the build needs; `None` if this process has it.
 ///
 /// Which cargo is run is read from the environment once, deep inside, so it has to be there from the start.
 pub fn in_environment() -> Result<Option<ExitCode>> {
-    if std::env::var_os(MARK).is_some() {
+    if is_in_environment() {
         return Ok(None);
     }
     check()?;
@@ -116,6 +125,20 @@ pub fn in_environment() -> Result<Option<ExitCode>> {
         .env_remove("RUSTUP_TOOLCHAIN")
         .status()?;
     Ok(Some(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)))
+}
+
+/// What the outcomes are those of, for the legend of the support table.
+pub fn description() -> Result<String> {
+    let version = |program: &str| -> Result<String> {
+        let output = Command::new(program).arg("--version").output();
+        let output = output.with_context(|| format!("cannot run {program}"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    Ok(format!(
+        "built for `{TARGET}` by {} and run under {}; nothing is claimed for MSVC",
+        version(RUSTC)?,
+        version(WINE)?
+    ))
 }
 
 /// How everything is built.
