@@ -25,7 +25,9 @@ pub(crate) const HEAP: HeapTable = HeapTable {
 };
 
 /// Memory in the image.
-#[repr(align(4096))]
+///
+/// Not aligned to pages: what stands before it in the image would be, too, and be read and written in a page of its own.
+#[repr(align(16))]
 pub(crate) struct Arena {
     bytes: UnsafeCell<[u8; Arena::LEN]>,
     used: AtomicUsize,
@@ -52,12 +54,10 @@ impl Arena {
 
     /// A block of zeros; `None` if it does not fit.
     fn allocate(&self, size: usize, align: usize) -> Option<*mut u8> {
-        if align > align_of::<Self>() {
-            return None;
-        }
+        let start = self.start().addr();
         let mut place = 0;
         let reserve = |used: usize| {
-            place = used.checked_next_multiple_of(align)?;
+            place = (start + used).checked_next_multiple_of(align)? - start;
             place.checked_add(size).filter(|end| *end <= Self::LEN)
         };
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).ok()?;
@@ -67,6 +67,8 @@ impl Arena {
 }
 
 /// How many blocks of the system's allocator there are.
+// See `entry::CONTEXT`.
+#[unsafe(link_section = ".data")]
 static SYSTEM_BLOCKS: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether there are blocks that only the functions of this module can free.

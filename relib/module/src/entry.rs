@@ -25,6 +25,10 @@ const BUILD_LEN: usize = metadata::record_len(&[metadata::BUILD_PAYLOAD]);
 static BUILD: [u8; BUILD_LEN] = metadata::record(RecordKind::Build, &[metadata::BUILD_PAYLOAD]);
 
 /// The context that the host gave, or null before that.
+///
+/// What a load writes or reads stands beside what the loader writes anyway, and not in a page of zeros of its own, which
+/// the system would have to make for each load.
+#[unsafe(link_section = ".data")]
 static CONTEXT: AtomicPtr<HostContext> = AtomicPtr::new(std::ptr::null_mut());
 
 unsafe extern "C" fn attach(context: *const HostContext) -> bool {

@@ -22,6 +22,8 @@ macro_rules! shims {
         mod $name {
             use super::*;
 
+            // See `entry::CONTEXT`.
+            #[unsafe(link_section = ".data")]
             pub(super) static ORIGINAL: $crate::imp::shim::Original = $crate::imp::shim::Original::new();
 
             #[allow(dead_code, reason = "a shim that the host takes over has no use for the original")]

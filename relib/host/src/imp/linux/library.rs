@@ -79,18 +79,18 @@ impl Library {
         _image: &ImageFile,
         permanent: bool,
     ) -> Result<Self, Refused> {
-        // A private copy has a path and a file of its own, which nobody can have loaded. It may get the place of an image
-        // that another thread unloads meanwhile.
-        let loaded = if path == original { loaded_bases() } else { Vec::new() };
+        // A private copy has a path and a file of its own, which nobody can have loaded.
+        let loaded = if path == original { LoadedImages::now() } else { LoadedImages::default() };
         // SAFETY: as the caller guarantees.
         let library = unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL) };
         let handle = library.map_err(Refused::Linking)?.into_raw();
         // SAFETY: the handle was just opened.
-        let base = unsafe { link_map(handle) }
-            .expect("the loader describes an image that it has just opened")
-            .l_addr;
-        // The loader has compared names and identities of files; nothing of the image has run for us.
-        if loaded.contains(&base) {
+        let map = unsafe { link_map(handle) }.expect("the loader describes an image that it has just opened");
+        let base = map.l_addr;
+        // The loader has compared names and identities of files; nothing of the image has run for us. The name counts too,
+        // because an image that another thread has closed meanwhile leaves its place to a new one.
+        // SAFETY: the name of an open image ends with a zero byte and stays.
+        if loaded.contains(base, unsafe { CStr::from_ptr(map.l_name) }) {
             // SAFETY: the handle is ours and is not used again.
             unsafe { libc::dlclose(handle) };
             return Err(Refused::Loaded);
@@ -353,15 +353,34 @@ fn is_loaded(path: &CStr, base: usize) -> bool {
     found
 }
 
-/// Where the images are that the loader lists.
-fn loaded_bases() -> Vec<usize> {
-    const USUAL: usize = 32;
-    let mut bases = Vec::with_capacity(USUAL);
-    for_each_image(|base, _| {
-        bases.push(base);
-        true
-    });
-    bases
+/// The images that the loader lists at some time.
+#[derive(Default)]
+struct LoadedImages {
+    /// Where each is, and where its name ends that starts at the end of the one before.
+    images: Vec<(usize, usize)>,
+    names: Vec<u8>,
+}
+
+impl LoadedImages {
+    fn now() -> Self {
+        const USUAL: usize = 32;
+        const USUAL_NAME: usize = 64;
+        let (mut images, mut names) = (Vec::with_capacity(USUAL), Vec::with_capacity(USUAL * USUAL_NAME));
+        for_each_image(|base, name| {
+            names.extend_from_slice(name.to_bytes());
+            images.push((base, names.len()));
+            true
+        });
+        Self { images, names }
+    }
+
+    fn contains(&self, base: usize, name: &CStr) -> bool {
+        let mut start = 0;
+        self.images.iter().any(|(other_base, end)| {
+            let other_name = &self.names[std::mem::replace(&mut start, *end)..*end];
+            *other_base == base && other_name == name.to_bytes()
+        })
+    }
 }
 
 /// Calls `visit` with base and name of each image that the loader lists, for as long as it returns true. It must neither
