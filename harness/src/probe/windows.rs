@@ -31,7 +31,11 @@ use super::Descriptor;
 /// Nothing of Windows' heaps is set by a variable.
 pub const ENVIRONMENT: &[(&str, &str)] = &[];
 
-/// Number and name of every thread of the process.
+/// What Wine calls the threads of the system's pool, which come and go as it sees fit, and end when they have been idle
+/// for seconds.
+const POOL_THREAD: &str = "wine_threadpool_worker";
+
+/// Number and name of every thread of the process, but for those of the system's pool.
 pub fn threads() -> io::Result<BTreeMap<i32, String>> {
     let mut threads = BTreeMap::new();
     // SAFETY: the entry says how large it is, and the snapshot is closed at the end.
@@ -45,7 +49,10 @@ pub fn threads() -> io::Result<BTreeMap<i32, String>> {
         let mut more = Thread32First(snapshot, &mut entry) != 0;
         while more {
             if entry.th32OwnerProcessID == GetCurrentProcessId() {
-                threads.insert(entry.th32ThreadID as i32, thread_name(entry.th32ThreadID));
+                let name = thread_name(entry.th32ThreadID);
+                if name != POOL_THREAD {
+                    threads.insert(entry.th32ThreadID as i32, name);
+                }
             }
             more = Thread32Next(snapshot, &mut entry) != 0;
         }
