@@ -44,7 +44,7 @@ macro_rules! shims {
 
 /// Calls the original of the shim that this stands in, with the arguments that the module has passed to the shim.
 macro_rules! pass_on {
-    ($($argument:expr),*) => {{
+    ($($argument:expr),* $(,)?) => {{
         // SAFETY: the module meets the requirements of the function that it calls, and the shim changes no argument.
         unsafe { original($($argument),*) }
     }};

@@ -131,7 +131,8 @@ fn opened(handle: Handle) -> Handle {
 unsafe fn opened_at(status: c_int, place: *const Handle) -> c_int {
     if status >= 0 {
         // SAFETY: the call succeeded, so it stored a handle, says the caller.
-        tell_host!(handle_opened(unsafe { *place }));
+        let handle = unsafe { *place };
+        tell_host!(handle_opened(handle));
     }
     status
 }
@@ -161,7 +162,8 @@ unsafe fn library_at(result: Bool, flags: c_uint, place: *const Handle) -> Bool 
     const UNCHANGED_REFCOUNT: c_uint = 2;
     if result != 0 && flags & (PIN | UNCHANGED_REFCOUNT) != UNCHANGED_REFCOUNT {
         // SAFETY: the call succeeded, so it stored a handle, says the caller.
-        tell_host!(library_opened(unsafe { *place }));
+        let handle = unsafe { *place };
+        tell_host!(library_opened(handle));
     }
     result
 }
