@@ -128,7 +128,7 @@ fn state(snapshots: &Snapshots, scenario: &ScenarioInfo) -> Result<State, Snapsh
                 let first = text.trim_start().lines().next().unwrap_or_default();
                 instead.push((profile, first.trim_start_matches("outcome: ").to_owned()));
             }
-            None => instead.push((profile, "not run".to_owned())),
+            None => instead.push((profile, "no accepted outcome".to_owned())),
         }
     }
     Ok(if instead.is_empty() && !scenario.profiles.is_empty() { State::Ok } else { State::NotOk(instead) })
@@ -157,8 +157,8 @@ fn legend(scenarios: &[ScenarioInfo]) -> String {
     )
 }
 
-/// What keeps the table from being complete: scenarios without a snapshot, on every platform that has any, and
-/// snapshots without a scenario. Empty when all is well.
+/// What keeps the table from being complete: scenarios without a snapshot on Linux, which everybody can run, and snapshots
+/// without a scenario. Empty when all is well. Where another platform lacks a snapshot the table itself says so.
 pub fn gaps(scenarios: &[ScenarioInfo], root: &Path) -> Vec<Gap> {
     let scenarios: Vec<ScenarioInfo> =
         scenarios.iter().filter(|scenario| scenario.feature != Feature::SelfTest).cloned().collect();
@@ -167,8 +167,7 @@ pub fn gaps(scenarios: &[ScenarioInfo], root: &Path) -> Vec<Gap> {
         let snapshots = Snapshots::new(root, platform);
         let here: Vec<ScenarioInfo> =
             scenarios.iter().filter(|scenario| scenario.platforms.contains(&platform)).cloned().collect();
-        // Linux is what everybody can run; another platform counts once it was run at all.
-        if platform == Platform::LinuxX86_64 || snapshots.any() {
+        if platform == Platform::LinuxX86_64 {
             for scenario in &here {
                 for &profile in &scenario.profiles {
                     let path = snapshots.path(profile, &scenario.id);
@@ -288,7 +287,7 @@ mod tests {
             [
                 "1. `panic-double`: a panic in Drop aborts",
                 "2. `panic-new`: leak (debug)",
-                "3. `threads-c`: not run (release)",
+                "3. `threads-c`: no accepted outcome (release)",
             ]
         );
         assert!(table.contains("| Reload | — | — |"));
