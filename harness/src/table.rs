@@ -103,7 +103,7 @@ fn cell(
                     footnotes.push(footnote);
                     footnotes.len() - 1
                 });
-                marks.push((number + 1).to_string());
+                marks.push(number + 1);
             }
         }
     }
@@ -114,6 +114,8 @@ fn cell(
     };
     let mut cell = format!("{symbol} {passed}/{}", members.len());
     if !marks.is_empty() {
+        marks.sort_unstable();
+        let marks: Vec<String> = marks.iter().map(usize::to_string).collect();
         let _ = write!(cell, " <sup>{}</sup>", marks.join(", "));
     }
     Ok(cell)

@@ -105,7 +105,7 @@ fn backtrace_unload(run: &mut Run) -> Result<(), Failure> {
     run.observe("mappings of the module's file after each of 10 unloads", 0);
     // The allocators of the process may have split or joined a few of theirs.
     let more = mappings_of("")?.saturating_sub(before);
-    run.check(more < CYCLES, &format!("{more} more mappings in {CYCLES} cycles"))
+    run.check(more < CYCLES, format!("{more} more mappings in {CYCLES} cycles"))
 }
 
 fn backtrace_host_frames(run: &mut Run) -> Result<(), Failure> {
