@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
 use crate::lifetimes;
-use crate::section::{host_record, link_section, own_data_section, own_name};
+use crate::section::{host_record, link_section, own_data_section, own_function_section, own_name};
 use crate::signature::Function;
 
 /// Which side implements the interface.
@@ -313,12 +313,12 @@ fn imports_handle(
     let visibility = &item.vis;
     let documentation = format!("Calls the host's implementation of [`{}`] from a module.", item.ident);
     let count = functions.len();
-    let slots = Ident::new(&format!("__RELIB_SLOTS_{}", item.ident), Span::call_site());
     // A module that uses one interface of a crate would otherwise import all of them.
     let own = own_name(&item.ident);
     let record_section = link_section(SECTION, &own);
     let table_section = link_section(IMPORT_SECTION, &own);
     let slots_section = own_data_section(&own);
+    let found_by = own_function_section(&own);
     let wrappers = functions.iter().enumerate().map(|(index, function)| {
         let attributes = &function.attributes;
         let ident = &function.name;
@@ -336,7 +336,7 @@ fn imports_handle(
             #[inline]
             #[track_caller]
             #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
-                let __relib_entry = #slots.function(#index, #name, ::core::stringify!(#ident));
+                let __relib_entry = Self::__relib_slots().function(#index, #name, ::core::stringify!(#ident));
                 let __relib_outcome = #call;
                 // SAFETY: the outcome is that of the entry, whose return type is this.
                 unsafe { #root::call_import::<#static_returns>(#name, ::core::stringify!(#ident), __relib_entry, __relib_outcome) }
@@ -352,24 +352,25 @@ fn imports_handle(
         #(#allowed)*
         impl #handle {
             #(#wrappers)*
-        }
 
-        #[doc(hidden)]
-        #[allow(non_upper_case_globals)]
-        #slots_section
-        static #slots: #root::ImportSlots<#count> = {
-            const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
-            const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
-            #record_section
-            static RECORD: [u8; LEN] =
-                #root::metadata::record::<LEN>(#root::metadata::RecordKind::Import, &[PAYLOAD]);
-            #table_section
-            static TABLE: #root::ImportTable = #root::ImportTable {
-                interface: #root::metadata::interface_id(PAYLOAD),
-                slots: #slots.as_ptr(),
-                len: #count,
-            };
-            #root::ImportSlots::new(&RECORD, &TABLE)
-        };
+            #[doc(hidden)]
+            #found_by
+            #visibility fn __relib_slots() -> &'static #root::ImportSlots<#count> {
+                const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
+                const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
+                #record_section
+                static RECORD: [u8; LEN] =
+                    #root::metadata::record::<LEN>(#root::metadata::RecordKind::Import, &[PAYLOAD]);
+                #table_section
+                static TABLE: #root::ImportTable = #root::ImportTable {
+                    interface: #root::metadata::interface_id(PAYLOAD),
+                    slots: SLOTS.as_ptr(),
+                    len: #count,
+                };
+                #slots_section
+                static SLOTS: #root::ImportSlots<#count> = #root::ImportSlots::new(&RECORD, &TABLE);
+                &SLOTS
+            }
+        }
     }
 }

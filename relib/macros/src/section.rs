@@ -25,6 +25,20 @@ pub fn own_data_section(own: &str) -> TokenStream {
     quote!(#[cfg_attr(windows, unsafe(link_section = #pe))])
 }
 
+/// The attributes of the function that other crates find the statics of an item by.
+///
+/// For PE, a static that other crates name is pointed to by `__imp_` and its name, and all these pointers of one file of
+/// the linker's input stay together: whoever uses one static would keep them all. So only this function names it, which
+/// is never inlined, and which linkers drop, because it is in a section of its own and too small to need unwind
+/// information.
+pub fn own_function_section(own: &str) -> TokenStream {
+    let pe = format!(".text${own}");
+    quote! {
+        #[cfg_attr(not(windows), inline)]
+        #[cfg_attr(windows, inline(never), unsafe(link_section = #pe))]
+    }
+}
+
 /// Statements that leave a record of `interface` in the host's file if the function that they stand in is part of it.
 pub fn host_record(
     kind: &Ident,
