@@ -45,7 +45,7 @@ impl fmt::Display for ThreadInfo {
 }
 
 /// Tells the threads of this process apart, for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ThreadKey(u64);
 
 impl ThreadKey {
@@ -326,12 +326,12 @@ impl Drop for NewThread {
 impl Table {
     /// The threads that are in the way of an unload by `current`.
     fn in_use(&self, current: ThreadKey) -> InUse {
-        let running = infos(self.threads.values().filter(|thread| thread.runs_module()));
+        let running = infos(self.threads.iter().filter(|(_, thread)| thread.runs_module()));
         if !running.is_empty() {
             return InUse::Running(running);
         }
         let others = self.threads.iter().filter(|(key, _)| **key != current);
-        InUse::Registered(infos(others.map(|(_, thread)| thread).filter(|thread| thread.has_destructors())))
+        InUse::Registered(infos(others.filter(|(_, thread)| thread.has_destructors())))
     }
 }
 
@@ -458,9 +458,12 @@ const KEY_ROUNDS: usize = 4;
 /// How long an unload waits for the destructors of a thread that has begun to run them.
 const ENDING_GRACE: Duration = Duration::from_secs(1);
 
-fn infos<'a>(threads: impl Iterator<Item = &'a Thread>) -> Vec<ThreadInfo> {
-    let mut infos: Vec<ThreadInfo> =
-        threads.map(|thread| ThreadInfo { id: thread.os_id, name: imp::thread_name(thread.os_id) }).collect();
-    infos.sort_by_key(|info| info.id);
-    infos
+/// What a host is told of threads, in the order in which relib came to know them: a system may number them in any.
+fn infos<'a>(threads: impl Iterator<Item = (&'a ThreadKey, &'a Thread)>) -> Vec<ThreadInfo> {
+    let mut threads: Vec<_> = threads.collect();
+    threads.sort_by_key(|(key, _)| **key);
+    threads
+        .into_iter()
+        .map(|(_, thread)| ThreadInfo { id: thread.os_id, name: imp::thread_name(thread.os_id) })
+        .collect()
 }

@@ -182,6 +182,14 @@ pub fn put_in_place(file: &Path, of: &Path) -> Result<(), Failure> {
     Ok(std::fs::rename(file, of)?)
 }
 
+/// Deletes a file, and waits until its name is free, which it is at once here.
+///
+/// # Errors
+/// When the system does not do it.
+pub fn delete(path: &Path) -> Result<(), Failure> {
+    Ok(std::fs::remove_file(path)?)
+}
+
 /// Whether the name of a directory that was deleted is free at once, also while it is watched.
 pub const DELETED_AT_ONCE: bool = true;
 

@@ -214,6 +214,19 @@ pub fn put_in_place(file: &Path, of: &Path) -> Result<(), Failure> {
     Ok(std::fs::rename(file, of)?)
 }
 
+/// Deletes a file, and waits until its name is free: under Wine that is when nobody has it open any more, such as a
+/// reloader that looks at it.
+///
+/// # Errors
+/// When the system does not do it.
+pub fn delete(path: &Path) -> Result<(), Failure> {
+    std::fs::remove_file(path)?;
+    while path.try_exists().unwrap_or(true) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 /// Whether the name of a directory that was deleted is free at once, also while it is watched: Wine waits for the end of
 /// that.
 pub const DELETED_AT_ONCE: bool = false;

@@ -17,7 +17,7 @@ use relib::{
 };
 use relib_harness::{Failure, OrFail, Run};
 
-use crate::platform::{DELETED_AT_ONCE, symlink};
+use crate::platform::{DELETED_AT_ONCE, delete, symlink};
 use crate::project::{Project, replace};
 use crate::scenarios::reload::StoreImpl;
 use crate::support::{allow_for_threads, another_build, reason};
@@ -167,13 +167,13 @@ pub(super) fn files(run: &mut Run) -> Result<(), Failure> {
     builds.put_next()?;
     expect(run, "renamed into place", &mut reloader)?;
 
-    fs::remove_file(&path)?;
+    delete(&path)?;
     fs::write(&path, builds.next()?)?;
     expect(run, "deleted and written", &mut reloader)?;
 
     let beside = directory.join("another-name.so");
     fs::write(&beside, builds.next()?)?;
-    fs::remove_file(&path)?;
+    delete(&path)?;
     fs::hard_link(&beside, &path)?;
     expect(run, "linked into place", &mut reloader)?;
 
@@ -303,7 +303,7 @@ pub(super) fn on_request(run: &mut Run) -> Result<(), Failure> {
     run.observe("requested", reloader.reload().to_string().split(" after").next().unwrap_or_default());
     run.observe("requested again", reloader.reload().to_string().split(" after").next().unwrap_or_default());
     run.observe("events", events.try_iter().collect::<Vec<_>>().join(", "));
-    fs::remove_file(&builds.path)?;
+    delete(&builds.path)?;
     let ReloadEvent::Refused(ReloadError::Load(error)) = reloader.reload() else {
         return Err(Failure::new("there is nothing to load"));
     };
