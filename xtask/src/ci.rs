@@ -101,6 +101,12 @@ fn steps(root: &Path) -> Result<Vec<Step>> {
         "xtask test-matrix",
         "mend the differences above; an intended one is accepted by `cargo xtask test-matrix --bless`",
     ));
+    steps.push(step(
+        "test matrix for Windows",
+        ".",
+        "xtask test-matrix --platform windows",
+        "mend the differences above; `cargo xtask setup windows` installs what is missing",
+    ));
     Ok(steps)
 }
 
