@@ -1,6 +1,6 @@
 //! `#[interface]`: the trait with its thunks, and the handle for the calling side.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use relib_abi::metadata::{HOST_SECTION, IMPORT_SECTION, SECTION};
 use syn::spanned::Spanned;
