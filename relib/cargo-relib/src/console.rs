@@ -20,7 +20,7 @@ pub enum MessageFormat {
     /// For people
     #[default]
     Human,
-    /// For programs: one JSON object
+    /// For programs: JSON
     Json,
 }
 

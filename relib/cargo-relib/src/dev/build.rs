@@ -1,6 +1,6 @@
 //! One build by cargo, in the background. Cargo shows what the compiler says; what it has made comes as its messages.
 
-use std::io::BufReader;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::{Artifact, Message, TargetKind};
 
+use super::note::print_object;
 use super::project::Project;
 
 /// How a build has ended.
@@ -46,15 +47,19 @@ impl Made {
 /// Builds host and modules, in one go: built one by one, the crates that they share could get different features, and
 /// then have different types.
 ///
-/// The first build shows its progress, because it takes long; later ones show only what is wrong.
+/// The first build shows its progress, because it takes long; later ones show only what is wrong. If `passes_on`, what the
+/// compiler says goes to standard output, in cargo's own messages.
 pub fn start(
     project: &Project,
     is_first: bool,
+    passes_on: bool,
     done: impl FnOnce(Result<Build>) + Send + 'static,
 ) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
-        .args(["build", "--message-format", "json-render-diagnostics", "--manifest-path"])
+        .args(["build", "--message-format"])
+        .arg(if passes_on { "json" } else { "json-render-diagnostics" })
+        .arg("--manifest-path")
         .arg(&project.manifest);
     for member in [&project.host].into_iter().chain(&project.modules) {
         command.args(["--package", &member.name]);
@@ -72,9 +77,13 @@ pub fn start(
         let messages = cargo.stdout.take().expect("the output is piped");
         let mut program = None;
         let mut made = Vec::new();
-        for message in Message::parse_stream(BufReader::new(messages)) {
-            let Message::CompilerArtifact(artifact) = message.context("cannot read the messages of cargo")?
-            else {
+        for line in BufReader::new(messages).lines() {
+            let line = line.context("cannot read the messages of cargo")?;
+            if passes_on {
+                print_object(&line)?;
+            }
+            // Other lines are what build scripts and procedural macros print.
+            let Ok(Message::CompilerArtifact(artifact)) = serde_json::from_str(&line) else {
                 continue;
             };
             if artifact.package_id == host && artifact.target.is_bin() {

@@ -1,7 +1,6 @@
 //! The running host. It shares the terminal with this program: its output is shown as it is, and it can read input.
 
 use std::fmt;
-use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::thread;
@@ -31,13 +30,9 @@ pub struct End {
 
 impl Host {
     /// Starts the host; `ended` is called when it has ended.
-    pub fn start(
-        program: &Path,
-        arguments: &[String],
-        ended: impl FnOnce(End) + Send + 'static,
-    ) -> Result<Host> {
-        let child = SharedChild::spawn(Command::new(program).args(arguments))
-            .with_context(|| format!("cannot run {}", program.display()))?;
+    pub fn start(mut command: Command, ended: impl FnOnce(End) + Send + 'static) -> Result<Host> {
+        let child = SharedChild::spawn(&mut command)
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
         let child = Arc::new(child);
         let waited = Arc::clone(&child);
         thread::Builder::new()

@@ -2,16 +2,17 @@
 //!
 //! The host swaps the new module in by itself, through `relib::Reloader`; this program never talks to it. It only starts
 //! the host again when the host itself was built anew. One thread handles everything as events: changes of sources
-//! (`watch.rs`), ends of builds (`build.rs`) and of the host (`host.rs`), and Ctrl-C.
+//! (`watch.rs`), ends of builds (`build.rs`) and of the host (`host.rs`), and Ctrl-C. What it says stands in `note.rs`.
 
 mod build;
 mod host;
+mod note;
 mod project;
 mod watch;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -19,10 +20,11 @@ use anyhow::{Context as _, Result};
 use notify::RecommendedWatcher;
 use relib::HostInspection;
 
-use crate::console::{BAD, FAINT, GOOD, NAME, WARNING, status};
+use crate::console::MessageFormat;
 use crate::exit;
 use build::{Build, Built, Made};
 use host::{End, Host};
+use note::Note;
 use project::Project;
 
 #[derive(clap::Args)]
@@ -42,6 +44,10 @@ pub struct Arguments {
     /// Leave the host running when its own sources change
     #[arg(long)]
     no_restart: bool,
+    /// How to say what is going on; as JSON it is one object a line on standard output, beside cargo's own, and what the
+    /// host prints goes to standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    message_format: MessageFormat,
     /// Arguments for the host
     #[arg(last = true, value_name = "ARGUMENTS")]
     host_arguments: Vec<String>,
@@ -70,7 +76,6 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     .context("cannot watch for Ctrl-C")?;
     // Watched before it is built, so that no change is missed.
     let watcher = watch::start(&project, sender.clone())?;
-    status(GOOD, "Watching", &project);
     let session = Session {
         arguments,
         project,
@@ -110,6 +115,8 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn run(mut self, events: &Receiver<Event>) -> Result<ExitCode> {
+        let modules = self.project.modules.iter().map(|module| module.name.as_str()).collect();
+        self.say(&Note::Watching { host: &self.project.host.name, modules })?;
         self.build(true)?;
         loop {
             match self.next(events)? {
@@ -121,13 +128,17 @@ impl Session<'_> {
                     self.building = false;
                     self.built(build?)?;
                 }
-                Some(Event::Ended(end)) => self.ended(end),
+                Some(Event::Ended(end)) => self.ended(&end)?,
                 Some(Event::Interrupted) => {
                     return Ok(ExitCode::from(exit::INTERRUPTED));
                 }
                 None => self.build(false)?,
             }
         }
+    }
+
+    fn say(&self, note: &Note<'_>) -> Result<()> {
+        note.say(self.arguments.message_format, &self.project)
     }
 
     /// Waits for the next event; `None` when it is time to build.
@@ -146,16 +157,16 @@ impl Session<'_> {
     fn build(&mut self, is_first: bool) -> Result<()> {
         self.last_change = None;
         let changed = std::mem::take(&mut self.changed);
-        self.show(&changed);
+        self.show(&changed)?;
         if changed.iter().any(|path| path.ends_with("Cargo.toml"))
             && let Err(error) = self.find_project()
         {
-            status(BAD, "Failed", format_args!("{error:#}"));
-            return Ok(());
+            return self.say(&Note::ProjectUnreadable { error: format!("{error:#}") });
         }
         self.building = true;
         let sender = self.sender.clone();
-        build::start(&self.project, is_first, move |result| {
+        let passes_on = self.arguments.message_format == MessageFormat::Json;
+        build::start(&self.project, is_first, passes_on, move |result| {
             let _ = sender.send(Event::Built(result));
         })
     }
@@ -169,30 +180,16 @@ impl Session<'_> {
     }
 
     /// Says what a build is for. Files that editors write on the way are gone by now.
-    fn show(&self, changed: &BTreeSet<PathBuf>) {
-        const SHOWN: usize = 3;
-        let (there, gone): (Vec<_>, Vec<_>) = changed.iter().partition(|path| path.exists());
-        let to_show = if there.is_empty() { gone } else { there };
-        let names: Vec<String> =
-            to_show.iter().take(SHOWN).map(|path| self.project.shown(path).display().to_string()).collect();
-        if !names.is_empty() {
-            let more = if to_show.len() > SHOWN { ", ..." } else { "" };
-            status(NAME, "Changed", format_args!("{}{more}", names.join(", ")));
-        }
+    fn show(&self, changed: &BTreeSet<PathBuf>) -> Result<()> {
+        let (there, gone): (Vec<_>, Vec<_>) = changed.iter().cloned().partition(|path| path.exists());
+        let files = if there.is_empty() { gone } else { there };
+        if files.is_empty() { Ok(()) } else { self.say(&Note::Changed { files }) }
     }
 
     fn built(&mut self, build: Build) -> Result<()> {
         let built = match build {
             Build::Made(built) => built,
-            Build::Failed => {
-                let rest = if self.host.is_some() {
-                    "the host goes on with the build that it has"
-                } else {
-                    "waiting for a change"
-                };
-                status(BAD, "Failed", format_args!("the errors are shown above; {rest}"));
-                return Ok(());
-            }
+            Build::Failed => return self.say(&Note::BuildFailed { host_runs: self.host.is_some() }),
         };
         let before = self.built.replace(built.clone());
         let Some(before) = before.filter(|_| self.host.is_some()) else {
@@ -201,64 +198,64 @@ impl Session<'_> {
         let host_is_new = built.host != before.host;
         let new_modules: Vec<&Made> =
             built.modules.iter().filter(|module| !before.modules.contains(module)).collect();
-        self.compare(&new_modules);
+        self.compare(&new_modules)?;
         if host_is_new && self.arguments.no_restart {
-            status(WARNING, "Changed", "the host itself has changed; start it again to see that");
+            self.say(&Note::HostChanged)?;
         } else if host_is_new {
-            status(NAME, "Restarting", "the host itself has changed");
+            self.say(&Note::HostRestarting)?;
             self.host = None;
             return self.start_host(&built.host.path);
         }
         for module in new_modules {
-            let seconds = built.took.as_secs_f64();
-            let path = self.project.shown(&module.path).display();
-            status(GOOD, "Rebuilt", format_args!("{path} in {seconds:.1} s"));
+            self.say(&Note::Rebuilt { module: &module.path, seconds: built.took.as_secs_f64() })?;
         }
         Ok(())
     }
 
     /// Says how the new modules differ from what the running host asks for.
-    fn compare(&self, modules: &[&Made]) {
+    fn compare(&self, modules: &[&Made]) -> Result<()> {
         let Some(running) = &self.running else {
-            return;
+            return Ok(());
         };
-        for module in modules {
+        for Made { path: module, .. } in modules {
             // A file that cannot be read is reported by the host, which tries to load it.
-            let Ok(module) = relib::inspect(&module.path) else {
+            let Ok(inspected) = relib::inspect(module) else {
                 continue;
             };
-            for problem in module.fit(running).problems {
-                status(WARNING, "Differs", format_args!("from the running host: {problem}"));
+            for problem in inspected.fit(running).problems {
+                self.say(&Note::Differs { module, problem: problem.to_string() })?;
             }
         }
+        Ok(())
     }
 
     fn start_host(&mut self, program: &Path) -> Result<()> {
         self.running = match relib::inspect_host(program) {
             Ok(host) => Some(host),
             Err(error) => {
-                status(WARNING, "Note", error);
+                self.say(&Note::HostUnreadable { error: error.to_string() })?;
                 None
             }
         };
-        status(GOOD, "Running", self.project.shown(program).display());
+        self.say(&Note::HostRunning { program })?;
         let sender = self.sender.clone();
-        self.host = Some(Host::start(program, &self.arguments.host_arguments, move |end| {
+        let mut command = Command::new(program);
+        command.args(&self.arguments.host_arguments);
+        if self.arguments.message_format == MessageFormat::Json {
+            command.stdout(std::io::stderr());
+        }
+        self.host = Some(Host::start(command, move |end| {
             let _ = sender.send(Event::Ended(end));
         })?);
         Ok(())
     }
 
-    fn ended(&mut self, end: End) {
+    fn ended(&mut self, end: &End) -> Result<()> {
         // A host that was stopped on purpose is not there any more.
-        if self.host.as_ref().is_some_and(|host| host.is(&end)) {
-            self.host = None;
-            let style = if end.is_success() { FAINT } else { BAD };
-            status(
-                style,
-                "Ended",
-                format_args!("the host has ended with {end}; the next build starts it again"),
-            );
+        if !self.host.as_ref().is_some_and(|host| host.is(end)) {
+            return Ok(());
         }
+        self.host = None;
+        self.say(&Note::HostEnded { status: end.to_string(), success: end.is_success() })
     }
 }

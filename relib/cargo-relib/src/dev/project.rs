@@ -1,7 +1,6 @@
 //! Which packages of a workspace are the host and the modules.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -64,13 +63,6 @@ impl Project {
     /// A path as people know it: from the project's folder.
     pub fn shown<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)
-    }
-}
-
-impl fmt::Display for Project {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let modules: Vec<&str> = self.modules.iter().map(|module| module.name.as_str()).collect();
-        write!(f, "host `{}`, module `{}`; Ctrl-C ends both", self.host.name, modules.join("`, `"))
     }
 }
 

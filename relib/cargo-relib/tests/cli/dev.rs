@@ -1,18 +1,29 @@
 //! `cargo relib dev` in a real terminal: sources are edited as an author does, and the running host shows it.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use expectrl::process::unix::WaitStatus;
 use expectrl::session::OsSession;
 use expectrl::{ControlCode, Eof, Expect as _, Session};
+use serde_json::Value;
 
 use crate::support::{Project, target_directory};
 
 /// How long the terminal may stay without what is waited for: several builds on a busy machine.
 const LIMIT: Duration = Duration::from_secs(300);
+
+/// `cargo relib dev` in a project.
+fn command(project: &Project) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin("cargo-relib"));
+    command.args(["relib", "dev"]).current_dir(project.root()).env("CARGO_TARGET_DIR", target_directory());
+    command
+}
 
 /// A running `cargo relib dev` with what its terminal shows.
 struct Dev {
@@ -21,12 +32,8 @@ struct Dev {
 
 impl Dev {
     fn start(project: &Project, arguments: &[&str]) -> Dev {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin("cargo-relib"));
-        command
-            .args(["relib", "dev"])
-            .args(arguments)
-            .current_dir(project.root())
-            .env("CARGO_TARGET_DIR", target_directory());
+        let mut command = command(project);
+        command.args(arguments);
         let mut terminal = Session::spawn(command).unwrap();
         terminal.set_expect_timeout(Some(LIMIT));
         Dev { terminal }
@@ -214,4 +221,53 @@ fn a_folder_without_a_project_is_an_error() {
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("make one by cargo relib new"), "{error}");
+}
+
+/// The lines that are read, from another thread.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    thread::spawn(move || BufReader::new(stream).lines().try_for_each(|line| sender.send(line.unwrap())));
+    lines
+}
+
+#[test]
+fn programs_read_what_happens_as_json() {
+    let project = Project::new("json", "minimal");
+    let mut dev = command(&project)
+        .args(["--message-format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (messages, errors) = (lines(dev.stdout.take().unwrap()), lines(dev.stderr.take().unwrap()));
+    let wait_for = |reason: &str| -> Value {
+        loop {
+            let message: Value = serde_json::from_str(&messages.recv_timeout(LIMIT).unwrap()).unwrap();
+            if message["reason"] == reason {
+                return message;
+            }
+        }
+    };
+    let watching = wait_for("relib-watching");
+    assert_eq!((&watching["host"], &watching["modules"][0]), (&"json-host".into(), &"json-module".into()));
+    assert_eq!(wait_for("relib-host-running")["program"], project.program().to_str().unwrap());
+    let mut printed_by_host = errors.iter().filter(|line| line.contains("hello for the 2. time"));
+    assert!(printed_by_host.next().is_some());
+
+    project.edit("module/src/lib.rs", "hello for", "good evening for");
+    let source = project.root().join("module/src/lib.rs");
+    assert_eq!(wait_for("relib-changed")["files"][0], source.to_str().unwrap());
+    let rebuilt = wait_for("relib-rebuilt");
+    assert_eq!(rebuilt["module"], project.module().to_str().unwrap());
+    assert!(rebuilt["seconds"].as_f64().unwrap() > 0.0);
+
+    project.edit("module/src/lib.rs", "tick: u64", "tick: u6");
+    let error = wait_for("compiler-message");
+    assert!(error["message"]["message"].as_str().unwrap().contains("cannot find type `u6`"), "{error}");
+    assert_eq!(wait_for("relib-build-failed")["host_runs"], true);
+
+    let interrupted = Command::new("kill").args(["-INT", &dev.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    assert_eq!(dev.wait().unwrap().code(), Some(130));
+    assert!(!is_running(&project.program()));
 }
