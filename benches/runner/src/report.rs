@@ -67,7 +67,7 @@ pub fn document(results: &Results) -> String {
          - One process, release build. The sides of a comparison take turns, and another one goes first in each round, so \
          that what changes meanwhile changes for all. Each number is the median of its rounds.\n\
          - All modules do the same: `benches/workload`. What they allocate is timed inside, without the call.\n\
-         - Each side of a comparison has at least 200 turns, but where one of the peer's takes seconds.\n\
+         - Each side of a comparison has at least 200 turns.\n\
          - Turns are short, so that most are over before another process gets the processor.\n\
          - Peers are the published crates, in a workspace of their own (`benches`) with its own lock file.\n\
          - A padded file has bytes behind its end that the loader never reads: only copying it costs more.\n\

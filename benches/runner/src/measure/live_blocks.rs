@@ -26,7 +26,7 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
         unsafe { module.exports().leak(million) }.context("upstream's module panicked")?;
         Ok(timed(|| peers::unload_upstream(module))?.0)
     };
-    let rounds = effort.slow_rounds;
+    let rounds = effort.long_rounds;
     let [ours, theirs] = alternate(rounds, [&mut ours, &mut theirs])?;
     let what = format!("unload with {million} live blocks");
     results.rows.push(row("unload-live", &what, "upstream", ours, theirs, rounds));
