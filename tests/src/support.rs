@@ -17,6 +17,9 @@ use crate::platform;
 /// What the constructor of `load-constructor` and its like writes into the working directory, the scratch directory.
 pub const TRACE: &str = "constructor-ran";
 
+/// What the destructor of `alloc-system-global` writes there.
+pub const END_TRACE: &str = "destructor-ran";
+
 /// For threads that are about to end: longer than a busy machine takes for that.
 pub const SECONDS: Duration = Duration::from_secs(10);
 

@@ -21,6 +21,14 @@ extern "C" fn constructor() {
 
 fixture_system::constructor!(constructor);
 
+#[cfg(target_os = "linux")]
+extern "C" fn destructor() {
+    let _ = std::fs::write("destructor-ran", "");
+}
+
+#[cfg(target_os = "linux")]
+fixture_system::destructor!(destructor);
+
 #[relib_module::export]
 impl Leak for LeakImpl {
     fn leak(blocks: usize, bytes: usize) {

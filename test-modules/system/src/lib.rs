@@ -136,6 +136,17 @@ pub unsafe fn at_exit(function: extern "C" fn()) {
     assert_eq!(unsafe { atexit(function) }, 0, "there should be memory");
 }
 
+/// Has a function called when the image goes, by the list of the image's own destructors, which only ELF files have.
+#[cfg(target_os = "linux")]
+#[macro_export]
+macro_rules! destructor {
+    ($function:path) => {
+        #[used]
+        #[unsafe(link_section = ".fini_array")]
+        static DESTRUCTOR: extern "C" fn() = $function;
+    };
+}
+
 /// Has a function called when the image has been mapped.
 #[macro_export]
 macro_rules! constructor {

@@ -13,7 +13,8 @@ use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{CONSTRUCTORS_WAIT_FOR_HOST, aborted};
 use crate::support::{
-    SECONDS, TRACE, allow_for_threads, another_process, load, load_error, load_with, reason, warm_up,
+    END_TRACE, SECONDS, TRACE, allow_for_threads, another_process, load, load_error, load_with, reason,
+    warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -241,12 +242,14 @@ fn alloc_custom_global(run: &mut Run) -> Result<(), Failure> {
     if !CONSTRUCTORS_WAIT_FOR_HOST {
         std::fs::remove_file(TRACE)?;
     }
+    run.check(!std::fs::exists(END_TRACE)?, "a destructor ran although no constructor did")?;
     let options = LoadOptions::new().allow_foreign_allocator(true);
     let module = load_with::<ModuleLeak>(run, "alloc-system-global", &options)?;
     run.check(std::fs::exists(TRACE)?, "a constructor that ran left no trace")?;
     module.exports().leak(10, 1024).or_fail("leak panicked")?;
     let report = module.unload()?;
     observe(run, "reclaimed when it is accepted", report.memory);
+    run.check_eq("a destructor left a trace", std::fs::exists(END_TRACE)?, CONSTRUCTORS_WAIT_FOR_HOST)?;
     Ok(())
 }
 

@@ -188,6 +188,40 @@ impl Library {
         }
     }
 
+    /// Keeps the dynamic loader from calling the destructors of an image whose constructors have not run, and that is about
+    /// to be closed: it reads the size of their array from the mapped dynamic section (glibc, `_dl_call_fini`).
+    ///
+    /// # Errors
+    /// If the system does not let the section be written.
+    ///
+    /// # Safety
+    /// No code of the image may run any more.
+    pub(crate) unsafe fn skip_destructors(&mut self) -> io::Result<()> {
+        // SAFETY: the handle is open.
+        let Some(map) = (unsafe { link_map(self.handle) }) else { return Ok(()) };
+        let mut entry = map.l_ld.cast::<DynamicEntry>();
+        // SAFETY: the verifier found that the section ends with an entry of the tag zero. Nothing says that it is aligned.
+        let size = unsafe {
+            loop {
+                match (&raw const (*entry).tag).read_unaligned() {
+                    DT_NULL => return Ok(()),
+                    DT_FINI_ARRAYSZ => break &raw mut (*entry).value,
+                    _ => entry = entry.add(1),
+                }
+            }
+        };
+        let start = size.map_addr(|address| address / page_size() * page_size());
+        let len = size.addr() + size_of::<u64>() - start.addr();
+        // SAFETY: the pages are the image's, whose code does not rely on their protection any more.
+        unsafe {
+            if libc::mprotect(start.cast(), len, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            size.write_unaligned(0);
+        }
+        Ok(())
+    }
+
     /// How many destructors of thread-local objects are registered with the C library for this image, which keep it
     /// loaded; `None` if the C library does not show it.
     pub(crate) fn thread_local_destructors(&self) -> Option<usize> {
@@ -239,6 +273,16 @@ impl Library {
         Err(Stayed)
     }
 }
+
+/// `Elf64_Dyn` (gABI, "Dynamic Section").
+#[repr(C)]
+struct DynamicEntry {
+    tag: i64,
+    value: u64,
+}
+
+const DT_NULL: i64 = 0;
+const DT_FINI_ARRAYSZ: i64 = 28;
 
 /// An element of an array of constructors, as glibc calls it.
 type Constructor = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);

@@ -218,6 +218,14 @@ impl Library {
     /// None; on other platforms the constructors run now.
     pub(crate) unsafe fn run_constructors(&self, _image: &ImageFile) {}
 
+    /// The image has called its constructors when it is closed, and may call its destructors.
+    ///
+    /// # Safety
+    /// None; on other platforms no code of the image may run any more.
+    pub(crate) unsafe fn skip_destructors(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// No destructor of a thread-local object keeps an image loaded on Windows.
     pub(crate) fn thread_local_destructors(&self) -> Option<usize> {
         None
