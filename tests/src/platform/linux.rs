@@ -182,6 +182,14 @@ pub fn put_in_place(file: &Path, of: &Path) -> Result<(), Failure> {
     Ok(std::fs::rename(file, of)?)
 }
 
+/// Changes a file that somebody may have open, which is no hindrance here.
+///
+/// # Errors
+/// When the system does not do it.
+pub fn persist<T>(mut change: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    change()
+}
+
 /// Deletes a file, and waits until its name is free, which it is at once here.
 ///
 /// # Errors

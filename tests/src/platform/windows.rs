@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use relib_harness::probe::Probe;
 use relib_harness::process::set_temporary_directory;
 use relib_harness::{Failure, OrFail, Platform};
-use windows_sys::Win32::Foundation::{CloseHandle, FreeLibrary, GetHandleInformation, HANDLE};
+use windows_sys::Win32::Foundation::{
+    CloseHandle, ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, FreeLibrary, GetHandleInformation, HANDLE,
+};
 use windows_sys::Win32::Networking::WinSock::closesocket;
 use windows_sys::Win32::System::LibraryLoader::{GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GetModuleHandleExW};
 use windows_sys::Win32::System::Memory::{MEM_FREE, MEMORY_BASIC_INFORMATION, VirtualQuery};
@@ -214,13 +216,35 @@ pub fn put_in_place(file: &Path, of: &Path) -> Result<(), Failure> {
     Ok(std::fs::rename(file, of)?)
 }
 
+/// Changes a file, again and again while the system is against it because somebody has the file open, such as a reloader
+/// that looks at it: it may not be replaced then under Wine, nor written while the reloader finds out whether it is.
+///
+/// # Errors
+/// When the system does not do it for ten seconds.
+pub fn persist<T>(mut change: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    let is_open = |error: &std::io::Error| {
+        [ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION]
+            .map(|code| Some(code as i32))
+            .contains(&error.raw_os_error())
+    };
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        match change() {
+            Err(error) if is_open(&error) && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Deletes a file, and waits until its name is free: under Wine that is when nobody has it open any more, such as a
 /// reloader that looks at it.
 ///
 /// # Errors
 /// When the system does not do it.
 pub fn delete(path: &Path) -> Result<(), Failure> {
-    std::fs::remove_file(path)?;
+    persist(|| std::fs::remove_file(path))?;
     while path.try_exists().unwrap_or(true) {
         std::thread::sleep(Duration::from_millis(1));
     }

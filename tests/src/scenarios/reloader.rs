@@ -17,7 +17,7 @@ use relib::{
 };
 use relib_harness::{Failure, OrFail, Run};
 
-use crate::platform::{DELETED_AT_ONCE, delete, symlink};
+use crate::platform::{DELETED_AT_ONCE, delete, persist, symlink};
 use crate::project::{Project, replace};
 use crate::scenarios::reload::StoreImpl;
 use crate::support::{allow_for_threads, another_build, reason};
@@ -87,7 +87,7 @@ impl Builds {
         let build = self.next()?;
         let beside = self.path.with_extension("new");
         fs::write(&beside, build)?;
-        Ok(fs::rename(beside, &self.path)?)
+        Ok(persist(|| fs::rename(&beside, &self.path))?)
     }
 }
 
@@ -156,6 +156,7 @@ pub(super) fn files(run: &mut Run) -> Result<(), Failure> {
     let mut builds = Builds { path: path.clone(), library, next: b'0' };
     warm_up::<ModuleVersion>(run, &path)?;
     let mut reloader = start::<ModuleVersion>(&path)?;
+    let write = |bytes: &[u8]| persist(|| fs::write(&path, bytes));
     let expect = |run: &mut Run, key: &str, reloader: &mut Reloader<ModuleVersion>| -> Result<(), Failure> {
         let generation = reloader.generation() + 1;
         run.check_eq(key, reloaded(reloader)?.generation, generation)?;
@@ -168,7 +169,7 @@ pub(super) fn files(run: &mut Run) -> Result<(), Failure> {
     expect(run, "renamed into place", &mut reloader)?;
 
     delete(&path)?;
-    fs::write(&path, builds.next()?)?;
+    write(&builds.next()?)?;
     expect(run, "deleted and written", &mut reloader)?;
 
     let beside = directory.join("another-name.so");
@@ -177,20 +178,20 @@ pub(super) fn files(run: &mut Run) -> Result<(), Failure> {
     fs::hard_link(&beside, &path)?;
     expect(run, "linked into place", &mut reloader)?;
 
-    fs::rename(&path, &beside)?;
-    fs::write(&path, builds.next()?)?;
+    persist(|| fs::rename(&path, &beside))?;
+    write(&builds.next()?)?;
     expect(run, "renamed away and written", &mut reloader)?;
 
-    fs::write(&path, builds.next()?)?;
+    write(&builds.next()?)?;
     expect(run, "written over", &mut reloader)?;
 
     // What was seen is not a new build; were it one, the next event would be of another generation.
     let same = fs::read(&path)?;
-    fs::write(&path, same)?;
+    write(&same)?;
 
     // A linker that writes slowly and the middle last: beginning and end fit together, and there is a hole between them.
     let whole = builds.next()?;
-    let mut file = File::create(&path)?;
+    let mut file = persist(|| File::create(&path))?;
     let hole = whole.len() / 4..whole.len() / 2;
     file.write_all(&whole[..hole.start])?;
     file.seek(SeekFrom::Start(hole.end as u64))?;
@@ -206,16 +207,16 @@ pub(super) fn files(run: &mut Run) -> Result<(), Failure> {
     expect(run, "written to the end", &mut reloader)?;
 
     let whole = builds.next()?;
-    fs::write(&path, &whole[..whole.len() / 2])?;
+    write(&whole[..whole.len() / 2])?;
     let error = refused(&mut reloader)?;
     run.check(error.to_string().contains("still being written"), error.to_string())?;
     run.observe("half written, closed", "refused");
-    fs::write(&path, &whole[..whole.len() / 3])?;
+    write(&whole[..whole.len() / 3])?;
     // Not told twice: the next event is the reload.
-    fs::write(&path, &whole)?;
+    write(&whole)?;
     expect(run, "whole", &mut reloader)?;
 
-    fs::write(&path, b"#!/bin/sh\n")?;
+    write(b"#!/bin/sh\n")?;
     let ReloadError::Load(error) = refused(&mut reloader)? else {
         return Err(Failure::new("the file should not load"));
     };
