@@ -4,6 +4,7 @@
 //! at the shims of [`ModuleEntry::redirects`], and then calls [`ModuleEntry::attach`] with the context. No code of the
 //! module runs in between.
 
+use core::alloc::Layout;
 use core::ffi::c_void;
 #[cfg(unix)]
 use core::ffi::{c_int, c_uint};
@@ -30,10 +31,35 @@ pub struct ModuleEntry {
     /// So the host learns where that allocator takes its memory from.
     pub probe_allocator:
         unsafe extern "C" fn(context: *mut (), visit: unsafe extern "C" fn(*mut (), *const u8)),
+    /// What code of the module has allocated before `attach`.
+    pub early_memory: *const EarlyMemory,
 }
 
-// SAFETY: the table is a constant of the image: function addresses and a slice of constants that is never written.
+// SAFETY: the table is a constant of the image: function addresses, a slice of constants that is never written, and the
+// address of an atomic.
 unsafe impl Sync for ModuleEntry {}
+
+/// The memory that a module takes its blocks from before it has its host.
+///
+/// Its blocks live as long as the image, so the host frees it when the image is gone.
+#[repr(C)]
+#[derive(Debug)]
+pub struct EarlyMemory {
+    /// A block of [`EarlyMemory::LAYOUT`] from [`std::alloc::System`](https://doc.rust-lang.org/std/alloc/struct.System.html),
+    /// which is the same allocator in both images; [`EarlyMemory::NONE`] as long as nothing was allocated.
+    pub start: AtomicPtr<u8>,
+}
+
+impl EarlyMemory {
+    /// Size in bytes and alignment of the block.
+    pub const LAYOUT: Layout = match Layout::from_size_align(256 * 1024, HeapTable::NATURAL_ALIGNMENT) {
+        Ok(layout) => layout,
+        Err(_) => panic!("the layout is invalid"),
+    };
+
+    /// Stands for no block: the end of the address space, so that no address is less than a block's size above it.
+    pub const NONE: *mut u8 = core::ptr::without_provenance_mut(Self::LAYOUT.size().wrapping_neg());
+}
 
 /// A set of imports that are redirected together.
 #[repr(u32)]

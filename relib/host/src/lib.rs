@@ -46,6 +46,7 @@
 extern crate self as relib;
 
 mod description;
+mod early;
 mod error;
 mod heap;
 mod image;

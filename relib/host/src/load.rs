@@ -15,6 +15,7 @@ use relib_interface::imports::ProvidedImports;
 use relib_interface::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
 
 use crate::description::{self, Build, InterfaceDescription, InterfaceProblem, ModuleDescription, Side as _};
+use crate::early::Early;
 use crate::error::{BuildPart, Holder, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
@@ -164,6 +165,7 @@ impl<E: ExportsHandle> Verified<E> {
             runtime,
             context,
             library,
+            early: Early::default(),
             image,
             staged,
             panics: Arc::new(PanicStore::default()),
@@ -455,6 +457,8 @@ unsafe fn connect<E: ExportsHandle>(
     if entry.abi_version != relib_abi::ABI_VERSION {
         return Err((parts, Disconnected::Damaged("the entry table is of another version")));
     }
+    // SAFETY: the table is the module's, and the image goes with the parts.
+    parts.early = unsafe { Early::new(entry.early_memory) };
     // SAFETY: as the caller guarantees.
     if let Err(detail) = unsafe { fill_imports(&parts, &plan.imports) } {
         return Err((parts, Disconnected::Damaged(detail)));

@@ -13,6 +13,7 @@ use relib_interface::crossing::Return;
 use relib_interface::interface::{ExportsHandle, PanicObserver, receive};
 
 use crate::description::{self, InterfaceDescription};
+use crate::early::Early;
 use crate::error::CallMainError;
 use crate::heap::MemoryUse;
 use crate::image::ImageFile;
@@ -45,6 +46,7 @@ pub(crate) struct Parts {
     /// The module keeps the address.
     pub(crate) context: Box<HostContext>,
     pub(crate) library: Library,
+    pub(crate) early: Early,
     pub(crate) image: ImageFile,
     pub(crate) staged: Option<StagedFile>,
     pub(crate) panics: Arc<PanicStore>,

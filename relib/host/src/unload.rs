@@ -323,13 +323,18 @@ impl<E: ExportsHandle> Module<E> {
         self.refuse_if_in_state(deadline)
     }
 
-    /// Refuses if a state that outlives the module has memory of it: of its heap, or of its image, which constructors
-    /// allocate from.
+    /// Refuses if a state that outlives the module has memory of it: of its heap, of its image, or what its constructors
+    /// have allocated before it had a heap.
     fn refuse_if_in_state(&self, deadline: Instant) -> Result<(), UnloadError> {
         let image = self.address_range();
         let runtime = &self.parts.runtime;
-        let is_of_module =
-            |block: *const u8| image.contains(&block.addr()) || runtime.heap.owns(block.cast());
+        // SAFETY: the image is mapped.
+        let early = unsafe { self.parts.early.block() };
+        let is_of_module = |block: *const u8| {
+            image.contains(&block.addr())
+                || runtime.heap.owns(block.cast())
+                || early.is_some_and(|early| early.contains(block.addr()))
+        };
         for state in runtime.states() {
             state.refuse_memory(is_of_module, deadline).map_err(|holds| match holds {
                 Holds::InScope => UnloadError::StateInUse,
@@ -368,6 +373,8 @@ impl<E: ExportsHandle> Module<E> {
         // The report lives in the module.
         self.parts.panics.clear();
         let memory = self.memory();
+        // SAFETY: the image is mapped.
+        let early = unsafe { self.parts.early.block() };
         self.parts.runtime.set_closing(true);
         // SAFETY: no thread runs code of the module, and no destructor of it is registered on any thread; the functions
         // in `exports` are out of reach, because `self` is ours alone.
@@ -381,6 +388,10 @@ impl<E: ExportsHandle> Module<E> {
         let (parts, exports) =
             unsafe { (ManuallyDrop::take(&mut module.parts), ManuallyDrop::take(&mut module.exports)) };
         drop(exports);
+        if let Some(early) = early {
+            // SAFETY: the image is gone, and nothing else has seen its blocks, or else the unload was refused.
+            unsafe { early.free() };
+        }
         Ok(free(*parts, memory))
     }
 

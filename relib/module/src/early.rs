@@ -1,16 +1,15 @@
 //! Memory for code that runs without a host: constructors of an image that is loaded in place, and programs, such as unit
 //! tests of a module, that are never attached to a host.
 //!
-//! Small blocks come from an arena in the image, which is never reused and disappears with the image. What does not fit
-//! comes from the system's allocator, together with what has to be known to give it back. The host's heap cannot take such
-//! a block over, so a module that holds one is not attached: see [`holds_system_memory`].
+//! Small blocks come from an arena, which is never reused, and which the host frees when the image is gone. What does not
+//! fit comes from the system's allocator, together with what has to be known to give it back. The host's heap cannot take
+//! such a block over, so a module that holds one is not attached: see [`holds_system_memory`].
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use relib_abi::entry::HeapTable;
+use relib_abi::entry::{EarlyMemory, HeapTable};
 
 /// The heap of an image that has no host.
 pub(crate) const HEAP: HeapTable = HeapTable {
@@ -24,37 +23,57 @@ pub(crate) const HEAP: HeapTable = HeapTable {
     free,
 };
 
-/// Memory in the image.
+/// One block of the system's allocator, made when it is first needed.
 ///
-/// Not aligned to pages: what stands before it in the image would be, too, and be read and written in a page of its own.
-#[repr(align(16))]
+/// Most modules never need it, and a part of the image of that size would cost each load a mapping.
 pub(crate) struct Arena {
-    bytes: UnsafeCell<[u8; Arena::LEN]>,
+    memory: EarlyMemory,
     used: AtomicUsize,
 }
 
-// SAFETY: `used` hands out disjoint parts of `bytes`.
-unsafe impl Sync for Arena {}
-
-pub(crate) static ARENA: Arena = Arena { bytes: UnsafeCell::new([0; Arena::LEN]), used: AtomicUsize::new(0) };
+// See `entry::CONTEXT`.
+#[unsafe(link_section = ".data")]
+pub(crate) static ARENA: Arena =
+    Arena { memory: EarlyMemory { start: AtomicPtr::new(EarlyMemory::NONE) }, used: AtomicUsize::new(0) };
 
 impl Arena {
-    /// Zero pages of the image's `.bss`: they cost nothing until they are touched.
-    const LEN: usize = 256 * 1024;
+    const LEN: usize = EarlyMemory::LAYOUT.size();
 
-    fn start(&self) -> *mut u8 {
-        self.bytes.get().cast()
+    /// Where the host finds the block.
+    pub(crate) const fn memory(&self) -> *const EarlyMemory {
+        &raw const self.memory
     }
 
     /// Whether a block is the arena's. Its blocks are never freed, and they hold zeros when they are handed out.
     #[inline]
     pub(crate) fn contains(&self, block: *const u8) -> bool {
-        block.addr().wrapping_sub(self.start().addr()) < Self::LEN
+        block.addr().wrapping_sub(self.memory.start.load(Ordering::Relaxed).addr()) < Self::LEN
+    }
+
+    /// The beginning of the arena, which is made if there is none; `None` if the system has no memory.
+    fn start(&self) -> Option<*mut u8> {
+        let present = self.memory.start.load(Ordering::Acquire);
+        if present != EarlyMemory::NONE {
+            return Some(present);
+        }
+        // SAFETY: the size of the layout is not zero.
+        let made = unsafe { System.alloc_zeroed(EarlyMemory::LAYOUT) };
+        if made.is_null() {
+            return None;
+        }
+        let noted =
+            self.memory.start.compare_exchange(EarlyMemory::NONE, made, Ordering::AcqRel, Ordering::Acquire);
+        if noted.is_err() {
+            // SAFETY: the block was just made, and nobody has seen it.
+            unsafe { System.dealloc(made, EarlyMemory::LAYOUT) };
+        }
+        Some(noted.err().unwrap_or(made))
     }
 
     /// A block of zeros; `None` if it does not fit.
     fn allocate(&self, size: usize, align: usize) -> Option<*mut u8> {
-        let start = self.start().addr();
+        let memory = self.start()?;
+        let start = memory.addr();
         let mut place = 0;
         let reserve = |used: usize| {
             place = (start + used).checked_next_multiple_of(align)? - start;
@@ -62,7 +81,7 @@ impl Arena {
         };
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).ok()?;
         // SAFETY: `place + size` is within the arena, and this part was reserved for nobody else.
-        Some(unsafe { self.start().add(place) })
+        Some(unsafe { memory.add(place) })
     }
 }
 

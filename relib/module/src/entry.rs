@@ -7,6 +7,7 @@ use relib_abi::entry::{HostContext, ModuleEntry, SystemTable};
 use relib_abi::metadata::{self, RecordKind};
 use relib_interface::panics;
 
+use crate::early::ARENA;
 use crate::{allocator, imp, state};
 
 #[unsafe(export_name = relib_abi::name!(entry))]
@@ -15,6 +16,7 @@ static ENTRY: ModuleEntry = ModuleEntry {
     attach,
     redirects: RawSlice::new(imp::REDIRECTS),
     probe_allocator: allocator::probe,
+    early_memory: ARENA.memory(),
 };
 
 const BUILD_LEN: usize = metadata::record_len(&[metadata::BUILD_PAYLOAD]);
