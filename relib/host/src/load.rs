@@ -185,7 +185,8 @@ impl<E: ExportsHandle> Verified<E> {
                 let path = parts.path.clone();
                 // The constructors of a private copy have not run, so its destructors must not.
                 // SAFETY: the module is refused: nothing of it runs any more, but for what closing it runs.
-                let skipped = parts.staged.is_none() || unsafe { parts.library.skip_destructors() }.is_ok();
+                let skipped =
+                    parts.staged.is_none() || unsafe { parts.library.skip_destructors(&parts.image) }.is_ok();
                 let module = Module::new(parts, ());
                 if matches!(detail, Disconnected::Redirecting(_)) || !skipped {
                     // Its imports may lead to shims that do not know the host yet, so not even destructors of the image

@@ -4,31 +4,31 @@ use relib_abi::entry::Redirect;
 
 /// Redirects by their names.
 ///
-/// A load looks some dozens of names up in some dozens, once: what hashes or sorts them costs more than it gains over
-/// lists of the names of each length.
+/// A load looks some dozens of names up in some dozens, once, and finds most of them in an empty list: the hash is a simple
+/// one, and there are several lists for each redirect.
 pub(crate) struct ByName<'a> {
     all: Vec<Entry<'a>>,
-    /// For each length, with the longest ones together, the last redirect of that length.
-    last: [Option<usize>; LENGTHS],
+    /// For each hash, the last redirect that has it.
+    last: [Option<u16>; LISTS],
 }
 
 struct Entry<'a> {
     name: &'a [u8],
     redirect: &'a Redirect,
     /// The next one to look at.
-    before: Option<usize>,
+    before: Option<u16>,
 }
 
-const LENGTHS: usize = 32;
+const LISTS: usize = 256;
 
 impl<'a> ByName<'a> {
     pub(crate) fn new(redirects: impl Iterator<Item = &'a Redirect>) -> Self {
         const USUAL: usize = 64;
-        let (mut all, mut last) = (Vec::with_capacity(USUAL), [None; LENGTHS]);
-        for redirect in redirects {
+        let (mut all, mut last) = (Vec::with_capacity(USUAL), [None; LISTS]);
+        for (number, redirect) in (0..).zip(redirects) {
             // SAFETY: the module's table describes its names by slices that are constants of its image.
             let name = unsafe { redirect.name.as_slice() };
-            let before = last[list_of(name)].replace(all.len());
+            let before = last[list_of(name)].replace(number);
             all.push(Entry { name, redirect, before });
         }
         Self { all, last }
@@ -36,7 +36,7 @@ impl<'a> ByName<'a> {
 
     pub(crate) fn get(&self, name: &[u8]) -> Option<&'a Redirect> {
         let mut next = self.last[list_of(name)];
-        while let Some(entry) = next.map(|index| &self.all[index]) {
+        while let Some(entry) = next.map(|index| &self.all[usize::from(index)]) {
             if entry.name == name {
                 return Some(entry.redirect);
             }
@@ -46,6 +46,10 @@ impl<'a> ByName<'a> {
     }
 }
 
+/// A hash of the length and of three bytes that names differ in.
 fn list_of(name: &[u8]) -> usize {
-    name.len().min(LENGTHS - 1)
+    let byte =
+        |index: Option<usize>| usize::from(index.and_then(|index| name.get(index)).copied().unwrap_or(0));
+    let last = name.len().checked_sub(1);
+    (name.len() + 31 * byte(Some(0)) + 7 * byte(Some(name.len() / 2)) + 3 * byte(last)) % LISTS
 }

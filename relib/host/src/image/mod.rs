@@ -56,6 +56,9 @@ pub(crate) struct ImageFile {
     /// The functions that the dynamic loader calls when it has mapped the image.
     #[allow(dead_code, reason = "on Windows an image calls its own constructors")]
     pub(crate) constructors: Option<Constructors>,
+    /// Size in bytes of the array of destructors, which the dynamic loader calls when it unmaps the image.
+    #[allow(dead_code, reason = "on Windows an image calls its own destructors")]
+    pub(crate) destructors_size: Option<PatchSite>,
     /// Symbols that glibc keeps unique in the process, and whose library it therefore never unmaps.
     pub(crate) unique_symbols: Vec<UniqueSymbol>,
 }
@@ -145,11 +148,14 @@ pub(crate) struct Constructors {
     pub(crate) size: PatchSite,
 }
 
-/// A value of the dynamic section and where it stands, so that staging can change it in the copy.
+/// A value of the dynamic section and where it stands, so that it can be changed in a private copy or when it is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PatchSite {
     /// Offset of the value in the file: eight bytes, little-endian.
     pub(crate) file_offset: u64,
+    /// Virtual address of the value.
+    #[allow(dead_code, reason = "only ELF files have such values")]
+    pub(crate) vaddr: u64,
     /// The value.
     pub(crate) value: u64,
 }

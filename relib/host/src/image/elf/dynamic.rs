@@ -85,6 +85,7 @@ pub(super) struct Dynamic {
     /// Tag, value, and index in the section, of what precedes DT_NULL.
     entries: Vec<(DynamicTag, u64, u64)>,
     file_offset: u64,
+    vaddr: u64,
 }
 
 impl Dynamic {
@@ -110,7 +111,7 @@ impl Dynamic {
             check!(!repeated, PART, "{} occurs twice", name(tag));
             entries.push((tag, value, index));
         }
-        Ok(Self { entries, file_offset: section.offset })
+        Ok(Self { entries, file_offset: section.offset, vaddr: section.addr })
     }
 
     /// The value of the entry with this tag.
@@ -118,13 +119,18 @@ impl Dynamic {
         self.entries.iter().find(|(other, ..)| *other == tag).map(|(_, value, _)| *value)
     }
 
-    /// Where the value of an entry stands in the file.
+    /// Where the value of an entry stands in the file and in the image.
     pub(super) fn patch_site(&self, tag: DynamicTag) -> Option<PatchSite> {
         const ENTRY: u64 = size_of::<Dyn64<LE>>() as u64;
         /// Offset of `d_un` in `Elf64_Dyn`.
         const D_UN: u64 = 8;
         let (_, value, index) = self.entries.iter().find(|(other, ..)| *other == tag)?;
-        Some(PatchSite { file_offset: self.file_offset + index * ENTRY + D_UN, value: *value })
+        let distance = index * ENTRY + D_UN;
+        Some(PatchSite {
+            file_offset: self.file_offset + distance,
+            vaddr: self.vaddr + distance,
+            value: *value,
+        })
     }
 
     /// The array of constructors, if the file has one.

@@ -20,7 +20,6 @@ mod segments;
 mod symbols;
 mod versions;
 
-use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -80,13 +79,14 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
         import_tables: import_tables(&sections)?,
         flags_1: dynamic.patch_site(object::elf::DT_FLAGS_1),
         constructors: dynamic.constructors(),
+        destructors_size: dynamic.patch_site(object::elf::DT_FINI_ARRAYSZ),
         unique_symbols: symbols.unique()?,
     })
 }
 
 /// What stands in front of the first zero byte, if there is one.
 fn until_zero(bytes: &[u8]) -> Option<&[u8]> {
-    Some(CStr::from_bytes_until_nul(bytes).ok()?.to_bytes())
+    bytes.get(..memchr::memchr(0, bytes)?)
 }
 
 /// The sections with relib's import tables, which the dynamic loader relocates.

@@ -69,6 +69,7 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
         import_tables: import_tables(&sections)?,
         flags_1: None,
         constructors: None,
+        destructors_size: None,
         unique_symbols: Vec::new(),
     })
 }

@@ -195,29 +195,20 @@ impl Library {
     /// If the system does not let the section be written.
     ///
     /// # Safety
-    /// No code of the image may run any more.
-    pub(crate) unsafe fn skip_destructors(&mut self) -> io::Result<()> {
-        // SAFETY: the handle is open.
-        let Some(map) = (unsafe { link_map(self.handle) }) else { return Ok(()) };
-        let mut entry = map.l_ld.cast::<DynamicEntry>();
-        // SAFETY: the verifier found that the section ends with an entry of the tag zero. Nothing says that it is aligned.
-        let size = unsafe {
-            loop {
-                match (&raw const (*entry).tag).read_unaligned() {
-                    DT_NULL => return Ok(()),
-                    DT_FINI_ARRAYSZ => break &raw mut (*entry).value,
-                    _ => entry = entry.add(1),
-                }
-            }
-        };
-        let start = size.map_addr(|address| address / page_size() * page_size());
-        let len = size.addr() + size_of::<u64>() - start.addr();
-        // SAFETY: the pages are the image's, whose code does not rely on their protection any more.
+    /// `image` must describe this library, and no code of it may run any more.
+    pub(crate) unsafe fn skip_destructors(&mut self, image: &ImageFile) -> io::Result<()> {
+        let Some(size) = &image.destructors_size else { return Ok(()) };
+        let address = self.address(size.vaddr);
+        let start = address / page_size() * page_size();
+        let len = address + size_of::<u64>() - start;
+        // SAFETY: the verifier found that the value is part of the image, whose code does not rely on the protection of its
+        // pages any more. Nothing says that it is aligned.
         unsafe {
-            if libc::mprotect(start.cast(), len, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+            let writable = libc::PROT_READ | libc::PROT_WRITE;
+            if libc::mprotect(std::ptr::without_provenance_mut(start), len, writable) != 0 {
                 return Err(io::Error::last_os_error());
             }
-            size.write_unaligned(0);
+            std::ptr::with_exposed_provenance_mut::<u64>(address).write_unaligned(0);
         }
         Ok(())
     }
@@ -273,16 +264,6 @@ impl Library {
         Err(Stayed)
     }
 }
-
-/// `Elf64_Dyn` (gABI, "Dynamic Section").
-#[repr(C)]
-struct DynamicEntry {
-    tag: i64,
-    value: u64,
-}
-
-const DT_NULL: i64 = 0;
-const DT_FINI_ARRAYSZ: i64 = 28;
 
 /// An element of an array of constructors, as glibc calls it.
 type Constructor = unsafe extern "C" fn(c_int, *const *const c_char, *const *const c_char);

@@ -222,7 +222,7 @@ impl Library {
     ///
     /// # Safety
     /// None; on other platforms no code of the image may run any more.
-    pub(crate) unsafe fn skip_destructors(&mut self) -> io::Result<()> {
+    pub(crate) unsafe fn skip_destructors(&mut self, _image: &ImageFile) -> io::Result<()> {
         Ok(())
     }
 
