@@ -161,6 +161,11 @@ fn section<'data, R: ReadRef<'data>>(
         let in_memory = u64::from(size).next_multiple_of(u64::from(header.section_alignment));
         let valid = u64::from(raw_size) < in_memory + u64::from(header.file_alignment);
         check!(valid, PART, "{name} has more bytes in the file than in memory");
+    } else {
+        // The place should be zero (PE/COFF, "Section Table"). A loader that rounds it down to a sector, and its end up, maps
+        // that sector if it is not aligned, and the memory does not begin with zeros.
+        let valid = file_offset.is_multiple_of(header.file_alignment);
+        check!(valid, PART, "{name} has no bytes in the file, but a place in it that is not aligned");
     }
     let relocations = (raw.pointer_to_relocations.get(LE), raw.number_of_relocations.get(LE));
     check!(relocations == (0, 0), PART, "{name} has relocations of an object file");

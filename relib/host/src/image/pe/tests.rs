@@ -320,6 +320,10 @@ fn damage_is_named_by_its_place() {
     damaged("the PE header", |image| image.put16_at(NT + 6, 0));
     damaged("the section table", |image| image.put32_at(SECTION_TABLE + 40 + 12, RDATA + 0x1000));
     damaged("the section table", |image| image.put32_at(SECTION_TABLE + 40 + 20, HEADERS as u32));
+    damaged("the section table", |image| {
+        image.put32_at(SECTION_TABLE + 2 * 40 + 16, 0);
+        image.put32_at(SECTION_TABLE + 2 * 40 + 20, 0x100);
+    });
     damaged("the export directory", |image| image.put32(EXPORTS + 20, 1 << 24));
     damaged("the export directory", |image| image.put32(EXPORTS + 0x40, SIZE));
     damaged("the export directory", |image| image.put32(EXPORTS + 0x40, EXPORTS + 8));
