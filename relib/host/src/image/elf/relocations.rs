@@ -115,10 +115,8 @@ fn type_of(entry: &Rela64<LE>) -> elf::RelocationType {
 struct Window {
     /// Address of the first one.
     start: u64,
-    /// How many bytes behind that one the last may start, and one.
-    len: u64,
-    /// What the numbers of the words begin with; see [`Ranges::word_index`](super::ranges::Ranges::word_index).
-    words_before: u64,
+    /// Their numbers; see [`Ranges::word_index`](super::ranges::Ranges::word_index).
+    words: Range<usize>,
 }
 
 struct Checker<'a, 'data> {
@@ -156,16 +154,14 @@ impl<'data> Checker<'_, 'data> {
         const INFO: u64 = machine::RELATIVE.0 as u64;
         let first = table.first().filter(|entry| entry.r_info.get(LE) == INFO);
         let window = first.and_then(|entry| self.window_around(entry.r_offset.get(LE)));
-        let Some(Window { start, len, words_before }) = window else { return 0 };
-        let (image_end, written) = (self.image_end, &mut self.written);
+        let Some(Window { start, words }) = window else { return 0 };
+        let (image_end, Some(written)) = (self.image_end, self.written.words(words)) else { return 0 };
         let accepts = |entry: &&Rela64<LE>| {
             let (target, addend) = (entry.r_offset.get(LE), entry.r_addend.get(LE).cast_unsigned());
-            let offset = target.wrapping_sub(start);
-            entry.r_info.get(LE) == INFO
-                && offset < len
-                && offset.is_multiple_of(WORD)
-                && addend <= image_end
-                && written.insert(words_before + offset / WORD)
+            // The number of the word; of an address between two words it is larger than any.
+            let word = target.wrapping_sub(start).rotate_right(WORD.trailing_zeros());
+            let slot = usize::try_from(word).ok().and_then(|word| written.get_mut(word));
+            entry.r_info.get(LE) == INFO && addend <= image_end && slot.is_some_and(set)
         };
         table.iter().take_while(accepts).count()
     }
@@ -180,13 +176,13 @@ impl<'data> Checker<'_, 'data> {
             (range.start.max(hull.end), range.end)
         };
         let skipped = start - range.start;
-        // The last address at which a whole word fits, and the next one: where the window ends for the starts of words.
-        let len = end.checked_sub(start)?.checked_sub(WORD - 1)?;
-        (start.is_multiple_of(WORD) && skipped.is_multiple_of(WORD)).then_some(Window {
-            start,
-            len,
-            words_before: words_before + skipped / WORD,
-        })
+        if !start.is_multiple_of(WORD) || !skipped.is_multiple_of(WORD) {
+            return None;
+        }
+        let first = words_before + skipped / WORD;
+        // Only words that fit whole.
+        let end = first + end.checked_sub(start)? / WORD;
+        Some(Window { start, words: usize::try_from(first).ok()?..usize::try_from(end).ok()? })
     }
 
     /// The symbol that an entry refers to, which it may have no use for.
@@ -334,11 +330,20 @@ impl Written {
     }
 
     /// Adds a word by its number. Returns whether it is new.
-    #[inline]
     fn insert(&mut self, word: u64) -> bool {
-        let written = usize::try_from(word).ok().and_then(|index| self.0.get_mut(index));
-        written.is_some_and(|written| !std::mem::replace(written, true))
+        usize::try_from(word).ok().and_then(|word| self.0.get_mut(word)).is_some_and(set)
     }
+
+    /// The words with these numbers.
+    fn words(&mut self, numbers: Range<usize>) -> Option<&mut [bool]> {
+        self.0.get_mut(numbers)
+    }
+}
+
+/// Sets a flag. Returns whether it was not set before.
+#[inline]
+fn set(flag: &mut bool) -> bool {
+    !std::mem::replace(flag, true)
 }
 
 /// The arrays of functions that glibc calls when it loads and unloads a library: each element must be written by
