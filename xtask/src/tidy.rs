@@ -24,16 +24,15 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         if path.ends_with(".snap.new") {
             findings.push(format!("{path}: a pending snapshot is tracked; accept it or remove it"));
         }
-        let (is_source, is_text) = (path.ends_with(".rs"), path.ends_with(".md"));
         // A file that is staged for removal is listed and not there.
-        let Some(text) = (is_source || is_text).then(|| fs::read_to_string(root.join(&path)).ok()).flatten()
-        else {
-            continue;
-        };
-        if is_source {
-            findings.extend(source_findings(&path, &text));
-        } else {
-            findings.extend(links::findings(&root, &path, &text));
+        let Ok(bytes) = fs::read(root.join(&path)) else { continue };
+        match String::from_utf8(bytes) {
+            Ok(text) if path.ends_with(".rs") => findings.extend(source_findings(&path, &text)),
+            Ok(text) if path.ends_with(".md") => findings.extend(links::findings(&root, &path, &text)),
+            Ok(_) => {}
+            Err(_) => {
+                findings.push(format!("{path}: not a text file; keep what is built out of the repository"))
+            }
         }
     }
     findings.extend(map_findings(&root)?);
