@@ -11,3 +11,9 @@ pub trait Exports {
     fn leak(count: u64) -> u64;
     fn version() -> u64;
 }
+
+/// What the module does not have: a host that asks for it is refused, when everything about the file has been checked.
+#[relib_interface::interface]
+pub trait Absent {
+    fn nothing();
+}

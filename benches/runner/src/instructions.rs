@@ -23,6 +23,8 @@ pub enum Subject {
     HostPair,
     /// Load relib's module in place and unload it
     Load,
+    /// Open and verify relib's module
+    Verify,
     /// dlopen and dlclose
     PlainLoad,
 }
@@ -63,6 +65,11 @@ pub fn repeat(files: &Files, subject: Subject, count: u64) -> Result<()> {
                 peers::unload(peers::load_in_place(&files.module)?)?;
             }
         }
+        Subject::Verify => {
+            for _ in 0..count {
+                peers::verify_in_place(&files.module)?;
+            }
+        }
         Subject::PlainLoad => {
             for _ in 0..count {
                 Plain::load(&files.plain)?.close()?;
@@ -99,6 +106,13 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
             "dlopen and dlclose by libloading",
             if effort.rounds == Effort::FULL.rounds { 200 } else { 20 },
             [Subject::Load, Subject::PlainLoad],
+        ),
+        (
+            "instructions-verify",
+            "verifying a module, without the kernel",
+            "dlopen and dlclose by libloading",
+            if effort.rounds == Effort::FULL.rounds { 200 } else { 20 },
+            [Subject::Verify, Subject::PlainLoad],
         ),
     ];
     for (id, what, against, count, subjects) in rows {

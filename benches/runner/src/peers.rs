@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use bench_interface::ModuleExports;
-use relib::LoadOptions;
+use bench_interface::{ModuleAbsent, ModuleExports};
+use relib::{LoadError, LoadOptions};
 use tempfile::TempDir;
 
 /// The files that are loaded: copies, without what only debuggers read, so that all sides have files of the same kind.
@@ -65,6 +65,18 @@ pub type Module = relib::Module<ModuleExports>;
 pub fn load_in_place(path: &Path) -> Result<Module> {
     // SAFETY: the module is ours.
     Ok(unsafe { LoadOptions::new().in_place(true).load(path, ())? })
+}
+
+/// Loads relib's module in place, for a host that asks for what it does not have: the file is opened and verified, and nothing
+/// is mapped.
+pub fn verify_in_place(path: &Path) -> Result<()> {
+    // SAFETY: the module is ours.
+    let refused = unsafe { LoadOptions::new().in_place(true).load::<ModuleAbsent>(path, ()) };
+    anyhow::ensure!(
+        matches!(refused, Err(LoadError::InterfaceMismatch { .. })),
+        "the module was not refused"
+    );
+    Ok(())
 }
 
 /// Loads a private copy of relib's module, even if it is loaded already.

@@ -71,6 +71,22 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
     ));
     results.rows.push(row("unload-upstream", "unload, loaded in place", "upstream", ours, upstreams, rounds));
 
+    let mut verify = || Ok(timed(|| peers::verify_in_place(&files.module))?.0);
+    let mut plain = || {
+        let (load, library) = timed(|| Plain::load(&files.plain))?;
+        library.close()?;
+        Ok(load)
+    };
+    let [ours, theirs] = alternate(rounds, [&mut verify, &mut plain])?;
+    results.rows.push(row(
+        "verify",
+        "verifying a module, before anything of it is mapped",
+        dlopen,
+        ours,
+        theirs,
+        rounds,
+    ));
+
     for (id, path, size, rounds) in [
         ("copy-500k", &module_500, "500 KiB", rounds),
         // A turn of these takes many milliseconds.
