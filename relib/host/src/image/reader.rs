@@ -13,11 +13,11 @@ use object::read::ReadRef;
 /// How much is read from the beginning, where linkers put the headers, symbols and relocations.
 const BEGINNING: u64 = 32 << 10;
 /// Other pieces begin and end at multiples of this, so that what stands close to them is read with them.
-///
-/// In memory they begin at such multiples, too. Processors that take two addresses for the same while their last twelve bits
+const GRAIN: u64 = 4 << 10;
+/// In memory pieces begin at multiples of this. Processors that take two addresses for the same while their last twelve bits
 /// are alike copy several times slower to a place that is a few bytes further in its page than the source is in its own, and
 /// that is where the C library's allocator puts large blocks.
-const GRAIN: u64 = 4 << 10;
+const ALIGNMENT: usize = 64;
 
 /// A file that is read piece by piece.
 pub(crate) struct FileReader<'a> {
@@ -55,8 +55,8 @@ impl<'a> FileReader<'a> {
         let start = offset - offset % GRAIN;
         let end = end.next_multiple_of(GRAIN).max(BEGINNING.saturating_sub(start)).min(self.len);
         let len = usize::try_from(end - start).ok()?;
-        let mut memory = vec![0; len.checked_add(GRAIN as usize)?];
-        let padding = memory.as_ptr().align_offset(GRAIN as usize);
+        let mut memory = vec![0; len.checked_add(ALIGNMENT - 1)?];
+        let padding = memory.as_ptr().align_offset(ALIGNMENT);
         let bytes = memory.get_mut(padding..)?.get_mut(..len)?;
         let mut file = self.file;
         file.seek(SeekFrom::Start(start)).ok()?;
