@@ -14,10 +14,6 @@ use object::read::ReadRef;
 const BEGINNING: u64 = 32 << 10;
 /// Other pieces begin and end at multiples of this, so that what stands close to them is read with them.
 const GRAIN: u64 = 4 << 10;
-/// In memory pieces begin at multiples of this. Processors that take two addresses for the same while their last twelve bits
-/// are alike copy several times slower to a place that is a few bytes further in its page than the source is in its own, and
-/// that is where the C library's allocator puts large blocks.
-const ALIGNMENT: usize = 64;
 
 /// A file that is read piece by piece.
 pub(crate) struct FileReader<'a> {
@@ -29,9 +25,7 @@ pub(crate) struct FileReader<'a> {
 /// A part of the file; the list grows at its end only, so that what was handed out stays in place.
 struct Piece {
     start: u64,
-    memory: Vec<u8>,
-    /// Where in the memory the bytes begin.
-    padding: usize,
+    bytes: Vec<u8>,
     next: OnceCell<Box<Piece>>,
 }
 
@@ -40,7 +34,7 @@ impl Piece {
     fn get(&self, offset: u64, size: u64) -> Option<&[u8]> {
         let from = offset.checked_sub(self.start)?;
         let to = from.checked_add(size)?;
-        self.memory.get(self.padding..)?.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
+        self.bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
     }
 }
 
@@ -54,14 +48,11 @@ impl<'a> FileReader<'a> {
         let end = offset.checked_add(size).filter(|end| *end <= self.len)?;
         let start = offset - offset % GRAIN;
         let end = end.next_multiple_of(GRAIN).max(BEGINNING.saturating_sub(start)).min(self.len);
-        let len = usize::try_from(end - start).ok()?;
-        let mut memory = vec![0; len.checked_add(ALIGNMENT - 1)?];
-        let padding = memory.as_ptr().align_offset(ALIGNMENT);
-        let bytes = memory.get_mut(padding..)?.get_mut(..len)?;
+        let mut bytes = vec![0; usize::try_from(end - start).ok()?];
         let mut file = self.file;
         file.seek(SeekFrom::Start(start)).ok()?;
-        file.read_exact(bytes).ok()?;
-        Some(Box::new(Piece { start, memory, padding, next: OnceCell::new() }))
+        file.read_exact(&mut bytes).ok()?;
+        Some(Box::new(Piece { start, bytes, next: OnceCell::new() }))
     }
 }
 
