@@ -85,6 +85,8 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
         eprintln!("there is no valgrind: instructions are not counted");
         return Ok(());
     }
+    let loads = if effort.rounds == Effort::FULL.rounds { 200 } else { 20 };
+    let plain_load = "dlopen and dlclose by libloading";
     let rows = [
         (
             "instructions-call",
@@ -103,15 +105,15 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
         (
             "instructions-load",
             "load in place and unload, without the kernel",
-            "dlopen and dlclose by libloading",
-            if effort.rounds == Effort::FULL.rounds { 200 } else { 20 },
+            plain_load,
+            loads,
             [Subject::Load, Subject::PlainLoad],
         ),
         (
             "instructions-verify",
             "verifying a module, without the kernel",
-            "dlopen and dlclose by libloading",
-            if effort.rounds == Effort::FULL.rounds { 200 } else { 20 },
+            plain_load,
+            loads,
             [Subject::Verify, Subject::PlainLoad],
         ),
     ];

@@ -20,11 +20,7 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
 
     let mut in_place = || relib_turn(peers::load_in_place, &files.module, &unloads[0]);
     let mut copy = || relib_turn(peers::load_copy, &module_500, &unloads[1]);
-    let mut plain = || {
-        let (load, library) = timed(|| Plain::load(&files.plain))?;
-        unloads[2].push(timed(|| library.close())?.0);
-        Ok(load)
-    };
+    let mut plain = || plain_turn(&files.plain, &unloads[2]);
     let mut upstream = || {
         let (load, module) = timed(|| peers::load_upstream(&files.upstream))?;
         unloads[3].push(timed(|| peers::unload_upstream(module))?.0);
@@ -72,11 +68,8 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
     results.rows.push(row("unload-upstream", "unload, loaded in place", "upstream", ours, upstreams, rounds));
 
     let mut verify = || Ok(timed(|| peers::verify_in_place(&files.module))?.0);
-    let mut plain = || {
-        let (load, library) = timed(|| Plain::load(&files.plain))?;
-        library.close()?;
-        Ok(load)
-    };
+    let unloads = Unloads::default();
+    let mut plain = || plain_turn(&files.plain, &unloads);
     let [ours, theirs] = alternate(rounds, [&mut verify, &mut plain])?;
     results.rows.push(row(
         "verify",
@@ -127,6 +120,13 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
 fn relib_turn(load: impl Fn(&Path) -> Result<peers::Module>, path: &Path, unloads: &Unloads) -> Result<f64> {
     let (time, module) = timed(|| load(path))?;
     unloads.push(timed(|| peers::unload(module))?.0);
+    Ok(time)
+}
+
+/// As [`relib_turn`], with the library without relib.
+fn plain_turn(path: &Path, unloads: &Unloads) -> Result<f64> {
+    let (time, library) = timed(|| Plain::load(path))?;
+    unloads.push(timed(|| library.close())?.0);
     Ok(time)
 }
 
