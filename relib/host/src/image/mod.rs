@@ -7,13 +7,11 @@
 //!
 //! `elf` knows ELF and `pe` knows PE; a format is picked by the platform, because a platform loads one format only.
 
-#[cfg(any(not(windows), test))]
+#[cfg(not(windows))]
 pub(crate) mod elf;
 mod error;
 #[cfg(any(windows, test, fuzzing))]
 pub(crate) mod pe;
-#[cfg(any(not(windows), test))]
-mod reader;
 pub(crate) mod source;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;

@@ -14,6 +14,7 @@ mod header;
 mod machine;
 mod notes;
 mod ranges;
+mod reader;
 mod relocations;
 mod sections;
 mod segments;
@@ -29,12 +30,12 @@ use object::read::ReadRef;
 use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 
 use super::error::{Result, check};
-use super::reader::FileReader;
 use super::source::Source;
 use super::{ImageFile, Metadata};
 
 use dynamic::Dynamic;
 use header::Header;
+use reader::FileReader;
 use relocations::Relocations;
 use sections::{Section, Sections};
 use segments::Segments;
