@@ -59,6 +59,12 @@ impl EarlyMemory {
 
     /// Stands for no block: the end of the address space, so that no address is less than a block's size above it.
     pub const NONE: *mut u8 = core::ptr::without_provenance_mut(Self::LAYOUT.size().wrapping_neg());
+
+    /// Whether an address is in the block that begins at `start`, which may be [`EarlyMemory::NONE`].
+    #[inline]
+    pub fn block_contains(start: *mut u8, address: usize) -> bool {
+        address.wrapping_sub(start.addr()) < Self::LAYOUT.size()
+    }
 }
 
 /// A set of imports that are redirected together.

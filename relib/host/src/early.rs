@@ -41,7 +41,7 @@ pub(crate) struct EarlyBlock(*mut u8);
 impl EarlyBlock {
     /// Whether an address is in it.
     pub(crate) fn contains(self, address: usize) -> bool {
-        address.wrapping_sub(self.0.addr()) < EarlyMemory::LAYOUT.size()
+        EarlyMemory::block_contains(self.0, address)
     }
 
     /// Gives it back.

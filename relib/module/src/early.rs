@@ -47,7 +47,7 @@ impl Arena {
     /// Whether a block is the arena's. Its blocks are never freed, and they hold zeros when they are handed out.
     #[inline]
     pub(crate) fn contains(&self, block: *const u8) -> bool {
-        block.addr().wrapping_sub(self.memory.start.load(Ordering::Relaxed).addr()) < Self::LEN
+        EarlyMemory::block_contains(self.memory.start.load(Ordering::Relaxed), block.addr())
     }
 
     /// The beginning of the arena, which is made if there is none; `None` if the system has no memory.

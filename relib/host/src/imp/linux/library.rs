@@ -140,18 +140,14 @@ impl Library {
             .collect();
         // After relocation the loader makes whole pages read-only: from the first, rounded down, to the last, rounded
         // down (glibc, `_dl_protect_relro`).
-        let relro = image.relro.as_ref().map(|relro| {
-            let page = |vaddr| self.address(vaddr) / page_size() * page_size();
-            page(relro.start)..page(relro.end)
-        });
+        let relro = image
+            .relro
+            .as_ref()
+            .map(|relro| page_of(self.address(relro.start))..page_of(self.address(relro.end)));
         let protect = |protection| {
-            let Some(relro) = relro.as_ref().filter(|relro| !relro.is_empty()) else { return Ok(()) };
-            let start = std::ptr::without_provenance_mut(relro.start);
+            let Some(relro) = relro.clone().filter(|relro| !relro.is_empty()) else { return Ok(()) };
             // SAFETY: the range is that of the image's relocated data, which nobody else changes the protection of.
-            match unsafe { libc::mprotect(start, relro.len(), protection) } {
-                0 => Ok(()),
-                _ => Err(io::Error::last_os_error()),
-            }
+            unsafe { set_protection(relro, protection) }
         };
         protect(libc::PROT_READ | libc::PROT_WRITE)?;
         for (slot, redirect) in slots {
@@ -199,15 +195,11 @@ impl Library {
     pub(crate) unsafe fn skip_destructors(&mut self, image: &ImageFile) -> io::Result<()> {
         let Some(size) = &image.destructors_size else { return Ok(()) };
         let address = self.address(size.vaddr);
-        let start = address / page_size() * page_size();
-        let len = address + size_of::<u64>() - start;
+        let value = page_of(address)..address + size_of::<u64>();
         // SAFETY: the verifier found that the value is part of the image, whose code does not rely on the protection of its
         // pages any more. Nothing says that it is aligned.
         unsafe {
-            let writable = libc::PROT_READ | libc::PROT_WRITE;
-            if libc::mprotect(std::ptr::without_provenance_mut(start), len, writable) != 0 {
-                return Err(io::Error::last_os_error());
-            }
+            set_protection(value, libc::PROT_READ | libc::PROT_WRITE)?;
             std::ptr::with_exposed_provenance_mut::<u64>(address).write_unaligned(0);
         }
         Ok(())
@@ -262,6 +254,24 @@ impl Library {
         // SAFETY: the image is still loaded, so this only counts one more handle of it.
         self.handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
         Err(Stayed)
+    }
+}
+
+/// Where the page with an address begins.
+fn page_of(address: usize) -> usize {
+    address / page_size() * page_size()
+}
+
+/// Changes what may be done with the pages of a range that begins with a page.
+///
+/// # Safety
+/// The pages must be mapped, and nobody may rely on what could be done with them before.
+unsafe fn set_protection(range: Range<usize>, protection: c_int) -> io::Result<()> {
+    let start = std::ptr::without_provenance_mut(range.start);
+    // SAFETY: as the caller guarantees.
+    match unsafe { libc::mprotect(start, range.len(), protection) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
