@@ -47,14 +47,14 @@ impl StagedFile {
     /// the system's directory for temporary files.
     pub(crate) fn copy(original: &File, path: &Path, parent: Option<&Path>) -> io::Result<Self> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
-        let directory = Directory::get(&parent)?;
         let name = path.file_name().unwrap_or_default();
-        let (path, file) = match directory.reuse_spare(name) {
+        let (directory, path, file) = match Directory::with_spare(&parent, name) {
             Some(spare) => spare,
             None => {
+                let directory = Directory::get(&parent)?;
                 let path = directory.new_path(name);
                 let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-                (path, file)
+                (directory, path, file)
             }
         };
         let mut staged = Self { path, len: 0, file: Some(file), directory };
@@ -147,6 +147,14 @@ impl Directory {
         directory.lock = Some(lock);
         fs::rename(unlocked, directory.path.join(LOCK_NAME))?;
         Ok(directory)
+    }
+
+    /// The directory under `parent` with its spare file, for a copy of a file with this name. A file that can be opened
+    /// shows that nobody has tidied the directory away.
+    fn with_spare(parent: &Path, name: &OsStr) -> Option<(Arc<Self>, PathBuf, File)> {
+        let directory = lock(&DIRECTORIES).get(parent).filter(|directory| directory.is_own()).cloned()?;
+        let (path, file) = directory.reuse_spare(name)?;
+        Some((directory, path, file))
     }
 
     /// A path for a copy of a file with this name.
@@ -259,12 +267,26 @@ mod tests {
         StagedFile::copy(&original, Path::new("libx.so"), Some(parent)).expect("a file can be copied")
     }
 
+    fn tidy_away(directory_of: &Path) {
+        fs::remove_dir_all(directory_of.parent().expect("a copy is in a directory"))
+            .expect("the directory can be removed");
+    }
+
     #[test]
     fn a_directory_that_was_tidied_away_is_made_again() {
         let parent = tempfile::tempdir().expect("there is a temporary directory");
         let first = copy(parent.path());
-        fs::remove_dir_all(parent.path().join(first.path().parent().expect("a copy is in a directory")))
-            .expect("the directory can be removed");
+        tidy_away(first.path());
+        assert!(copy(parent.path()).path().exists());
+    }
+
+    #[test]
+    fn a_directory_that_was_tidied_away_with_its_spare_file_is_made_again() {
+        let parent = tempfile::tempdir().expect("there is a temporary directory");
+        let first = copy(parent.path());
+        let path = first.path().to_owned();
+        drop(first);
+        tidy_away(&path);
         assert!(copy(parent.path()).path().exists());
     }
 
