@@ -39,14 +39,18 @@ unsafe impl Sync for Heap {}
 impl Heap {
     /// A new, empty heap; `None` if there is no memory for it.
     pub(crate) fn new() -> Option<Self> {
-        static ARENAS: Once = Once::new();
-        ARENAS.call_once(keep_arenas_small);
+        static FIRST_ARENA: Once = Once::new();
+        static LATER_ARENAS: Once = Once::new();
+        FIRST_ARENA.call_once(|| reserve_in_steps_of(FIRST_ARENA_KIB));
         // It is described by blocks of the calling thread's.
         if SCOPE.get().is_null() {
             enter_first();
         }
         // SAFETY: the function has no preconditions.
-        NonNull::new(unsafe { mimalloc::mi_heap_new() }).map(Self)
+        let heap = NonNull::new(unsafe { mimalloc::mi_heap_new() })?;
+        // The heap's own description is in the first arena.
+        LATER_ARENAS.call_once(|| reserve_in_steps_of(LATER_ARENA_KIB));
+        Some(Self(heap))
     }
 
     /// The heap as the module sees it: mimalloc's own functions, with next to nothing in between.
@@ -110,19 +114,27 @@ impl Heap {
     }
 }
 
-/// Has mimalloc reserve address space in steps of [`ARENA_KIB`], unless the user's environment says otherwise.
-///
-/// A heap that takes its first page from an arena gets bitmaps for the whole arena, which are zeroed then: some 200 KiB
-/// for the gibibyte that mimalloc would reserve, and a tenth of that for these. Arenas grow with their number.
-fn keep_arenas_small() {
+/// Has mimalloc reserve address space in steps of so many KiB, unless the user's environment says otherwise. Arenas grow with
+/// their number.
+fn reserve_in_steps_of(kib: c_long) {
     // SAFETY: mimalloc allows setting options at any time; this one is read when the next arena is made.
-    unsafe { mimalloc::mi_option_set_default(ARENA_RESERVE, ARENA_KIB) };
+    unsafe { mimalloc::mi_option_set_default(ARENA_RESERVE, kib) };
 }
 
 /// `mi_option_arena_reserve` of mimalloc 3, which `libmimalloc-sys` does not declare; its unit is KiB.
 const ARENA_RESERVE: mimalloc::mi_option_t = 23;
 
-const ARENA_KIB: c_long = 64 * 1024;
+/// Enough for the heaps of some hundred small modules.
+///
+/// A heap that takes its first page from an arena gets bitmaps for the whole arena, which are zeroed then: some 200 KiB
+/// for the gibibyte that mimalloc would reserve, and a tenth of that for this.
+const FIRST_ARENA_KIB: c_long = 64 * 1024;
+
+/// A heap that takes pages from a second arena is large, or one of many.
+///
+/// An arena begins with tables that stay, so that the kernel has to split the large page that they are in: giving back the
+/// rest of it takes as long as giving back the 60 MiB that follow.
+const LATER_ARENA_KIB: c_long = 256 * 1024;
 
 /// How much memory of heaps that were destroyed may wait for the next heap instead of going back to the system.
 ///
