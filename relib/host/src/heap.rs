@@ -134,7 +134,7 @@ const FIRST_ARENA_KIB: c_long = 64 * 1024;
 ///
 /// An arena begins with tables that stay, so that the kernel has to split the large page that they are in: giving back the
 /// rest of it takes as long as giving back the 60 MiB that follow.
-const LATER_ARENA_KIB: c_long = 256 * 1024;
+const LATER_ARENA_KIB: c_long = 128 * 1024;
 
 /// How much memory of heaps that were destroyed may wait for the next heap instead of going back to the system.
 ///
