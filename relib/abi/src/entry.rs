@@ -25,7 +25,7 @@ pub struct ModuleEntry {
     /// heap, because code that ran before holds memory that the heap could not free; then the image has to be closed.
     pub attach: unsafe extern "C" fn(context: *const HostContext) -> bool,
     /// Imports of the image that must be sent to the module's shims.
-    pub redirects: RawSlice<Redirect>,
+    pub redirects: Redirects,
     /// Allocates a block through the module's `#[global_allocator]`, hands it to `visit`, and frees it.
     ///
     /// So the host learns where that allocator takes its memory from.
@@ -35,8 +35,8 @@ pub struct ModuleEntry {
     pub early_memory: *const EarlyMemory,
 }
 
-// SAFETY: the table is a constant of the image: function addresses, a slice of constants that is never written, and the
-// address of an atomic.
+// SAFETY: the table is a constant of the image: function addresses, slices of constants that are never written, and
+// addresses of atomics.
 unsafe impl Sync for ModuleEntry {}
 
 /// The memory that a module takes its blocks from before it has its host.
@@ -67,32 +67,24 @@ impl EarlyMemory {
     }
 }
 
-/// A set of imports that are redirected together.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RedirectGroup {
-    /// What unloading needs: threads, thread-local destructors, mappings, descriptors.
-    Always = 0,
-    /// The C allocation functions; redirected only when the host was asked to reclaim C allocations.
-    CAllocations = 1,
-}
-
-/// An import by name, and the function inside the module that takes its place.
+/// Imports by name, and the functions inside the module that take their places.
+///
+/// Each part lists the imports in the same order. A table with a line for each import would have three pointers in a line,
+/// where this has one: each is work for the loader, at each load.
 #[repr(C)]
-pub struct Redirect {
-    /// The symbol's name without a version.
-    pub name: RawSlice<u8>,
-    /// The shim; it has the signature of the function that it replaces.
-    pub shim: *const (),
-    /// Where the host stores the address that the import had before, so that the shim can go on to it. Points to an
-    /// `AtomicPtr`, because the shim's own imports are redirected like all others of the image.
-    pub original: *const AtomicPtr<()>,
-    /// When the redirection applies.
-    pub group: RedirectGroup,
+pub struct Redirects {
+    /// The symbols' names without versions, each with a zero byte behind it.
+    pub names: RawSlice<u8>,
+    /// The shims; each has the signature of the function that it replaces.
+    pub shims: RawSlice<*const ()>,
+    /// Where the host stores the addresses that the imports had before, as many as there are shims, so that these can go
+    /// on to them: their own imports are redirected like all others of the image.
+    pub originals: *const AtomicPtr<()>,
+    /// How many imports, from the first on, are what unloading needs: threads, thread-local destructors, mappings,
+    /// descriptors. The others are the C allocation functions, redirected only when the host was asked to reclaim C
+    /// allocations.
+    pub always: usize,
 }
-
-// SAFETY: a redirect is a constant of the image: a static name, a code address, and the address of an atomic.
-unsafe impl Sync for Redirect {}
 
 /// The module's heap, as functions on an opaque pointer.
 ///

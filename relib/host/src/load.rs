@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use relib_abi::call::FunctionEntry;
-use relib_abi::entry::{ExportTable, HostContext, ImportTable, ModuleEntry, RedirectGroup};
+use relib_abi::entry::{ExportTable, HostContext, ImportTable, ModuleEntry};
 use relib_abi::symbol;
 use relib_interface::imports::ProvidedImports;
 use relib_interface::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
@@ -23,6 +23,7 @@ use crate::imp::{self, FileId, Library, LoaderLock, Refused};
 use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
+use crate::redirects::Shims;
 use crate::runtime::{Runtime, lock};
 use crate::saved::Saving;
 use crate::staging::StagedFile;
@@ -476,14 +477,10 @@ unsafe fn connect<E: ExportsHandle>(
         tables.insert(export.name, export.functions.iter().map(|index| functions[*index]).collect());
     }
     if !parts.options.permanent {
-        let wanted = |group| match group {
-            RedirectGroup::Always => true,
-            RedirectGroup::CAllocations => parts.options.reclaim_c_allocations,
-        };
-        // SAFETY: the module's table is constant; its slots are those of the verified file.
+        // SAFETY: the table is the module's, which is mapped; its slots are those of the verified file.
         let redirected = unsafe {
-            let redirects = entry.redirects.as_slice().iter().filter(|redirect| wanted(redirect.group));
-            parts.library.redirect(&parts.image, redirects)
+            let shims = Shims::new(&entry.redirects, parts.options.reclaim_c_allocations);
+            parts.library.redirect(&parts.image, &shims)
         };
         if let Err(error) = redirected {
             return Err((parts, Disconnected::Redirecting(error)));

@@ -1,46 +1,97 @@
-//! The redirects of a module, looked up by the name of an import. What a redirect does is the platform's.
+//! The redirects of a module: which imports of its image lead to which shims. How one is redirected is the platform's.
 
-use relib_abi::entry::Redirect;
+use std::sync::atomic::AtomicPtr;
 
-/// Redirects by their names.
+use relib_abi::entry::Redirects;
+
+use crate::image::ImageFile;
+
+/// The shims of a module, as its table shows them.
+pub(crate) struct Shims<'a> {
+    names: &'a [u8],
+    shims: &'a [*const ()],
+    originals: &'a [AtomicPtr<()>],
+    /// How many of them are wanted, from the first on.
+    wanted: usize,
+}
+
+/// An import that is to lead to a shim.
+pub(crate) struct Redirect<'a> {
+    /// Virtual address of the pointer to the imported function.
+    pub(crate) slot: u64,
+    pub(crate) shim: *const (),
+    /// Where the shim finds the address that the import had.
+    pub(crate) original: &'a AtomicPtr<()>,
+}
+
+impl<'a> Shims<'a> {
+    /// # Safety
+    /// The table must be that of a module, whose image must stay mapped for `'a`.
+    pub(crate) unsafe fn new(redirects: &'a Redirects, with_c_allocations: bool) -> Self {
+        // SAFETY: a module's table describes constants of its image, and has an original for each shim.
+        let (names, shims, originals) = unsafe {
+            let shims = redirects.shims.as_slice();
+            (redirects.names.as_slice(), shims, std::slice::from_raw_parts(redirects.originals, shims.len()))
+        };
+        let wanted = if with_c_allocations { shims.len() } else { redirects.always.min(shims.len()) };
+        Self { names, shims, originals, wanted }
+    }
+
+    /// What is to be redirected in the image of the module, whose file is `image`.
+    pub(crate) fn of<'b>(&self, image: &'b ImageFile) -> impl Iterator<Item = Redirect<'a>> + use<'a, 'b> {
+        let Self { names, shims, originals, wanted } = *self;
+        let found = image.import_slots.found(|| {
+            let numbers = Numbers::new(names);
+            move |name: &[u8]| numbers.get(name)
+        });
+        let wanted = found.iter().filter(move |(number, _)| *number < wanted);
+        wanted.map(|(number, slot)| Redirect {
+            slot: *slot,
+            shim: shims[*number],
+            original: &originals[*number],
+        })
+    }
+}
+
+/// The numbers of names in their order.
 ///
 /// A load looks some dozens of names up in some dozens, once, and finds most of them in an empty list: the hash is a simple
-/// one, and there are several lists for each redirect.
-pub(crate) struct ByName<'a> {
+/// one, and there are several lists for each name.
+struct Numbers<'a> {
     all: Vec<Entry<'a>>,
-    /// For each hash, the last redirect that has it.
+    /// For each hash, the last name that has it.
     last: [Option<u16>; LISTS],
 }
 
 struct Entry<'a> {
     name: &'a [u8],
-    redirect: &'a Redirect,
     /// The next one to look at.
     before: Option<u16>,
 }
 
 const LISTS: usize = 256;
 
-impl<'a> ByName<'a> {
-    pub(crate) fn new(redirects: impl Iterator<Item = &'a Redirect>) -> Self {
+impl<'a> Numbers<'a> {
+    /// Of names that have a zero byte behind them.
+    fn new(names: &'a [u8]) -> Self {
         const USUAL: usize = 64;
         let (mut all, mut last) = (Vec::with_capacity(USUAL), [None; LISTS]);
-        for (number, redirect) in (0..).zip(redirects) {
-            // SAFETY: the module's table describes its names by slices that are constants of its image.
-            let name = unsafe { redirect.name.as_slice() };
+        let names = names.strip_suffix(&[0]).unwrap_or(names);
+        for (number, name) in (0..).zip(names.split(|byte| *byte == 0)) {
             let before = last[list_of(name)].replace(number);
-            all.push(Entry { name, redirect, before });
+            all.push(Entry { name, before });
         }
         Self { all, last }
     }
 
-    pub(crate) fn get(&self, name: &[u8]) -> Option<&'a Redirect> {
-        let mut next = self.last[list_of(name)];
-        while let Some(entry) = next.map(|index| &self.all[usize::from(index)]) {
+    fn get(&self, name: &[u8]) -> Option<usize> {
+        let mut next = self.last[list_of(name)].map(usize::from);
+        while let Some(number) = next {
+            let entry = &self.all[number];
             if entry.name == name {
-                return Some(entry.redirect);
+                return Some(number);
             }
-            next = entry.before;
+            next = entry.before.map(usize::from);
         }
         None
     }

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use relib_abi::call::RawSlice;
 use relib_abi::entry::{HostContext, ModuleEntry, SystemTable};
 use relib_abi::metadata::{self, RecordKind};
 use relib_interface::panics;
@@ -14,7 +13,7 @@ use crate::{allocator, imp, state};
 static ENTRY: ModuleEntry = ModuleEntry {
     abi_version: relib_abi::ABI_VERSION,
     attach,
-    redirects: RawSlice::new(imp::REDIRECTS),
+    redirects: imp::REDIRECTS,
     probe_allocator: allocator::probe,
     early_memory: ARENA.memory(),
 };

@@ -19,6 +19,7 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 #[cfg(not(windows))]
 use elf as format;
@@ -30,6 +31,7 @@ use pe as format;
 ///
 /// Virtual addresses are those of the file: the loader adds the address at which the image was mapped.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct ImageFile {
     /// Virtual addresses that the mapped image occupies, from its first to its last segment.
     pub(crate) span: Range<u64>,
@@ -89,6 +91,8 @@ pub(crate) struct ImportSlots {
     names: Vec<u8>,
     /// Where the name ends that starts at the end of the one before, and the slot.
     slots: Vec<(usize, u64)>,
+    /// See [`ImportSlots::found`].
+    found: OnceLock<Vec<(usize, u64)>>,
 }
 
 impl ImportSlots {
@@ -98,7 +102,7 @@ impl ImportSlots {
         const MOST_SLOTS: usize = 1 << 10;
         const MOST_BYTES: u64 = 16 << 10;
         let names = Vec::with_capacity(names.min(MOST_BYTES) as usize);
-        Self { names, slots: Vec::with_capacity(slots.min(MOST_SLOTS)) }
+        Self { names, slots: Vec::with_capacity(slots.min(MOST_SLOTS)), found: OnceLock::new() }
     }
 
     /// Adds a slot by the name of its symbol, without a version, and its virtual address, which is aligned to 8 and
@@ -115,6 +119,18 @@ impl ImportSlots {
             let name = &self.names[start..*end];
             start = *end;
             (name, *vaddr)
+        })
+    }
+
+    /// The slots whose names have numbers by a table that is part of the file, with these numbers. `number_of` is asked for
+    /// the table when they are looked for, which is once.
+    pub(crate) fn found<F: Fn(&[u8]) -> Option<usize>>(
+        &self,
+        number_of: impl FnOnce() -> F,
+    ) -> &[(usize, u64)] {
+        self.found.get_or_init(|| {
+            let number_of = number_of();
+            self.iter().filter_map(|(name, vaddr)| Some((number_of(name)?, vaddr))).collect()
         })
     }
 }

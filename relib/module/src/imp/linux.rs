@@ -4,13 +4,12 @@
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
-use relib_abi::entry::{Destructor, Redirect, ThreadStart};
+use relib_abi::entry::{Destructor, ThreadStart};
 
 use super::shim::{pass_on, redirects, shims, tell_host};
 use crate::allocator;
 
-/// All shims of the platform.
-pub(crate) const REDIRECTS: &[Redirect] = redirects! {
+redirects! {
     Always:
         __cxa_thread_atexit_impl __cxa_thread_atexit
         pthread_create pthread_key_create pthread_key_delete pthread_setspecific
@@ -23,7 +22,7 @@ pub(crate) const REDIRECTS: &[Redirect] = redirects! {
         dlopen dlclose;
     CAllocations:
         malloc calloc realloc reallocarray free posix_memalign aligned_alloc memalign malloc_usable_size;
-};
+}
 
 /// Passes on a descriptor that a call has returned.
 fn opened(descriptor: c_int) -> c_int {

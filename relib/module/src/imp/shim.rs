@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// The address that an import had before it was redirected.
-pub(super) struct Original(pub(super) AtomicPtr<()>);
+#[repr(transparent)]
+pub(super) struct Original(AtomicPtr<()>);
 
 impl Original {
     pub(super) const fn new() -> Self {
@@ -15,6 +16,25 @@ impl Original {
     }
 }
 
+/// Where a name stands among others, which have zero bytes behind them.
+pub(super) const fn index_of(name: &str, names: &str) -> usize {
+    let (name, names) = (name.as_bytes(), names.as_bytes());
+    let (mut index, mut at, mut len, mut same) = (0, 0, 0, true);
+    while at < names.len() {
+        if names[at] == 0 {
+            if same && len == name.len() {
+                return index;
+            }
+            (index, len, same) = (index + 1, 0, true);
+        } else {
+            same = same && len < name.len() && names[at] == name[len];
+            len += 1;
+        }
+        at += 1;
+    }
+    panic!("a shim is not in the table");
+}
+
 /// Defines a module `$name` for each import: the shim, and the original. In the body, `original(...)` calls the latter.
 macro_rules! shims {
     ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $ty:ty),* $(,)?) -> $returns:ty $body:block)*) => {$(
@@ -22,16 +42,14 @@ macro_rules! shims {
         mod $name {
             use super::*;
 
-            // See `entry::CONTEXT`.
-            #[unsafe(link_section = ".data")]
-            pub(super) static ORIGINAL: $crate::imp::shim::Original = $crate::imp::shim::Original::new();
+            const INDEX: usize = $crate::imp::shim::index_of(stringify!($name), NAMES);
 
             #[allow(dead_code, reason = "a shim that the host takes over has no use for the original")]
             pub(super) unsafe fn original($($argument: $ty),*) -> $returns {
                 type Function = unsafe extern "C-unwind" fn($($ty),*) -> $returns;
                 // SAFETY: the host stored the address that the import of this name was bound to, and the shim has the
                 // signature that the platform gives to that name.
-                let function = unsafe { std::mem::transmute::<*const (), Function>(ORIGINAL.address()) };
+                let function = unsafe { std::mem::transmute::<*const (), Function>(ORIGINALS[INDEX].address()) };
                 // SAFETY: the arguments are those that the module passed for this very function.
                 unsafe { function($($argument),*) }
             }
@@ -50,15 +68,24 @@ macro_rules! pass_on {
     }};
 }
 
-/// The table entries for some shims.
+/// Makes the table of the shims.
 macro_rules! redirects {
-    ($($group:ident: $($name:ident)*;)*) => {
-        &[$($(relib_abi::entry::Redirect {
-            name: relib_abi::call::RawSlice::new(stringify!($name).as_bytes()),
-            shim: $name::shim as *const (),
-            original: &raw const $name::ORIGINAL.0,
-            group: relib_abi::entry::RedirectGroup::$group,
-        },)*)*]
+    (Always: $($always:ident)*; CAllocations: $($allocation:ident)*;) => {
+        const SHIMS: &[*const ()] = &[$($always::shim as *const (),)* $($allocation::shim as *const (),)*];
+        const NAMES: &str = concat!($(stringify!($always), "\0",)* $(stringify!($allocation), "\0",)*);
+
+        // See `entry::CONTEXT`.
+        #[unsafe(link_section = ".data")]
+        static ORIGINALS: [$crate::imp::shim::Original; SHIMS.len()] =
+            [const { $crate::imp::shim::Original::new() }; SHIMS.len()];
+
+        /// All shims of the platform.
+        pub(crate) const REDIRECTS: relib_abi::entry::Redirects = relib_abi::entry::Redirects {
+            names: relib_abi::call::RawSlice::new(NAMES.as_bytes()),
+            shims: relib_abi::call::RawSlice::new(SHIMS),
+            originals: (&raw const ORIGINALS).cast(),
+            always: [$(stringify!($always)),*].len(),
+        };
     };
 }
 
@@ -72,3 +99,20 @@ macro_rules! tell_host {
 }
 
 pub(super) use {pass_on, redirects, shims, tell_host};
+
+#[cfg(test)]
+mod tests {
+    use super::index_of;
+
+    #[test]
+    fn a_name_is_found_among_others() {
+        let names = "open\0open64\0close\0\0";
+        assert_eq!(["open", "open64", "close", ""].map(|name| index_of(name, names)), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a shim is not in the table")]
+    fn a_part_of_a_name_is_not_a_name() {
+        index_of("open6", "open\0open64\0");
+    }
+}

@@ -7,14 +7,13 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use relib_abi::entry::{Destructor, Redirect, ThreadMain};
+use relib_abi::entry::{Destructor, ThreadMain};
 
 use super::shim::{pass_on, redirects, shims, tell_host};
 use crate::allocator;
 use crate::entry::host;
 
-/// All shims of the platform.
-pub(crate) const REDIRECTS: &[Redirect] = redirects! {
+redirects! {
     Always:
         CreateThread _beginthreadex _beginthread
         TlsAlloc TlsFree TlsSetValue FlsAlloc FlsFree FlsSetValue
@@ -27,7 +26,7 @@ pub(crate) const REDIRECTS: &[Redirect] = redirects! {
     CAllocations:
         malloc calloc realloc free _msize _aligned_malloc _aligned_realloc _aligned_free
         HeapAlloc HeapReAlloc HeapFree HeapSize;
-};
+}
 
 type Handle = *mut c_void;
 type Bool = c_int;

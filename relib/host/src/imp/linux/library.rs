@@ -10,12 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libloading::os::unix as loader;
-use relib_abi::entry::Redirect;
 
 use super::pending;
 use super::resources::page_size;
 use crate::image::{ImageFile, TlsTemplate};
-use crate::redirects::ByName;
+use crate::redirects::{Redirect, Shims};
 
 /// An image that the dynamic loader has mapped for us.
 #[derive(Debug)]
@@ -127,17 +126,9 @@ impl Library {
     /// # Safety
     /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
     /// run meanwhile.
-    pub(crate) unsafe fn redirect<'a>(
-        &mut self,
-        image: &ImageFile,
-        redirects: impl Iterator<Item = &'a Redirect>,
-    ) -> io::Result<()> {
-        let redirects = ByName::new(redirects);
-        let slots: Vec<(usize, &Redirect)> = image
-            .import_slots
-            .iter()
-            .filter_map(|(name, vaddr)| Some((self.address(vaddr), redirects.get(name)?)))
-            .collect();
+    pub(crate) unsafe fn redirect(&mut self, image: &ImageFile, shims: &Shims<'_>) -> io::Result<()> {
+        // They are looked up now, so that the pages are writable for a short time.
+        let redirects = shims.of(image);
         // After relocation the loader makes whole pages read-only: from the first, rounded down, to the last, rounded
         // down (glibc, `_dl_protect_relro`).
         let relro = image
@@ -150,17 +141,17 @@ impl Library {
             unsafe { set_protection(relro, protection) }
         };
         protect(libc::PROT_READ | libc::PROT_WRITE)?;
-        for (slot, redirect) in slots {
+        for Redirect { slot, shim, original } in redirects {
+            let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(slot));
             // SAFETY: the verifier found that the slot is aligned and inside a writable segment; it is in a page that
-            // was made writable above, or that always is. `original` is an atomic of the module.
-            let (slot, original) =
-                unsafe { (&*std::ptr::with_exposed_provenance::<AtomicPtr<()>>(slot), &*redirect.original) };
+            // was made writable above, or that always is.
+            let slot = unsafe { &*slot };
             let address = slot.load(Ordering::Acquire);
             // A weak import that is bound to nothing stays so: the module asks for that before it calls.
             if !address.is_null() {
                 // In this order, because a thread that a constructor has started may use the slot.
                 original.store(address, Ordering::Release);
-                slot.store(redirect.shim.cast_mut(), Ordering::Release);
+                slot.store(shim.cast_mut(), Ordering::Release);
             }
         }
         protect(libc::PROT_READ)

@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use libloading::os::windows as loader;
 use object::LittleEndian;
 use object::pe::{self, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64, ImageTlsDirectory64};
-use relib_abi::entry::Redirect;
 use windows_sys::Win32::Foundation::{FreeLibrary, HMODULE, MAX_PATH, NTSTATUS};
 use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleFileNameW,
@@ -27,7 +26,7 @@ use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use super::resources::resolve;
 use crate::image::{ImageFile, TlsTemplate};
-use crate::redirects::ByName;
+use crate::redirects::{Redirect, Shims};
 
 /// An image that the loader has mapped for us.
 #[derive(Debug)]
@@ -150,18 +149,11 @@ impl Library {
     /// # Safety
     /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
     /// run meanwhile.
-    pub(crate) unsafe fn redirect<'a>(
-        &mut self,
-        image: &ImageFile,
-        redirects: impl Iterator<Item = &'a Redirect>,
-    ) -> io::Result<()> {
-        let redirects = ByName::new(redirects);
-        for (name, vaddr) in image.import_slots.iter() {
-            let Some(redirect) = redirects.get(name) else { continue };
-            let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(vaddr));
-            // SAFETY: the verifier found that the slot is aligned and inside a section. `original` is an atomic of the
-            // module.
-            let (slot, original) = unsafe { (&*slot, &*redirect.original) };
+    pub(crate) unsafe fn redirect(&mut self, image: &ImageFile, shims: &Shims<'_>) -> io::Result<()> {
+        for Redirect { slot, shim, original } in shims.of(image) {
+            let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(slot));
+            // SAFETY: the verifier found that the slot is aligned and inside a section.
+            let slot = unsafe { &*slot };
             let address = slot.load(Ordering::Acquire);
             if address.is_null() {
                 continue;
@@ -171,7 +163,7 @@ impl Library {
             // SAFETY: the slot is mapped, and only this function changes the protection of its page.
             unsafe {
                 with_write_access(slot.as_ptr().cast(), || {
-                    slot.store(redirect.shim.cast_mut(), Ordering::Release);
+                    slot.store(shim.cast_mut(), Ordering::Release);
                 })?;
             }
         }
