@@ -3,8 +3,8 @@
 /// The largest ratio that is good enough, and where it comes from.
 pub fn goal(id: &str) -> Option<f64> {
     Some(match id {
-        "load-in-place" => 1.5,
-        "load-copy-500k" => 2.5,
+        "load-in-place" | "load-in-place-first" => 1.5,
+        "load-copy-500k" | "load-copy-500k-first" => 2.5,
         "unload" => 2.0,
         "call-u64" => 1.3,
         "call-text" => 2.0,

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
 use crate::measure::Effort;
-use crate::peers::{self, Files, Plain};
+use crate::peers::{self, Changing, Files, Plain};
 use crate::results::{Results, Row, Unit};
 
 /// What is done again and again.
@@ -21,8 +21,10 @@ pub enum Subject {
     Pair,
     /// Allocate and free in the host
     HostPair,
-    /// Load relib's module in place and unload it
+    /// Load relib's module in place for the first time and unload it
     Load,
+    /// Load relib's module in place, which has been verified, and unload it
+    LoadAgain,
     /// Open and verify relib's module
     Verify,
     /// dlopen and dlclose
@@ -61,13 +63,21 @@ pub fn repeat(files: &Files, subject: Subject, count: u64) -> Result<()> {
             workload::pairs(count);
         }
         Subject::Load => {
+            let module = Changing::new(files.module.clone())?;
+            for _ in 0..count {
+                peers::unload(peers::load_in_place(module.change()?)?)?;
+            }
+        }
+        Subject::LoadAgain => {
+            files.settle();
             for _ in 0..count {
                 peers::unload(peers::load_in_place(&files.module)?)?;
             }
         }
         Subject::Verify => {
+            let module = Changing::new(files.module.clone())?;
             for _ in 0..count {
-                peers::verify_in_place(&files.module)?;
+                peers::verify_in_place(module.change()?)?;
             }
         }
         Subject::PlainLoad => {
@@ -104,10 +114,17 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
         ),
         (
             "instructions-load",
-            "load in place and unload, without the kernel",
+            "first load in place and unload, without the kernel",
             plain_load,
             loads,
             [Subject::Load, Subject::PlainLoad],
+        ),
+        (
+            "instructions-load-again",
+            "load of a verified module in place and unload, without the kernel",
+            plain_load,
+            loads,
+            [Subject::LoadAgain, Subject::PlainLoad],
         ),
         (
             "instructions-verify",

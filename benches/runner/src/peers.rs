@@ -1,7 +1,9 @@
 //! The modules of all sides, and how each is opened.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use bench_interface::{ModuleAbsent, ModuleExports};
@@ -41,16 +43,47 @@ impl Files {
         self.directory.path()
     }
 
-    /// A copy of relib's module with bytes behind its end that nobody looks at, so that it has `len` bytes.
-    pub fn padded_module(&self, len: u64) -> Result<PathBuf> {
-        let path = self.directory.path().join(format!("{len}-{}", file_name(&self.module)));
+    /// Waits until relib remembers what it finds in the files: those that have just been written may be written again
+    /// without a change of their times.
+    pub fn settle(&self) {
+        thread::sleep(Duration::from_secs(4));
+    }
+
+    /// Another copy of relib's module.
+    pub fn another_module(&self, name: &str) -> Result<PathBuf> {
+        let path = self.directory.path().join(format!("{name}-{}", file_name(&self.module)));
         fs::copy(&self.module, &path)?;
+        Ok(path)
+    }
+
+    /// A copy of relib's module with bytes behind its end that nobody looks at, so that it has `len` bytes.
+    pub fn padded_module(&self, name: &str, len: u64) -> Result<PathBuf> {
+        let path = self.another_module(name)?;
         let present = fs::metadata(&path)?.len();
         if present < len {
             let padding = vec![0x5a; usize::try_from(len - present)?];
             std::io::Write::write_all(&mut fs::File::options().append(true).open(&path)?, &padding)?;
         }
         Ok(path)
+    }
+}
+
+/// A file that changes before each load, as far as the system tells: relib does not know it.
+pub struct Changing {
+    path: PathBuf,
+    file: File,
+}
+
+impl Changing {
+    /// Opens the file.
+    pub fn new(path: PathBuf) -> Result<Self> {
+        Ok(Self { file: File::open(&path)?, path })
+    }
+
+    /// The path of the file, which has changed now.
+    pub fn change(&self) -> Result<&Path> {
+        self.file.set_modified(SystemTime::now())?;
+        Ok(&self.path)
     }
 }
 

@@ -9,7 +9,7 @@ pub struct Results {
     pub series: Vec<Series>,
     /// Numbers without a side to compare with.
     pub notes: Vec<Note>,
-    /// What a load and an unload in place execute, by function; empty if it was not counted.
+    /// What a first load in place and an unload execute, by function; empty if it was not counted.
     pub profile: Vec<FunctionCost>,
     /// How many system calls they make by name, and how many a plain dlopen and dlclose.
     pub system_calls: Vec<(String, [f64; 2])>,

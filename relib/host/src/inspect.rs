@@ -18,6 +18,7 @@ use crate::description::{
 };
 use crate::error::LoadError;
 use crate::image;
+use crate::imp::OpenedFile;
 use crate::load;
 
 pub use crate::description::TypeInfo;
@@ -105,7 +106,7 @@ impl InterfaceInfo {
 /// # Errors
 /// If the file cannot be read, is broken, or is not a module.
 pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, LoadError> {
-    let (path, file) = load::open(path.as_ref())?;
+    let OpenedFile { path, file, .. } = load::open(path.as_ref())?;
     let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
     let structure = image::inspect_file(&file, symbol::PREFIX)
         .map_err(inaccessible)?

@@ -19,7 +19,8 @@ use crate::early::Early;
 use crate::error::{BuildPart, Holder, LoadError};
 use crate::heap::Heap;
 use crate::image::{self, ImageError, ImageFile};
-use crate::imp::{self, FileId, Library, LoaderLock, Refused};
+use crate::imp::{self, FileId, Library, LoaderLock, OpenedFile, Refused};
+use crate::known::Origin;
 use crate::module::{Module, NamedFunction, Parts};
 use crate::options::LoadOptions;
 use crate::panics::PanicStore;
@@ -49,8 +50,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
     path: &Path,
     imports: Imports<'_>,
 ) -> Result<Module<E>, LoadError> {
-    let (path, file) = open(path)?;
-    let verified = Copied::of(options, path, file)?.verify_for::<E>(imports)?;
+    let verified = Copied::of(options, open(path)?)?.verify_for::<E>(imports)?;
     // SAFETY: as the caller guarantees.
     unsafe { verified.map() }
 }
@@ -59,31 +59,39 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
 pub(crate) struct Copied {
     path: PathBuf,
     options: LoadOptions,
-    /// The file itself, if there is no copy.
     file: Arc<File>,
+    origin: Origin,
     reservation: Reservation,
     staged: Option<StagedFile>,
 }
 
 impl Copied {
     /// Copies a file that [`open`] has opened.
-    pub(crate) fn of(options: &LoadOptions, path: PathBuf, file: File) -> Result<Self, LoadError> {
+    pub(crate) fn of(options: &LoadOptions, opened: OpenedFile) -> Result<Self, LoadError> {
         let separate = options.separate_instance && !options.in_place && !options.permanent;
         let holder = if options.permanent { Holder::Permanent } else { Holder::Module };
+        let mut origin = Origin::of(&opened);
+        let id = FileId::of(&opened);
+        let OpenedFile { path, file, .. } = opened;
         let file = Arc::new(file);
-        let reservation = if separate { Reservation(None) } else { Reservation::of(&file, &path, holder)? };
+        let reservation = if separate {
+            Reservation(None)
+        } else {
+            let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
+            Reservation::of(id.map_err(inaccessible)?, &file, &path, holder)?
+        };
         let staged = if options.in_place || options.permanent {
             None
         } else {
             let staging = |source| LoadError::Staging { path: path.clone(), source };
-            Some(StagedFile::copy(&file, &path, options.staging_directory.as_deref()).map_err(staging)?)
+            let parent = options.staging_directory.as_deref();
+            let staged = StagedFile::copy(&file, origin.known_state(), &path, parent).map_err(staging)?;
+            if !staged.is_sealed() {
+                origin.confirm(&file);
+            }
+            Some(staged)
         };
-        Ok(Self { path, options: options.clone(), file, reservation, staged })
-    }
-
-    /// What is verified and mapped: a private copy is what was read; without one the file itself has to be.
-    fn file(&self) -> &File {
-        self.staged.as_ref().map_or(&self.file, StagedFile::file)
+        Ok(Self { path, options: options.clone(), file, origin, reservation, staged })
     }
 
     /// Another file of the same contents, for reading only: with one for writing a loader may refuse the copy.
@@ -91,7 +99,7 @@ impl Copied {
     pub(crate) fn reopen(&self) -> io::Result<File> {
         match &self.staged {
             Some(staged) => File::open(staged.path()),
-            None => self.file().try_clone(),
+            None => self.file.try_clone(),
         }
     }
 
@@ -105,12 +113,21 @@ impl Copied {
 
     /// As [`verify`](Self::verify), whatever the host has for the imports.
     fn verify_for<E: ExportsHandle>(self, imports: Imports<'_>) -> Result<Verified<E>, LoadError> {
-        let (image, plan) = verify::<E>(self.file(), &self.path, imports)?;
-        let Self { path, options, reservation, mut staged, .. } = self;
-        if let Some(staged) = &mut staged {
+        let Self { path, options, file, mut origin, reservation, mut staged } = self;
+        let image = match origin.known_image() {
+            Some(image) => Arc::clone(image),
+            None => {
+                // A private copy is what was read; without one the file itself has to be.
+                let image = Arc::new(inspect(staged.as_ref().map_or(&file, StagedFile::file), &path)?);
+                origin.remember(&file, &image);
+                image
+            }
+        };
+        let plan = plan::<E>(&image, &path, imports)?;
+        if let Some(staged) = staged.as_mut().filter(|staged| !staged.is_sealed()) {
             let staging = |source| LoadError::Staging { path: path.clone(), source };
             imp::adapt_copy(staged.file(), &image).map_err(staging)?;
-            staged.seal();
+            staged.seal(origin.known_state());
         }
         Ok(Verified { path, options, reservation, staged, image, plan, exports: PhantomData })
     }
@@ -122,7 +139,7 @@ pub(crate) struct Verified<E> {
     options: LoadOptions,
     reservation: Reservation,
     staged: Option<StagedFile>,
-    image: ImageFile,
+    image: Arc<ImageFile>,
     plan: Plan,
     exports: PhantomData<fn() -> E>,
 }
@@ -221,7 +238,7 @@ enum Disconnected {
 }
 
 /// Opens a file by the path that leads to it without links; never by a search in library paths.
-pub(crate) fn open(path: &Path) -> Result<(PathBuf, File), LoadError> {
+pub(crate) fn open(path: &Path) -> Result<OpenedFile, LoadError> {
     let failed = |source: io::Error| {
         let path = path.to_owned();
         match source.kind() {
@@ -249,9 +266,7 @@ struct Reserved {
 }
 
 impl Reservation {
-    fn of(file: &Arc<File>, path: &Path, holder: Holder) -> Result<Self, LoadError> {
-        let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
-        let id = FileId::of(file).map_err(inaccessible)?;
+    fn of(id: FileId, file: &Arc<File>, path: &Path, holder: Holder) -> Result<Self, LoadError> {
         let kept = FileId::keep(file);
         match lock(&LOADED).entry(id) {
             Entry::Occupied(entry) => {
@@ -309,16 +324,15 @@ struct PlannedImport {
     functions: Vec<FunctionEntry>,
 }
 
-/// Checks everything that can be checked without running the file.
-fn verify<E: ExportsHandle>(
-    file: &File,
-    path: &Path,
-    imports: Imports<'_>,
-) -> Result<(ImageFile, Plan), LoadError> {
-    let inaccessible = |source| LoadError::Inaccessible { path: path.to_owned(), source };
-    let image = image::inspect_file(file, symbol::PREFIX)
-        .map_err(inaccessible)?
-        .map_err(|error| image_error(path.to_owned(), error))?;
+/// Checks the form of a file, whatever host loads it.
+fn inspect(file: &File, path: &Path) -> Result<ImageFile, LoadError> {
+    image::inspect_file(file, symbol::PREFIX)
+        .map_err(|source| LoadError::Inaccessible { path: path.to_owned(), source })?
+        .map_err(|error| image_error(path.to_owned(), error))
+}
+
+/// Checks whether a file is a module for a host that calls `E`, and how the two are connected.
+fn plan<E: ExportsHandle>(image: &ImageFile, path: &Path, imports: Imports<'_>) -> Result<Plan, LoadError> {
     let damaged = |detail: &str| damaged_metadata(path, detail);
     let Some(metadata) = &image.metadata else {
         return Err(LoadError::NotAModule { path: path.to_owned() });
@@ -367,7 +381,7 @@ fn verify<E: ExportsHandle>(
     }
     let function =
         |name, present: bool| present.then(|| symbol_address(name, size_of::<FunctionEntry>())).transpose();
-    let plan = Plan {
+    Ok(Plan {
         entry: symbol_address(symbol::ENTRY, size_of::<ModuleEntry>())?,
         exports,
         imports: filled,
@@ -379,8 +393,7 @@ fn verify<E: ExportsHandle>(
             .zip(module.restore_state),
         migrate_state: function(symbol::MIGRATE_STATE, module.migrate_state.is_some())?
             .zip(module.migrate_state),
-    };
-    Ok((image, plan))
+    })
 }
 
 pub(crate) fn image_error(path: PathBuf, error: ImageError) -> LoadError {

@@ -47,7 +47,7 @@ pub(crate) struct Parts {
     pub(crate) context: Box<HostContext>,
     pub(crate) library: Library,
     pub(crate) early: Early,
-    pub(crate) image: ImageFile,
+    pub(crate) image: Arc<ImageFile>,
     pub(crate) staged: Option<StagedFile>,
     pub(crate) panics: Arc<PanicStore>,
     pub(crate) main: Option<NamedFunction>,

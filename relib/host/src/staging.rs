@@ -2,7 +2,8 @@
 //!
 //! A module is loaded from a copy, so that the original can be overwritten, deleted or rebuilt while it runs, and so
 //! that the same file can be loaded again. Copies stand in a directory of this process that only its user may enter.
-//! The file of one copy that is gone may stay there, to be overwritten by the next. The directory goes at the end of the
+//! The files of some copies that are gone stay there, to be overwritten by others, or to be those copies again if the
+//! originals have not changed. The directory goes at the end of the
 //! process; what a killed process leaves behind, or one that could not remove the file of an image that is still mapped,
 //! is swept by the next one that stages something.
 
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
 
-use crate::imp;
+use crate::imp::{self, FileState};
 use crate::runtime::lock;
 
 /// First part of the names of staging directories.
@@ -26,30 +27,70 @@ const MAX_NAME: usize = 255;
 /// A file in each staging directory that its process keeps locked while it lives.
 const LOCK_NAME: &str = ".relib-staging-lock";
 
-/// The largest copy whose file is kept for the next one, to be overwritten.
+/// How many files of copies that are gone are kept in a directory.
 ///
 /// Making a file and taking its pages from the system costs several times as much as overwriting one that has them.
-const KEPT: u64 = 4 << 20;
+const SPARES: usize = 4;
 
-/// A copy of a module's file. When it is dropped the file is removed, or becomes the spare one of its directory.
+/// How large they may be together, in bytes.
+const SPARE_BYTES: u64 = 8 << 20;
+
+/// A copy of a module's file. When it is dropped the file is removed, or becomes a spare one of its directory.
 #[derive(Debug)]
 pub(crate) struct StagedFile {
     path: PathBuf,
     len: u64,
     /// Until the copy is sealed.
     file: Option<File>,
+    /// From when the copy is sealed, if it is known.
+    contents: Option<Contents>,
     /// Keeps the directory while there is a copy in it.
     directory: Arc<Directory>,
+}
+
+/// What a copy holds that was changed to be loaded, as long as nobody else changes it.
+#[derive(Clone, Copy, Debug)]
+struct Contents {
+    /// The state of the original when it was copied.
+    original: FileState,
+    /// The state of the copy itself.
+    copy: FileState,
+}
+
+/// The file of a copy that is gone.
+#[derive(Debug)]
+struct Spare {
+    path: PathBuf,
+    len: u64,
+    contents: Option<Contents>,
 }
 
 impl StagedFile {
     /// Copies `original`, whose name is that of `path`, into a staging directory under `parent` or, without one, under
     /// the system's directory for temporary files.
-    pub(crate) fn copy(original: &File, path: &Path, parent: Option<&Path>) -> io::Result<Self> {
+    ///
+    /// With the state in which the original is known, it may be a copy that was sealed for that state before.
+    pub(crate) fn copy(
+        original: &File,
+        state: Option<FileState>,
+        path: &Path,
+        parent: Option<&Path>,
+    ) -> io::Result<Self> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
         let name = path.file_name().unwrap_or_default();
-        let (directory, path, file) = match Directory::with_spare(&parent, name) {
-            Some(spare) => spare,
+        let spare = Directory::with_spare(&parent, name, state);
+        let overwritten = match spare {
+            Some((directory, spare)) if spare.is_copy_of(state) && spare.is_unchanged() => {
+                let Spare { path, len, contents } = spare;
+                return Ok(Self { path, len, file: None, contents, directory });
+            }
+            Some((directory, spare)) => {
+                directory.overwrite(spare, name).map(|(path, file)| (directory, path, file))
+            }
+            None => None,
+        };
+        let (directory, path, file) = match overwritten {
+            Some(overwritten) => overwritten,
             None => {
                 let directory = Directory::get(&parent)?;
                 let path = directory.new_path(name);
@@ -57,7 +98,7 @@ impl StagedFile {
                 (directory, path, file)
             }
         };
-        let mut staged = Self { path, len: 0, file: Some(file), directory };
+        let mut staged = Self { path, len: 0, file: Some(file), contents: None, directory };
         staged.len = imp::copy_contents(original, staged.file())?;
         if staged.file().metadata()?.len() > staged.len {
             staged.file().set_len(staged.len)?;
@@ -77,9 +118,15 @@ impl StagedFile {
         self.file.as_ref().expect("a copy is looked at before it is sealed")
     }
 
-    /// Ends the changes: the copy is about to be loaded, which a loader may refuse while it is open for writing.
-    pub(crate) fn seal(&mut self) {
-        self.file = None;
+    /// Ends the changes: the copy is about to be loaded, which a loader may refuse while it is open for writing. With the
+    /// state in which the original was copied, the same copy may serve again.
+    pub(crate) fn seal(&mut self, original: Option<FileState>) {
+        let copy = self.file.take().and_then(|file| FileState::of(&file.metadata().ok()?));
+        self.contents = original.zip(copy).map(|(original, copy)| Contents { original, copy });
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.file.is_none()
     }
 }
 
@@ -101,10 +148,11 @@ fn name_of_copy(number: u64, original: &OsStr) -> OsString {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        let path = std::mem::take(&mut self.path);
-        if !imp::TELLS_OTHER_USERS || self.len > KEPT || !self.directory.keep_spare(&path) {
-            // If this fails the file goes with its directory.
-            let _ = fs::remove_file(path);
+        let spare = Spare { path: std::mem::take(&mut self.path), len: self.len, contents: self.contents };
+        if imp::TELLS_OTHER_USERS {
+            self.directory.keep(spare);
+        } else {
+            spare.remove();
         }
     }
 }
@@ -116,8 +164,8 @@ struct Directory {
     process: u32,
     /// Held open for its lock; dropped first, because some systems do not remove a directory with an open file.
     lock: Option<File>,
-    /// The file of a copy that is gone.
-    spare: Mutex<Option<PathBuf>>,
+    /// The one that was in use last is at the end.
+    spares: Mutex<Vec<Spare>>,
 }
 
 /// The directories in use, by those that they were made in. Kept for the next load even when no copy is in them.
@@ -139,7 +187,7 @@ impl Directory {
     fn create(parent: &Path) -> io::Result<Self> {
         sweep(parent);
         let path = imp::private_directory(PREFIX, parent)?.keep();
-        let mut directory = Self { path, process: std::process::id(), lock: None, spare: Mutex::default() };
+        let mut directory = Self { path, process: std::process::id(), lock: None, spares: Mutex::default() };
         // It gets its name when it is locked: before, another process would take the directory for an abandoned one.
         let unlocked = directory.path.join("unlocked");
         let lock = File::create_new(&unlocked)?;
@@ -149,12 +197,20 @@ impl Directory {
         Ok(directory)
     }
 
-    /// The directory under `parent` with its spare file, for a copy of a file with this name. A file that can be opened
-    /// shows that nobody has tidied the directory away.
-    fn with_spare(parent: &Path, name: &OsStr) -> Option<(Arc<Self>, PathBuf, File)> {
+    /// The directory under `parent` and the best of its spare files for a copy of a file with this name in this state; none
+    /// as long as there may be more. If it is still there, nobody has tidied the directory away.
+    fn with_spare(parent: &Path, name: &OsStr, state: Option<FileState>) -> Option<(Arc<Self>, Spare)> {
         let directory = lock(&DIRECTORIES).get(parent).filter(|directory| directory.is_own()).cloned()?;
-        let (path, file) = directory.reuse_spare(name)?;
-        Some((directory, path, file))
+        let spare = {
+            let mut spares = lock(&directory.spares);
+            let has_name = |spare: &Spare| spare.has_name(name);
+            let same = spares.iter().rposition(|spare| has_name(spare) && spare.is_copy_of(state));
+            let index = same
+                .or_else(|| spares.iter().rposition(has_name))
+                .or((spares.len() == SPARES).then_some(0))?;
+            spares.remove(index)
+        };
+        Some((directory, spare))
     }
 
     /// A path for a copy of a file with this name.
@@ -163,38 +219,41 @@ impl Directory {
         self.path.join(name_of_copy(NEXT.fetch_add(1, Ordering::Relaxed), name))
     }
 
-    /// The spare file, for a copy of a file with this name, if nobody else uses it: a process that was forked while a
+    /// A spare file, for a copy of a file with this name, if nobody else uses it: a process that was forked while a
     /// module was loaded still has it mapped.
-    fn reuse_spare(&self, name: &OsStr) -> Option<(PathBuf, File)> {
-        let spare = lock(&self.spare).take()?;
+    fn overwrite(&self, spare: Spare, name: &OsStr) -> Option<(PathBuf, File)> {
         let reuse = || {
-            let file = File::options().read(true).write(true).open(&spare).ok()?;
+            let file = File::options().read(true).write(true).open(&spare.path).ok()?;
             if imp::is_used_by_others(&file) {
                 return None;
             }
-            let known = spare.file_name()?.to_string_lossy();
-            if known.split_once('-').is_some_and(|(_, known)| *known == *name) {
-                return Some((spare.clone(), file));
+            if spare.has_name(name) {
+                return Some((spare.path.clone(), file));
             }
             let path = self.new_path(name);
-            fs::rename(&spare, &path).ok()?;
+            fs::rename(&spare.path, &path).ok()?;
             Some((path, file))
         };
         let reused = reuse();
         if reused.is_none() {
-            let _ = fs::remove_file(&spare);
+            spare.remove();
         }
         reused
     }
 
-    /// Keeps a file of a copy that is gone, if there is no other one; returns whether it does.
-    fn keep_spare(&self, path: &Path) -> bool {
-        let mut spare = lock(&self.spare);
-        let keeps = spare.is_none() && self.is_own();
-        if keeps {
-            *spare = Some(path.to_owned());
+    /// Keeps a spare file; those that are too many are removed.
+    fn keep(&self, spare: Spare) {
+        if !self.is_own() {
+            return spare.remove();
         }
-        keeps
+        let mut spares = lock(&self.spares);
+        spares.push(spare);
+        let mut bytes: u64 = spares.iter().map(|spare| spare.len).sum();
+        while spares.len() > SPARES || bytes > SPARE_BYTES {
+            let oldest = spares.remove(0);
+            bytes -= oldest.len;
+            oldest.remove();
+        }
     }
 
     /// Whether nobody has tidied the directory away, and it is not that of the process that this one was forked from.
@@ -204,6 +263,30 @@ impl Directory {
 
     fn is_own(&self) -> bool {
         self.process == std::process::id()
+    }
+}
+
+impl Spare {
+    /// Whether this is the copy that was sealed for an original in this state, which is known.
+    fn is_copy_of(&self, original: Option<FileState>) -> bool {
+        self.contents.is_some_and(|contents| Some(contents.original) == original)
+    }
+
+    /// Whether it is what it was when it was sealed.
+    fn is_unchanged(&self) -> bool {
+        let state = self.path.symlink_metadata().ok().and_then(|metadata| FileState::of(&metadata));
+        self.contents.is_some_and(|contents| Some(contents.copy) == state)
+    }
+
+    /// Whether it has the name of a copy of a file with this name.
+    fn has_name(&self, original: &OsStr) -> bool {
+        let known = self.path.file_name().unwrap_or_default().to_string_lossy();
+        known.split_once('-').is_some_and(|(_, known)| *known == *original)
+    }
+
+    fn remove(self) {
+        // If this fails the file goes with its directory.
+        let _ = fs::remove_file(self.path);
     }
 }
 
@@ -264,7 +347,7 @@ mod tests {
 
     fn copy(parent: &Path) -> StagedFile {
         let original = File::open("/proc/self/exe").expect("a program can read itself");
-        StagedFile::copy(&original, Path::new("libx.so"), Some(parent)).expect("a file can be copied")
+        StagedFile::copy(&original, None, Path::new("libx.so"), Some(parent)).expect("a file can be copied")
     }
 
     fn tidy_away(directory_of: &Path) {
@@ -294,23 +377,90 @@ mod tests {
         let original = parent.join("original");
         fs::write(&original, bytes).expect("a file can be written");
         let original = File::open(original).expect("a file can be read");
-        StagedFile::copy(&original, Path::new(name), Some(parent)).expect("a file can be copied")
+        StagedFile::copy(&original, None, Path::new(name), Some(parent)).expect("a file can be copied")
+    }
+
+    fn contents(staged: &StagedFile) -> Vec<u8> {
+        fs::read(staged.path()).expect("a copy can be read")
     }
 
     #[test]
     fn the_file_of_a_copy_that_is_gone_is_overwritten() {
         let parent = tempfile::tempdir().expect("there is a temporary directory");
-        let contents = |staged: &StagedFile| fs::read(staged.path()).expect("a copy can be read");
         let first = copy_of(parent.path(), b"the first", "liba.so");
         let path = first.path().to_owned();
         drop(first);
         let second = copy_of(parent.path(), b"second", "liba.so");
         assert_eq!(contents(&second), b"second");
         assert_eq!(second.path() == path, imp::TELLS_OTHER_USERS);
-        drop(second);
-        let renamed = copy_of(parent.path(), b"the third one", "libb.so");
-        assert_eq!(contents(&renamed), b"the third one");
-        assert!(renamed.path().to_string_lossy().ends_with("-libb.so") && !path.exists(), "{renamed:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn files_of_some_copies_are_kept() {
+        let parent = tempfile::tempdir().expect("there is a temporary directory");
+        let paths = |numbers: std::ops::Range<usize>, bytes: &[u8]| {
+            let copies: Vec<_> =
+                numbers.map(|number| copy_of(parent.path(), bytes, &format!("lib{number}.so"))).collect();
+            copies.iter().map(|copy| copy.path().to_owned()).collect::<Vec<_>>()
+        };
+        let first = paths(0..SPARES + 1, b"first");
+        assert_eq!(
+            first.iter().map(|path| path.exists()).collect::<Vec<_>>(),
+            [false, true, true, true, true]
+        );
+        // Those of the same names are taken first, and then the oldest one, which gets the new name.
+        assert_eq!(paths(2..SPARES + 1, b"second")[..], first[2..]);
+        let renamed = copy_of(parent.path(), b"third", "libx.so");
+        assert_eq!(contents(&renamed), b"third");
+        assert!(renamed.path().to_string_lossy().ends_with("-libx.so") && !first[1].exists(), "{renamed:?}");
+        drop(renamed);
+        // A large one takes the place of all others.
+        let large = paths(9..10, &vec![0; SPARE_BYTES as usize - 1]);
+        assert!(large[0].exists() && !first[SPARES].exists());
+        let too_large = paths(8..9, &vec![0; SPARE_BYTES as usize + 1]);
+        assert!(!too_large[0].exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_copy_serves_again_as_long_as_it_and_its_original_are_unchanged() {
+        let parent = tempfile::tempdir().expect("there is a temporary directory");
+        let original = parent.path().join("original");
+        fs::write(&original, "original").expect("a file can be written");
+        let original = File::open(original).expect("a file can be read");
+        let state_of = |file: &File| FileState::of(&file.metadata().expect("the file is there"));
+        let state = state_of(&original);
+        let copy = |state, name| {
+            StagedFile::copy(&original, state, Path::new(name), Some(parent.path()))
+                .expect("it can be copied")
+        };
+        // As it is done for a load, which changes the copy.
+        let load = |state| {
+            let mut copy = copy(state, "liba.so");
+            let again = copy.is_sealed();
+            if !again {
+                fs::write(copy.path(), "changed").expect("a copy can be written");
+                copy.seal(state);
+            }
+            assert_eq!(contents(&copy), b"changed");
+            (again, copy.path().to_owned())
+        };
+        let (again, path) = load(state);
+        assert!(!again);
+        assert_eq!(load(state), (true, path.clone()));
+        assert!(!copy(state, "libb.so").is_sealed(), "the name is another one");
+        assert_eq!(load(state), (true, path.clone()));
+        let other = state_of(&File::open("/proc/self/exe").expect("a program can read itself"));
+        assert!(!copy(other, "liba.so").is_sealed(), "the original is another one");
+        assert_eq!(load(state), (false, path.clone()));
+        // The clock that files get their times from advances by ticks.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fs::write(&path, "damaged").expect("a copy can be written");
+        assert_eq!(load(state), (false, path.clone()));
+        // If it is not known what was copied, it cannot be known later what the copy holds.
+        assert_eq!(load(None), (false, path.clone()));
+        assert_eq!(load(state), (false, path));
     }
 
     #[test]

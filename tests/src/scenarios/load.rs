@@ -5,6 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
+use std::time::Duration;
 
 use fixture_interface::backtraces::ModuleBacktraces;
 use fixture_interface::exports_imports::ModuleStrings;
@@ -43,6 +44,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-twice", Feature::Load, load_twice),
     Scenario::new("load-permanent", Feature::Load, load_permanent).leaves("the module, which is permanent"),
     Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
+    Scenario::new("load-changed", Feature::Load, load_changed),
     Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
     Scenario::new("load-dependency-missing", Feature::Load, load_dependency_missing).leaves(
         "under Wine: the image that could not be loaded, which Wine keeps mapped without relib as well",
@@ -487,6 +489,64 @@ fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
     let strings = load_file::<ModuleStrings>(&path, &in_place, ())?;
     run.check_eq("own in place", strings.exports().own("x").as_deref(), Some("x"))?;
     strings.unload()?;
+    Ok(())
+}
+
+/// What is remembered of a file that was loaded does not outlast a change of it, however the file looks from outside.
+fn load_changed(run: &mut Run) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    let path = scratch_copy(run, FIXTURE, "libchanging.so", |_| ())?;
+    let good = std::fs::read(&path)?;
+    let modified = std::fs::metadata(&path)?.modified()?;
+    // Without a change of its length, and of the times that can be set.
+    let write = |bytes: &[u8]| -> std::io::Result<()> {
+        let mut file = std::fs::File::options().write(true).open(&path)?;
+        file.write_all(bytes)?;
+        file.set_modified(modified)
+    };
+    let ways = [("in place", defaults().in_place(true)), ("by a private copy", defaults())];
+    let load_each_way = |run: &mut Run, what: &str| {
+        for (way, options) in &ways {
+            // The second time it is known.
+            for _ in 0..2 {
+                let counter = load_file::<ModuleCounter>(&path, options, ())?;
+                run.check_eq(&format!("{what}, {way}"), next(&counter)?, 1)?;
+                counter.unload()?;
+            }
+        }
+        Ok::<_, Failure>(())
+    };
+    // A file is remembered when nobody has written it for some time.
+    let settle = || std::thread::sleep(Duration::from_secs(4));
+
+    load_each_way(run, "just written")?;
+    settle();
+    load_each_way(run, "long ago")?;
+    let mut damaged = good.clone();
+    for_other_machine(&mut damaged);
+    for settled in [false, true] {
+        write(&damaged)?;
+        if settled {
+            settle();
+        }
+        for (way, options) in &ways {
+            observe_refusal::<ModuleCounter>(run, &format!("damaged, {way}"), &path, options)?;
+        }
+        write(&good)?;
+        load_each_way(run, "mended")?;
+        if !settled {
+            settle();
+            load_each_way(run, "mended long ago")?;
+        }
+    }
+    settle();
+    load_each_way(run, "before another one")?;
+    std::fs::write(&path, std::fs::read(run.fixture("calls-strings"))?)?;
+    for (way, options) in &ways {
+        let strings = load_file::<ModuleStrings>(&path, options, ())?;
+        run.check_eq(&format!("another one, {way}"), strings.exports().own("x").as_deref(), Some("x"))?;
+        strings.unload()?;
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Loading and unloading, in place and by a private copy.
+//! Loading and unloading, in place and by a private copy, of files that relib knows and of files that it does not.
 
 use std::cell::Cell;
 use std::fs;
@@ -7,99 +7,98 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::{Effort, alternate, row, timed};
-use crate::peers::{self, Files, Plain};
+use crate::peers::{self, Changing, Files, Plain};
 use crate::results::{Note, Results, Unit};
 
 const KIB_500: u64 = 500 << 10;
 const MIB_20: u64 = 20 << 20;
 
+/// The kinds of loads: of a file that relib knows, because it was loaded before, and of one that it does not know.
+pub const IN_PLACE: &str = "load of a verified module, in place";
+pub const FIRST_IN_PLACE: &str = "first load of a module, in place: it is verified";
+const COPY: &str = "load of a verified module by a private copy, 500 KiB";
+const FIRST_COPY: &str = "first load of a module by a private copy, 500 KiB: it is copied and verified";
+
 pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<()> {
-    let (module_500, module_20) = (files.padded_module(KIB_500)?, files.padded_module(MIB_20)?);
+    let changing = Changing::new(files.another_module("changing")?)?;
+    let changing_500 = Changing::new(files.padded_module("changing-500", KIB_500)?)?;
+    let changing_20 = Changing::new(files.padded_module("changing-20", MIB_20)?)?;
+    let module_500 = files.padded_module("known-500", KIB_500)?;
+    files.settle();
     // Each turn loads and unloads; the unloads are collected on the side.
-    let unloads: [Unloads; 4] = Default::default();
+    let unloads: [Unloads; 6] = Default::default();
 
     let mut in_place = || relib_turn(peers::load_in_place, &files.module, &unloads[0]);
-    let mut copy = || relib_turn(peers::load_copy, &module_500, &unloads[1]);
-    let mut plain = || plain_turn(&files.plain, &unloads[2]);
+    let mut first_in_place = || relib_turn(peers::load_in_place, changing.change()?, &unloads[1]);
+    let mut copy = || relib_turn(peers::load_copy, &module_500, &unloads[2]);
+    let mut first_copy = || relib_turn(peers::load_copy, changing_500.change()?, &unloads[3]);
+    let mut plain = || plain_turn(&files.plain, &unloads[4]);
     let mut upstream = || {
         let (load, module) = timed(|| peers::load_upstream(&files.upstream))?;
-        unloads[3].push(timed(|| peers::unload_upstream(module))?.0);
+        unloads[5].push(timed(|| peers::unload_upstream(module))?.0);
         Ok(load)
     };
     let rounds = effort.rounds;
-    let loads = alternate(rounds, [&mut in_place, &mut copy, &mut plain, &mut upstream])?;
-    let [ours, ours_copy, theirs, upstreams] = loads;
-    let dlopen = "dlopen by libloading of the same code without relib";
-    results.rows.push(row(
-        "load-in-place",
-        "load of a verified module, in place",
-        dlopen,
-        ours,
-        theirs,
+    let loads = alternate(
         rounds,
-    ));
-    results.rows.push(row(
-        "load-copy-500k",
-        "load by a private copy, 500 KiB",
-        dlopen,
-        ours_copy,
-        theirs,
-        rounds,
-    ));
-    results.rows.push(row(
-        "load-upstream",
-        "load of a verified module, in place",
-        "upstream",
-        ours,
-        upstreams,
-        rounds,
-    ));
-    let [ours, ours_copy, theirs, upstreams] = unloads.map(Unloads::median);
-    let dlclose = "dlclose by libloading";
-    results.rows.push(row("unload", "unload, loaded in place", dlclose, ours, theirs, rounds));
-    results.rows.push(row(
-        "unload-copy",
-        "unload of a private copy, 500 KiB",
-        dlclose,
-        ours_copy,
-        theirs,
-        rounds,
-    ));
-    results.rows.push(row("unload-upstream", "unload, loaded in place", "upstream", ours, upstreams, rounds));
+        [&mut in_place, &mut first_in_place, &mut copy, &mut first_copy, &mut plain, &mut upstream],
+    )?;
+    let [in_place, first_in_place, copy, first_copy, dlopen, upstream] = loads;
+    let plain = "dlopen by libloading of the same code without relib";
+    for (id, what, ours, against, theirs) in [
+        ("load-in-place", IN_PLACE, in_place, plain, dlopen),
+        ("load-in-place-first", FIRST_IN_PLACE, first_in_place, plain, dlopen),
+        ("load-copy-500k", COPY, copy, plain, dlopen),
+        ("load-copy-500k-first", FIRST_COPY, first_copy, plain, dlopen),
+        ("load-upstream", IN_PLACE, in_place, "upstream", upstream),
+        ("load-upstream-first", FIRST_IN_PLACE, first_in_place, "upstream", upstream),
+    ] {
+        results.rows.push(row(id, what, against, ours, theirs, rounds));
+    }
+    let [in_place, _, copy, _, dlclose, upstream] = unloads.map(Unloads::median);
+    let plain = "dlclose by libloading";
+    for (id, what, ours, against, theirs) in [
+        ("unload", "unload, loaded in place", in_place, plain, dlclose),
+        ("unload-copy", "unload of a private copy, 500 KiB", copy, plain, dlclose),
+        ("unload-upstream", "unload, loaded in place", in_place, "upstream", upstream),
+    ] {
+        results.rows.push(row(id, what, against, ours, theirs, rounds));
+    }
 
-    let mut verify = || Ok(timed(|| peers::verify_in_place(&files.module))?.0);
+    let mut verify = || {
+        let path = changing.change()?;
+        Ok(timed(|| peers::verify_in_place(path))?.0)
+    };
     let unloads = Unloads::default();
     let mut plain = || plain_turn(&files.plain, &unloads);
     let [ours, theirs] = alternate(rounds, [&mut verify, &mut plain])?;
     results.rows.push(row(
         "verify",
         "verifying a module, before anything of it is mapped",
-        dlopen,
+        "dlopen by libloading of the same code without relib",
         ours,
         theirs,
         rounds,
     ));
 
-    for (id, path, size, rounds) in [
-        ("copy-500k", &module_500, "500 KiB", rounds),
+    for (id, file, size, rounds) in [
+        ("copy-500k", &changing_500, "500 KiB", rounds),
         // A turn of these takes many milliseconds.
-        ("copy-20m", &module_20, "20 MiB", effort.long_rounds),
+        ("copy-20m", &changing_20, "20 MiB", effort.long_rounds),
     ] {
         let target = files.scratch().join("copied");
         let mut copying = || {
-            let (time, ()) = timed(|| {
-                fs::copy(path, &target)?;
-                Ok(())
-            })?;
+            let path = file.change()?;
+            let (time, _) = timed(|| Ok(fs::copy(path, &target)?))?;
             fs::remove_file(&target)?;
             Ok(time)
         };
         let unloads = Unloads::default();
-        let mut load = || relib_turn(peers::load_copy, path, &unloads);
+        let mut load = || relib_turn(peers::load_copy, file.change()?, &unloads);
         let [load, copying] = alternate(rounds, [&mut load, &mut copying])?;
         results.rows.push(row(
             id,
-            &format!("load by a private copy, {size}"),
+            &format!("first load of a module by a private copy, {size}"),
             &format!("copying the file alone, {size}"),
             load,
             copying,
@@ -107,7 +106,7 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
         ));
         if size == "20 MiB" {
             results.notes.push(Note {
-                what: "load by a private copy, 20 MiB, without the copying".to_owned(),
+                what: "first load of a module by a private copy, 20 MiB, without the copying".to_owned(),
                 unit: Unit::Nanoseconds,
                 value: load - copying,
             });

@@ -4,21 +4,24 @@ use anyhow::Result;
 
 use super::{Effort, median, timed};
 use crate::machine::resident_memory;
-use crate::peers::{self, Files};
+use crate::peers::{self, Changing, Files};
 use crate::results::{Note, Results, Series, Unit};
 
 const MANY: usize = 100;
 const SOME: usize = 10;
 
 pub fn measure(files: &Files, _effort: &Effort, results: &mut Results) -> Result<()> {
+    // As if each were another file.
+    let file = Changing::new(files.another_module("many")?)?;
     // What is taken once in a process, or was given back just now, would count for the first modules.
-    for module in (0..MANY).map(|_| peers::load_copy(&files.module)).collect::<Result<Vec<_>>>()? {
+    for module in (0..MANY).map(|_| peers::load_copy(file.change()?)).collect::<Result<Vec<_>>>()? {
         peers::unload(module)?;
     }
     let before = resident_memory();
     let (mut modules, mut loads, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for count in 1..=MANY {
-        let (time, module) = timed(|| peers::load_copy(&files.module))?;
+        let file = file.change()?;
+        let (time, module) = timed(|| peers::load_copy(file))?;
         modules.push(module);
         loads.push((count as f64, time));
         memory.push((count as f64, (resident_memory() - before) / count as f64));

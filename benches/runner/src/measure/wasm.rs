@@ -1,11 +1,13 @@
 //! The same function as WebAssembly. The toolchain of this repository has no WebAssembly target, so it stands here as text.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use wasmtime::{Engine, Instance, Module, Store, TypedFunc};
 
 use super::calls::per_call;
-use super::{Effort, alternate, row, timed};
-use crate::peers::{self, Files};
+use super::{Effort, alternate, loading, row, timed};
+use crate::peers::{self, Changing, Files};
 use crate::results::Results;
 
 /// Calls in one turn.
@@ -36,11 +38,15 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
     ));
     peers::unload(module)?;
 
-    let mut ours = || {
-        let (time, module) = timed(|| peers::load_in_place(&files.module))?;
+    let turn = |path: &Path| {
+        let (time, module) = timed(|| peers::load_in_place(path))?;
         peers::unload(module)?;
         Ok(time)
     };
+    let changing = Changing::new(files.another_module("wasm")?)?;
+    files.settle();
+    let mut first = || turn(changing.change()?);
+    let mut again = || turn(&files.module);
     let mut compiling = || {
         let (time, _) = timed(|| {
             let module = Module::new(&engine, MODULE).map_err(failed)?;
@@ -56,23 +62,22 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
         })?;
         Ok(time)
     };
-    let [ours, compiling, precompiled] =
-        alternate(effort.rounds, [&mut ours, &mut compiling, &mut precompiled])?;
-    let what = "load of a verified module, in place";
+    let [first, again, compiling, precompiled] =
+        alternate(effort.rounds, [&mut first, &mut again, &mut compiling, &mut precompiled])?;
     let rounds = effort.rounds;
     results.rows.push(row(
         "load-wasmtime",
-        what,
+        loading::FIRST_IN_PLACE,
         "wasmtime, compiling one function",
-        ours,
+        first,
         compiling,
         rounds,
     ));
     results.rows.push(row(
         "load-wasmtime-cached",
-        what,
+        loading::IN_PLACE,
         "wasmtime, that function compiled before",
-        ours,
+        again,
         precompiled,
         rounds,
     ));

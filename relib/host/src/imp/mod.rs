@@ -5,6 +5,19 @@
 
 mod module_calls;
 
+use std::fs::{File, Metadata};
+use std::path::PathBuf;
+
+/// A regular file that is open for reading.
+#[derive(Debug)]
+pub(crate) struct OpenedFile {
+    /// The path that leads to it without links.
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
+    /// As it was when it had been opened.
+    pub(crate) metadata: Metadata,
+}
+
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]
 mod platform;

@@ -22,7 +22,7 @@ use relib_interface::interface::ExportsHandle;
 use super::ReloadError;
 use super::options::WakeCallback;
 use crate::error::LoadError;
-use crate::imp;
+use crate::imp::{self, OpenedFile};
 use crate::load::{self, Copied, Verified};
 use crate::options::LoadOptions;
 use crate::runtime::lock;
@@ -53,8 +53,7 @@ impl Source {
 
     /// Copies the file as it is.
     pub(super) fn copy(&self) -> Result<Copied, LoadError> {
-        let (path, file) = load::open(&self.path)?;
-        Copied::of(&self.load, path, file)
+        Copied::of(&self.load, load::open(&self.path)?)
     }
 
     pub(super) fn inaccessible(&self, source: io::Error) -> LoadError {
@@ -264,7 +263,7 @@ impl<E: ExportsHandle> Observer<E> {
 
     /// Looks at the file, and tells the host if there is something new.
     fn look(&mut self) -> Look {
-        let (path, file) = match load::open(&self.source.path) {
+        let opened = match load::open(&self.source.path) {
             Ok(opened) => opened,
             // Between a deletion and the next build; the module that is loaded does not need its file.
             Err(LoadError::Missing { .. }) => return Look::Done,
@@ -273,13 +272,13 @@ impl<E: ExportsHandle> Observer<E> {
                 return Look::Done;
             }
         };
-        if imp::is_open_for_writing(&file) {
+        if imp::is_open_for_writing(&opened.file) {
             return self.written();
         }
-        let before = stamp(&file);
-        let staged = self.stage(&path, &file);
+        let before = stamp(&opened.file);
+        let staged = self.stage(&opened);
         // The copy may be half old and half new.
-        if imp::is_open_for_writing(&file) || stamp(&file) != before {
+        if imp::is_open_for_writing(&opened.file) || stamp(&opened.file) != before {
             return self.written();
         }
         self.writing_since = None;
@@ -291,7 +290,7 @@ impl<E: ExportsHandle> Observer<E> {
             }
         };
         let verified = {
-            let _span = tracing::debug_span!("verify", path = %path.display()).entered();
+            let _span = tracing::debug_span!("verify", path = %opened.path.display()).entered();
             copied.verify::<E>(&self.source.imports)
         };
         // Verification changes a copy that it accepts, and always in the same way.
@@ -310,11 +309,13 @@ impl<E: ExportsHandle> Observer<E> {
     }
 
     /// Copies the file, and opens the copy once more.
-    fn stage(&self, path: &Path, file: &File) -> Result<(Copied, File), LoadError> {
+    fn stage(&self, opened: &OpenedFile) -> Result<(Copied, File), LoadError> {
+        let OpenedFile { path, file, metadata } = opened;
         let _span = tracing::debug_span!("stage", path = %path.display()).entered();
         let inaccessible = |error| self.source.inaccessible(error);
         let file = file.try_clone().map_err(inaccessible)?;
-        let copied = Copied::of(&self.source.load, path.to_owned(), file)?;
+        let again = OpenedFile { path: path.clone(), file, metadata: metadata.clone() };
+        let copied = Copied::of(&self.source.load, again)?;
         let copy = copied.reopen().map_err(inaccessible)?;
         Ok((copied, copy))
     }

@@ -12,8 +12,8 @@ pub(crate) use library::{
 #[cfg(feature = "reload")]
 pub(crate) use resources::is_open_for_writing;
 pub(crate) use resources::{
-    DescriptorIdentity, FileId, TELLS_OTHER_USERS, at_process_exit, close_descriptor, copy_contents,
-    descriptor_target, handlers_inside, is_private_directory, is_used_by_others, open_at_once,
+    DescriptorIdentity, FileId, FileState, TELLS_OTHER_USERS, at_process_exit, close_descriptor,
+    copy_contents, descriptor_target, handlers_inside, is_private_directory, is_used_by_others, open_at_once,
     open_regular_file, page_size, private_directory, signal_name, unmap,
 };
 pub(crate) use system::table as system_table;

@@ -1,16 +1,18 @@
 //! Files, descriptors, mappings and signals.
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::imp::OpenedFile;
 use crate::ledger::DescriptorKind;
 
 /// Tells files apart, whatever paths lead to them.
@@ -21,9 +23,12 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
-        let status = status(file.as_raw_fd()).ok_or_else(io::Error::last_os_error)?;
-        Ok(Self { device: status.st_dev, inode: status.st_ino })
+    pub(crate) fn of(opened: &OpenedFile) -> io::Result<Self> {
+        Ok(Self::new(&opened.metadata))
+    }
+
+    fn new(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
     /// What has to stay open while the identity is remembered: the system gives the number of a deleted file to a new
@@ -31,6 +36,68 @@ impl FileId {
     pub(crate) fn keep(file: &Arc<File>) -> Option<Arc<File>> {
         Some(Arc::clone(file))
     }
+}
+
+/// What the system notes of each change of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileState {
+    id: FileId,
+    /// Time of the last change, in seconds and nanoseconds: of the contents or of what the file system notes of them, so
+    /// that no program can set it (`inode(7)`).
+    changed: (i64, i64),
+}
+
+impl FileState {
+    /// How long ago the last change must be to have a time of its own: some file systems keep seconds only, and the clock
+    /// that the kernel takes their times from advances by ticks.
+    const SETTLING: Duration = Duration::from_secs(3);
+
+    /// The state of the file that this is said of. Only one that is [settled](Self::is_settled) may be remembered.
+    pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
+        Some(Self { id: FileId::new(metadata), changed: (metadata.ctime(), metadata.ctime_nsec()) })
+    }
+
+    /// Whether `file` is in this state, and each change from now on gives it another one. False also where the system
+    /// cannot tell.
+    ///
+    /// The file must have been opened for reading only.
+    pub(crate) fn is_settled(&self, file: &File) -> bool {
+        // Through a mapping that is there already, a page can be written again and again for one change of the time.
+        self.is_long_ago().unwrap_or(false)
+            && is_on_own_disk(file)
+            && lease(file, libc::F_RDLCK).is_ok()
+            && file.metadata().is_ok_and(|metadata| Self::of(&metadata) == Some(*self))
+    }
+
+    /// Whether the last change was so long ago that another one has another time.
+    fn is_long_ago(&self) -> Option<bool> {
+        let (seconds, nanoseconds) = self.changed;
+        let changed = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
+        Some(UNIX_EPOCH.checked_add(changed + Self::SETTLING)? <= SystemTime::now())
+    }
+
+    /// Whether both are states of one file.
+    pub(crate) fn is_of_same_file(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+/// Whether a file system is known to be changed by this system only, which then notes each change.
+fn is_on_own_disk(file: &File) -> bool {
+    const OWN: [i64; 6] = [
+        libc::BTRFS_SUPER_MAGIC,
+        libc::EXT4_SUPER_MAGIC,
+        libc::F2FS_SUPER_MAGIC,
+        libc::OVERLAYFS_SUPER_MAGIC,
+        libc::TMPFS_MAGIC,
+        libc::XFS_SUPER_MAGIC,
+    ];
+    let mut status = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `fstatfs` writes a `statfs` if it succeeds, and accepts any number as a descriptor.
+    (unsafe { libc::fstatfs(file.as_raw_fd(), status.as_mut_ptr()) } == 0)
+        // SAFETY: `fstatfs` succeeded.
+        .then(|| unsafe { status.assume_init() })
+        .is_some_and(|status| OWN.contains(&status.f_type))
 }
 
 /// Whether anybody has a file open for writing, or mapped it in a way that it can be written through; false where the
@@ -203,16 +270,20 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
-pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<(PathBuf, File)>> {
+pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<OpenedFile>> {
+    let regular = |path, file: File| {
+        let metadata = file.metadata()?;
+        Ok(metadata.is_file().then_some(OpenedFile { path, file, metadata }))
+    };
     if let Some(file) = open_without_links(path)
-        && file.metadata()?.is_file()
+        && let Some(opened) = regular(path.to_owned(), file)?
     {
-        return Ok(Some((path.to_owned(), file)));
+        return Ok(Some(opened));
     }
     let path = path.canonicalize()?;
     // So that nothing is waited for, should it be a pipe or a device.
     match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path) {
-        Ok(file) => Ok(file.metadata()?.is_file().then_some((path, file))),
+        Ok(file) => regular(path, file),
         // A socket cannot be opened.
         Err(_) if path.metadata().is_ok_and(|metadata| !metadata.is_file()) => Ok(None),
         Err(error) => Err(error),

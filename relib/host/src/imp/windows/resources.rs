@@ -1,7 +1,7 @@
 //! Files, handles and memory.
 
 use std::ffi::{OsStr, c_void};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -28,6 +28,7 @@ use windows_sys::Win32::System::Memory::{
 use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
 
 use super::library::region;
+use crate::imp::OpenedFile;
 use crate::ledger::DescriptorKind;
 
 /// Tells files apart, whatever paths lead to them, also those of different times.
@@ -39,8 +40,8 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
-        let information = information(file.as_raw_handle()).ok_or_else(io::Error::last_os_error)?;
+    pub(crate) fn of(opened: &OpenedFile) -> io::Result<Self> {
+        let information = information(opened.file.as_raw_handle()).ok_or_else(io::Error::last_os_error)?;
         let created = information.ftCreationTime;
         Ok(Self {
             number: FileNumber::from(&information),
@@ -52,6 +53,25 @@ impl FileId {
     /// for himself alone, rename another over it, or delete it and make it again, while somebody has it open.
     pub(crate) fn keep(_file: &Arc<File>) -> Option<Arc<File>> {
         None
+    }
+}
+
+/// What the system notes of each change of a file: there is nothing of the kind. The times that it keeps can be set, and
+/// are not those of changes through a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileState {}
+
+impl FileState {
+    pub(crate) fn of(_metadata: &Metadata) -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn is_settled(&self, _file: &File) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn is_of_same_file(&self, _other: &Self) -> bool {
+        match *self {}
     }
 }
 
@@ -299,13 +319,14 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
-pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<(PathBuf, File)>> {
+pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<OpenedFile>> {
     let path = resolve(path)?;
     if !path.metadata()?.is_file() {
         return Ok(None);
     }
     let file = File::open(&path)?;
-    Ok(Some((path, file)))
+    let metadata = file.metadata()?;
+    Ok(Some(OpenedFile { path, file, metadata }))
 }
 
 /// Makes a directory under `parent`. The folder for temporary files is the user's own, and so is what is made in it.
