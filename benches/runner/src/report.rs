@@ -70,6 +70,10 @@ pub fn document(results: &Results) -> String {
          - Each side of a comparison has at least 200 turns.\n\
          - Turns are short, so that most are over before another process gets the processor.\n\
          - Peers are the published crates, in a workspace of their own (`benches`) with its own lock file.\n\
+         - A verified module is one whose file an earlier load of the process has verified, and that has not changed since: \
+         relib does not verify it again, and a copy of it that is left serves again. For a first load the file is changed \
+         before each turn, as far as the system tells: its time is set, outside of what is timed. The rows of both are \
+         compared with the goals for loads.\n\
          - A padded file has bytes behind its end that the loader never reads: only copying it costs more.\n\
          - Instructions are those of user mode as `valgrind --tool=callgrind` counts them, by the difference between more \
          and fewer repetitions; an instruction that repeats itself, as in clearing memory, counts once for each byte. What \
@@ -86,7 +90,7 @@ pub fn document(results: &Results) -> String {
 fn profile(results: &Results) -> String {
     let mut text = String::new();
     if let Some(most) = results.profile.first() {
-        text += "\n## Profile of a load and an unload in place\n\n\
+        text += "\n## Profile of a first load in place and an unload\n\n\
              Instructions of each function together with those that it calls, so that a line is part of the ones that \
              lead to it.\n\n| function | instructions | of the load |\n|---|---:|---:|\n";
         for FunctionCost { name, instructions } in &results.profile {

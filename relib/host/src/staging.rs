@@ -3,9 +3,8 @@
 //! A module is loaded from a copy, so that the original can be overwritten, deleted or rebuilt while it runs, and so
 //! that the same file can be loaded again. Copies stand in a directory of this process that only its user may enter.
 //! The files of some copies that are gone stay there, to be overwritten by others, or to be those copies again if the
-//! originals have not changed. The directory goes at the end of the
-//! process; what a killed process leaves behind, or one that could not remove the file of an image that is still mapped,
-//! is swept by the next one that stages something.
+//! originals have not changed. The directory goes at the end of the process; what a killed process leaves behind, or one
+//! that could not remove the file of an image that is still mapped, is swept by the next one that stages something.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

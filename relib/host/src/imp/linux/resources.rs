@@ -64,7 +64,7 @@ impl FileState {
     pub(crate) fn is_settled(&self, file: &File) -> bool {
         // Through a mapping that is there already, a page can be written again and again for one change of the time.
         self.is_long_ago().unwrap_or(false)
-            && is_on_own_disk(file)
+            && notes_changes(file)
             && lease(file, libc::F_RDLCK).is_ok()
             && file.metadata().is_ok_and(|metadata| Self::of(&metadata) == Some(*self))
     }
@@ -82,22 +82,18 @@ impl FileState {
     }
 }
 
-/// Whether a file system is known to be changed by this system only, which then notes each change.
-fn is_on_own_disk(file: &File) -> bool {
-    const OWN: [i64; 6] = [
-        libc::BTRFS_SUPER_MAGIC,
-        libc::EXT4_SUPER_MAGIC,
-        libc::F2FS_SUPER_MAGIC,
-        libc::OVERLAYFS_SUPER_MAGIC,
-        libc::TMPFS_MAGIC,
-        libc::XFS_SUPER_MAGIC,
-    ];
+/// Whether a file system notes each change of a file, and knows of each mapping through which one can be made.
+///
+/// Not so `tmpfs`, where a page that was read through a mapping is written without a notice; `overlayfs`, which forgets a
+/// mapping when its descriptor is closed; and those whose files other systems change.
+pub(crate) fn notes_changes(file: &File) -> bool {
+    const KNOWN: [i64; 3] = [libc::BTRFS_SUPER_MAGIC, libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC];
     let mut status = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: `fstatfs` writes a `statfs` if it succeeds, and accepts any number as a descriptor.
     (unsafe { libc::fstatfs(file.as_raw_fd(), status.as_mut_ptr()) } == 0)
         // SAFETY: `fstatfs` succeeded.
         .then(|| unsafe { status.assume_init() })
-        .is_some_and(|status| OWN.contains(&status.f_type))
+        .is_some_and(|status| KNOWN.contains(&status.f_type))
 }
 
 /// Whether anybody has a file open for writing, or mapped it in a way that it can be written through; false where the
