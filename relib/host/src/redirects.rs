@@ -104,3 +104,43 @@ fn list_of(name: &[u8]) -> usize {
     let last = name.len().checked_sub(1);
     (name.len() + 31 * byte(Some(0)) + 7 * byte(Some(name.len() / 2)) + 3 * byte(last)) % LISTS
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ptr::without_provenance;
+    use std::sync::atomic::AtomicPtr;
+
+    use relib_abi::call::RawSlice;
+
+    use super::*;
+
+    #[test]
+    fn imports_lead_to_the_shims_of_their_names() {
+        let names = "open\0open64\0close\0malloc\0free\0";
+        let shims = [1, 2, 3, 4, 5].map(without_provenance::<()>);
+        let originals: [AtomicPtr<()>; 5] = Default::default();
+        let redirects = Redirects {
+            names: RawSlice::new(names.as_bytes()),
+            shims: RawSlice::new(&shims),
+            originals: originals.as_ptr(),
+            always: 3,
+        };
+        let mut image = ImageFile::default();
+        for (name, slot) in [("free", 0x10), ("read", 0x20), ("open64", 0x30), ("ope", 0x40), ("", 0x50)] {
+            image.import_slots.push(name.as_bytes(), slot);
+        }
+        let found = |with_c_allocations| {
+            // SAFETY: the table describes slices of this function.
+            let shims = unsafe { Shims::new(&redirects, with_c_allocations) };
+            let found = shims.of(&image).map(|redirect| {
+                let original =
+                    originals.iter().position(|original| std::ptr::eq(original, redirect.original));
+                (redirect.slot, redirect.shim.addr(), original)
+            });
+            found.collect::<Vec<_>>()
+        };
+        // What was found the first time is all that there is, whatever was wanted then.
+        assert_eq!(found(false), [(0x30, 2, Some(1))]);
+        assert_eq!(found(true), [(0x10, 5, Some(4)), (0x30, 2, Some(1))]);
+    }
+}
