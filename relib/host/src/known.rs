@@ -71,13 +71,15 @@ impl Origin {
         }
     }
 
-    /// Remembers what verification has found in `file`, or in a copy of it, since this was made.
-    pub(crate) fn remember(&mut self, file: &File, image: &Arc<ImageFile>) {
+    /// Remembers what verification has found in `file`, or in a copy of it, since this was made, if that is possible.
+    pub(crate) fn remember(&mut self, file: &File, mut image: ImageFile) -> Arc<ImageFile> {
         self.confirm(file);
-        if let Some(state) = self.state {
-            self.image = Some(Arc::clone(image));
-            lock(&KNOWN).add(state, Arc::clone(image));
-        }
+        let Some(state) = self.state else { return Arc::new(image) };
+        image.shrink_to_fit();
+        let image = Arc::new(image);
+        self.image = Some(Arc::clone(&image));
+        lock(&KNOWN).add(state, Arc::clone(&image));
+        image
     }
 }
 
@@ -120,8 +122,7 @@ mod tests {
     /// Has the file remembered, if it can be, and tells whether it is.
     fn remember(path: &Path) -> bool {
         let opened = open(path);
-        let image = Arc::new(ImageFile::default());
-        Origin::of(&opened).remember(&opened.file, &image);
+        let image = Origin::of(&opened).remember(&opened.file, ImageFile::default());
         image_of(path).is_some_and(|known| Arc::ptr_eq(&known, &image))
     }
 
@@ -189,7 +190,7 @@ mod tests {
         let opened = open(&copied);
         let mut origin = Origin::of(&opened);
         writer(&copied).write_all(b"C").expect("the file can be written");
-        origin.remember(&opened.file, &Arc::new(ImageFile::default()));
+        origin.remember(&opened.file, ImageFile::default());
         assert!(origin.known_image().is_none() && image_of(&copied).is_none());
     }
 

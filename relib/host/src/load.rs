@@ -118,9 +118,8 @@ impl Copied {
             Some(image) => Arc::clone(image),
             None => {
                 // A private copy is what was read; without one the file itself has to be.
-                let image = Arc::new(inspect(staged.as_ref().map_or(&file, StagedFile::file), &path)?);
-                origin.remember(&file, &image);
-                image
+                let image = inspect(staged.as_ref().map_or(&file, StagedFile::file), &path)?;
+                origin.remember(&file, image)
             }
         };
         let plan = plan::<E>(&image, &path, imports)?;

@@ -68,6 +68,13 @@ impl ImageFile {
     pub(crate) fn export(&self, name: &str) -> Option<&Export> {
         self.exports.iter().find(|export| &*export.name == name)
     }
+
+    /// Gives back the memory that was taken in advance, before this is kept for long.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.import_slots.names.shrink_to_fit();
+        self.import_slots.slots.shrink_to_fit();
+        self.exports.shrink_to_fit();
+    }
 }
 
 /// The part of the image that each thread gets its own copy of.
