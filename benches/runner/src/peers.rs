@@ -24,9 +24,10 @@ pub struct Files {
 }
 
 impl Files {
-    /// Copies what cargo has built in `built`.
+    /// Copies what cargo has built in `built`, into a directory there: that of temporary files may be one in memory, whose
+    /// files relib does not know again.
     pub fn prepare(built: &Path) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("relib-bench-").tempdir()?;
+        let directory = tempfile::Builder::new().prefix("relib-bench-").tempdir_in(built)?;
         let copy = |name: &str| -> Result<PathBuf> {
             let name = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
             let (from, to) = (built.join(&name), directory.path().join(&name));

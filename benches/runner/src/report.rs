@@ -70,10 +70,10 @@ pub fn document(results: &Results) -> String {
          - Each side of a comparison has at least 200 turns.\n\
          - Turns are short, so that most are over before another process gets the processor.\n\
          - Peers are the published crates, in a workspace of their own (`benches`) with its own lock file.\n\
-         - A verified module is one whose file an earlier load of the process has verified, and that has not changed since: \
-         relib does not verify it again, and a copy of it that is left serves again. For a first load the file is changed \
-         before each turn, as far as the system tells: its time is set, outside of what is timed. The rows of both are \
-         compared with the goals for loads.\n\
+         - A verified module is one whose file the process has loaded before, and that has not changed since: relib does not \
+         verify it again, and the copy that is left of it serves again. For a first load the file is changed before each \
+         turn, as far as the system tells: its time is set, outside of what is timed. Both are compared with the goals for \
+         loads. The second load of a file takes some microseconds longer than the first, to have it remembered.\n\
          - A padded file has bytes behind its end that the loader never reads: only copying it costs more.\n\
          - Instructions are those of user mode as `valgrind --tool=callgrind` counts them, by the difference between more \
          and fewer repetitions; an instruction that repeats itself, as in clearing memory, counts once for each byte. What \

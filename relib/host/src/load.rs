@@ -55,7 +55,7 @@ pub(crate) unsafe fn load<E: ExportsHandle>(
     unsafe { verified.map() }
 }
 
-/// A module's file as it will be loaded: a private copy, unless the options say otherwise. Nothing is known of it yet.
+/// A module's file as it will be loaded: a private copy, unless the options say otherwise. It need not have been verified.
 pub(crate) struct Copied {
     path: PathBuf,
     options: LoadOptions,
@@ -70,7 +70,7 @@ impl Copied {
     pub(crate) fn of(options: &LoadOptions, opened: OpenedFile) -> Result<Self, LoadError> {
         let separate = options.separate_instance && !options.in_place && !options.permanent;
         let holder = if options.permanent { Holder::Permanent } else { Holder::Module };
-        let mut origin = Origin::of(&opened);
+        let origin = Origin::of(&opened);
         let id = FileId::of(&opened);
         let OpenedFile { path, file, .. } = opened;
         let file = Arc::new(file);
@@ -85,11 +85,7 @@ impl Copied {
         } else {
             let staging = |source| LoadError::Staging { path: path.clone(), source };
             let parent = options.staging_directory.as_deref();
-            let staged = StagedFile::copy(&file, origin.known_state(), &path, parent).map_err(staging)?;
-            if !staged.is_sealed() {
-                origin.confirm(&file);
-            }
-            Some(staged)
+            Some(StagedFile::copy(&file, &origin, &path, parent).map_err(staging)?)
         };
         Ok(Self { path, options: options.clone(), file, origin, reservation, staged })
     }
@@ -114,16 +110,18 @@ impl Copied {
     /// As [`verify`](Self::verify), whatever the host has for the imports.
     fn verify_for<E: ExportsHandle>(self, imports: Imports<'_>) -> Result<Verified<E>, LoadError> {
         let Self { path, options, file, mut origin, reservation, mut staged } = self;
-        let image = match origin.known_image() {
+        // A new copy is verified, whatever is known of the file: what was read may be something else.
+        let mut new_copy = staged.as_mut().filter(|staged| !staged.is_sealed());
+        let known = if new_copy.is_none() { origin.known_image() } else { None };
+        let image = match known {
             Some(image) => Arc::clone(image),
             None => {
-                // A private copy is what was read; without one the file itself has to be.
-                let image = inspect(staged.as_ref().map_or(&file, StagedFile::file), &path)?;
+                let image = inspect(new_copy.as_ref().map_or(&file, |staged| staged.file()), &path)?;
                 origin.remember(&file, image)
             }
         };
         let plan = plan::<E>(&image, &path, imports)?;
-        if let Some(staged) = staged.as_mut().filter(|staged| !staged.is_sealed()) {
+        if let Some(staged) = &mut new_copy {
             let staging = |source| LoadError::Staging { path: path.clone(), source };
             imp::adapt_copy(staged.file(), &image).map_err(staging)?;
             staged.seal(origin.known_state());

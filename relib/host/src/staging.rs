@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
 
 use crate::imp::{self, FileState};
+use crate::known::Origin;
 use crate::runtime::lock;
 
 /// First part of the names of staging directories.
@@ -41,18 +42,17 @@ pub(crate) struct StagedFile {
     len: u64,
     /// Until the copy is sealed.
     file: Option<File>,
-    /// From when the copy is sealed, if it is known.
-    contents: Option<Contents>,
+    seal: Option<Seal>,
     /// Keeps the directory while there is a copy in it.
     directory: Arc<Directory>,
 }
 
-/// What a copy holds that was changed to be loaded, as long as nobody else changes it.
+/// What a copy is known by that was verified and made ready to be loaded.
 #[derive(Clone, Copy, Debug)]
-struct Contents {
+struct Seal {
     /// The state of the original when it was copied.
     original: FileState,
-    /// The state of the copy itself.
+    /// The state of the copy. It tells whether the file is still there: only this process writes to it.
     copy: FileState,
 }
 
@@ -61,27 +61,26 @@ struct Contents {
 struct Spare {
     path: PathBuf,
     len: u64,
-    contents: Option<Contents>,
+    seal: Option<Seal>,
 }
 
 impl StagedFile {
     /// Copies `original`, whose name is that of `path`, into a staging directory under `parent` or, without one, under
     /// the system's directory for temporary files.
     ///
-    /// With the state in which the original is known, it may be a copy that was sealed for that state before.
+    /// Of a file that is known, it may be a copy that was sealed before.
     pub(crate) fn copy(
         original: &File,
-        state: Option<FileState>,
+        origin: &Origin,
         path: &Path,
         parent: Option<&Path>,
     ) -> io::Result<Self> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
         let name = path.file_name().unwrap_or_default();
-        let spare = Directory::with_spare(&parent, name, state);
-        let overwritten = match spare {
-            Some((directory, spare)) if spare.is_copy_of(state) && spare.is_unchanged() => {
-                let Spare { path, len, contents } = spare;
-                return Ok(Self { path, len, file: None, contents, directory });
+        let overwritten = match Directory::with_spare(&parent, name, origin) {
+            Some((directory, spare)) if spare.is_copy_of(origin) && spare.is_unchanged() => {
+                let Spare { path, len, seal } = spare;
+                return Ok(Self { path, len, file: None, seal, directory });
             }
             Some((directory, spare)) => {
                 directory.overwrite(spare, name).map(|(path, file)| (directory, path, file))
@@ -97,7 +96,7 @@ impl StagedFile {
                 (directory, path, file)
             }
         };
-        let mut staged = Self { path, len: 0, file: Some(file), contents: None, directory };
+        let mut staged = Self { path, len: 0, file: Some(file), seal: None, directory };
         staged.len = imp::copy_contents(original, staged.file())?;
         if staged.file().metadata()?.len() > staged.len {
             staged.file().set_len(staged.len)?;
@@ -118,10 +117,10 @@ impl StagedFile {
     }
 
     /// Ends the changes: the copy is about to be loaded, which a loader may refuse while it is open for writing. With the
-    /// state in which the original was copied, the same copy may serve again.
+    /// state by which the original is known, the same copy may serve again.
     pub(crate) fn seal(&mut self, original: Option<FileState>) {
         let copy = self.file.take().and_then(|file| FileState::of(&file.metadata().ok()?));
-        self.contents = original.zip(copy).map(|(original, copy)| Contents { original, copy });
+        self.seal = original.zip(copy).map(|(original, copy)| Seal { original, copy });
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
@@ -147,7 +146,7 @@ fn name_of_copy(number: u64, original: &OsStr) -> OsString {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        let spare = Spare { path: std::mem::take(&mut self.path), len: self.len, contents: self.contents };
+        let spare = Spare { path: std::mem::take(&mut self.path), len: self.len, seal: self.seal };
         if imp::TELLS_OTHER_USERS {
             self.directory.keep(spare);
         } else {
@@ -196,16 +195,17 @@ impl Directory {
         Ok(directory)
     }
 
-    /// The directory under `parent` and the best of its spare files for a copy of a file with this name in this state; none
-    /// as long as there may be more. If it is still there, nobody has tidied the directory away.
-    fn with_spare(parent: &Path, name: &OsStr, state: Option<FileState>) -> Option<(Arc<Self>, Spare)> {
+    /// The directory under `parent`, and a spare file for a copy of a file with this name; none if there is room for another
+    /// one and those of this name may serve again for other files.
+    fn with_spare(parent: &Path, name: &OsStr, origin: &Origin) -> Option<(Arc<Self>, Spare)> {
         let directory = lock(&DIRECTORIES).get(parent).filter(|directory| directory.is_own()).cloned()?;
         let spare = {
             let mut spares = lock(&directory.spares);
-            let has_name = |spare: &Spare| spare.has_name(name);
-            let same = spares.iter().rposition(|spare| has_name(spare) && spare.is_copy_of(state));
-            let index = same
-                .or_else(|| spares.iter().rposition(has_name))
+            let last = |fits: &dyn Fn(&Spare) -> bool| {
+                spares.iter().rposition(|spare| spare.has_name(name) && fits(spare))
+            };
+            let index = last(&|spare| spare.is_copy_of(origin))
+                .or_else(|| last(&|spare| !spare.may_serve_another(origin)))
                 .or((spares.len() == SPARES).then_some(0))?;
             spares.remove(index)
         };
@@ -240,9 +240,13 @@ impl Directory {
         reused
     }
 
-    /// Keeps a spare file; those that are too many are removed.
+    /// Keeps a spare file, unless it is too large; the oldest make room for it.
     fn keep(&self, spare: Spare) {
         if !self.is_own() {
+            // It is a file of the process that this one was forked from, which may use it.
+            return;
+        }
+        if spare.len > SPARE_BYTES {
             return spare.remove();
         }
         let mut spares = lock(&self.spares);
@@ -266,15 +270,22 @@ impl Directory {
 }
 
 impl Spare {
-    /// Whether this is the copy that was sealed for an original in this state, which is known.
-    fn is_copy_of(&self, original: Option<FileState>) -> bool {
-        self.contents.is_some_and(|contents| Some(contents.original) == original)
+    /// Whether this is the copy that was sealed for the state by which this file is known.
+    fn is_copy_of(&self, origin: &Origin) -> bool {
+        self.seal.is_some_and(|seal| Some(seal.original) == origin.known_state())
+    }
+
+    /// Whether this may be the copy of another file, which may be known.
+    fn may_serve_another(&self, origin: &Origin) -> bool {
+        let same_file =
+            |seal: Seal| origin.state().is_some_and(|state| state.is_of_same_file(&seal.original));
+        self.seal.is_some_and(|seal| !same_file(seal))
     }
 
     /// Whether it is what it was when it was sealed.
     fn is_unchanged(&self) -> bool {
         let state = self.path.symlink_metadata().ok().and_then(|metadata| FileState::of(&metadata));
-        self.contents.is_some_and(|contents| Some(contents.copy) == state)
+        self.seal.is_some_and(|seal| Some(seal.copy) == state)
     }
 
     /// Whether it has the name of a copy of a file with this name.
@@ -343,10 +354,22 @@ extern "C" fn remove_all() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::imp::OpenedFile;
+
+    fn open(path: &Path) -> OpenedFile {
+        let opened = imp::open_regular_file(path).expect("the file can be opened");
+        opened.expect("it is a regular file")
+    }
+
+    fn copy_from(original: &Path, name: &str, parent: &Path) -> StagedFile {
+        let original = open(original);
+        let origin = Origin::of(&original);
+        StagedFile::copy(&original.file, &origin, Path::new(name), Some(parent))
+            .expect("a file can be copied")
+    }
 
     fn copy(parent: &Path) -> StagedFile {
-        let original = File::open("/proc/self/exe").expect("a program can read itself");
-        StagedFile::copy(&original, None, Path::new("libx.so"), Some(parent)).expect("a file can be copied")
+        copy_from(&std::env::current_exe().expect("a program has a file"), "libx.so", parent)
     }
 
     fn tidy_away(directory_of: &Path) {
@@ -375,8 +398,7 @@ mod tests {
     fn copy_of(parent: &Path, bytes: &[u8], name: &str) -> StagedFile {
         let original = parent.join("original");
         fs::write(&original, bytes).expect("a file can be written");
-        let original = File::open(original).expect("a file can be read");
-        StagedFile::copy(&original, None, Path::new(name), Some(parent)).expect("a file can be copied")
+        copy_from(&original, name, parent)
     }
 
     fn contents(staged: &StagedFile) -> Vec<u8> {
@@ -397,6 +419,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn files_of_some_copies_are_kept() {
+        let _no_children = lock(&imp::STARTING_PROCESSES);
         let parent = tempfile::tempdir().expect("there is a temporary directory");
         let paths = |numbers: std::ops::Range<usize>, bytes: &[u8]| {
             let copies: Vec<_> =
@@ -414,52 +437,62 @@ mod tests {
         assert_eq!(contents(&renamed), b"third");
         assert!(renamed.path().to_string_lossy().ends_with("-libx.so") && !first[1].exists(), "{renamed:?}");
         drop(renamed);
-        // A large one takes the place of all others.
-        let large = paths(9..10, &vec![0; SPARE_BYTES as usize - 1]);
+        // A large one takes the place of all others, but one that is too large does not.
+        let large = paths(9..10, &vec![0; SPARE_BYTES as usize]);
         assert!(large[0].exists() && !first[SPARES].exists());
         let too_large = paths(8..9, &vec![0; SPARE_BYTES as usize + 1]);
-        assert!(!too_large[0].exists());
+        assert!(!too_large[0].exists() && large[0].exists());
+    }
+
+    /// Copies a file that is known, as for a load; returns whether the copy had served before, and its path.
+    #[cfg(target_os = "linux")]
+    fn load_known(original: &OpenedFile, name: &str, parent: &Path) -> (bool, PathBuf) {
+        let state = FileState::of(&original.metadata).expect("files have states");
+        let origin = Origin::known(state);
+        let copied = StagedFile::copy(&original.file, &origin, Path::new(name), Some(parent));
+        let mut copy = copied.expect("it can be copied");
+        let again = copy.is_sealed();
+        if !again {
+            fs::write(copy.path(), "changed").expect("a copy can be written");
+            copy.seal(Some(state));
+        }
+        assert_eq!(contents(&copy), b"changed");
+        (again, copy.path().to_owned())
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_copy_serves_again_as_long_as_it_and_its_original_are_unchanged() {
+        let _no_children = lock(&imp::STARTING_PROCESSES);
         let parent = tempfile::tempdir().expect("there is a temporary directory");
-        let original = parent.path().join("original");
-        fs::write(&original, "original").expect("a file can be written");
-        let original = File::open(original).expect("a file can be read");
-        let state_of = |file: &File| FileState::of(&file.metadata().expect("the file is there"));
-        let state = state_of(&original);
-        let copy = |state, name| {
-            StagedFile::copy(&original, state, Path::new(name), Some(parent.path()))
-                .expect("it can be copied")
-        };
-        // As it is done for a load, which changes the copy.
-        let load = |state| {
-            let mut copy = copy(state, "liba.so");
-            let again = copy.is_sealed();
-            if !again {
-                fs::write(copy.path(), "changed").expect("a copy can be written");
-                copy.seal(state);
-            }
-            assert_eq!(contents(&copy), b"changed");
-            (again, copy.path().to_owned())
-        };
-        let (again, path) = load(state);
+        let original_path = parent.path().join("original");
+        fs::write(&original_path, "original").expect("a file can be written");
+        let original = open(&original_path);
+        let load = || load_known(&original, "liba.so", parent.path());
+        let (again, path) = load();
         assert!(!again);
-        assert_eq!(load(state), (true, path.clone()));
-        assert!(!copy(state, "libb.so").is_sealed(), "the name is another one");
-        assert_eq!(load(state), (true, path.clone()));
-        let other = state_of(&File::open("/proc/self/exe").expect("a program can read itself"));
-        assert!(!copy(other, "liba.so").is_sealed(), "the original is another one");
-        assert_eq!(load(state), (false, path.clone()));
+        assert_eq!(load(), (true, path.clone()));
+        // Another name, and another file of the same name: neither takes the copy's place.
+        assert!(!load_known(&original, "libb.so", parent.path()).0);
+        let other_path = parent.path().join("other");
+        fs::write(&other_path, "other").expect("a file can be written");
+        let other = open(&other_path);
+        let (again, path_of_other) = load_known(&other, "liba.so", parent.path());
+        assert!(!again);
+        assert_eq!(load(), (true, path.clone()));
+        assert_eq!(load_known(&other, "liba.so", parent.path()), (true, path_of_other));
         // The clock that files get their times from advances by ticks.
         std::thread::sleep(std::time::Duration::from_millis(20));
         fs::write(&path, "damaged").expect("a copy can be written");
-        assert_eq!(load(state), (false, path.clone()));
-        // If it is not known what was copied, it cannot be known later what the copy holds.
-        assert_eq!(load(None), (false, path.clone()));
-        assert_eq!(load(state), (false, path));
+        assert_eq!(load(), (false, path.clone()));
+        assert_eq!(load(), (true, path.clone()));
+        // What is not known may be something else by now.
+        let unknown = copy_from(&original_path, "liba.so", parent.path());
+        assert!(!unknown.is_sealed() && unknown.path() == path);
+        drop(unknown);
+        assert_eq!(load(), (false, path.clone()));
+        fs::write(&original_path, "another").expect("a file can be written");
+        assert_eq!(load_known(&open(&original_path), "liba.so", parent.path()), (false, path));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
+use nix::sys::statfs;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, alarm, fork};
 use relib_harness::{Failure, OrFail, Platform};
@@ -30,6 +31,15 @@ pub const SLOWNESS: usize = 1;
 pub fn mappings_of(name: &str) -> Result<usize, Failure> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     Ok(maps.lines().filter(|line| line.trim_end_matches(" (deleted)").ends_with(name)).count())
+}
+
+/// Whether a file at this path is one that relib knows again as long as it has not changed.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn is_known_again(path: &Path) -> Result<bool, Failure> {
+    let kind = statfs::statfs(path).map_err(std::io::Error::from)?.filesystem_type();
+    Ok([statfs::BTRFS_SUPER_MAGIC, statfs::EXT4_SUPER_MAGIC, statfs::XFS_SUPER_MAGIC].contains(&kind))
 }
 
 /// Another handle of the image at an address, as if some library had opened it; null if there is none.

@@ -1,13 +1,16 @@
 //! The verifier against libraries that the linkers of this machine really make, and against damaged ones.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use object::elf::{self, Dyn64, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::pod::{self, Pod};
 use object::{LittleEndian as LE, U64};
+
+use crate::imp::STARTING_PROCESSES;
+use crate::runtime::lock;
 
 use super::source::Source;
 use super::{ImageError, ImageFile, inspect_file};
@@ -64,7 +67,12 @@ fn try_build(arguments: &[&str]) -> Result<Vec<u8>, String> {
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| error.to_string())?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = {
+        let _starting = lock(&STARTING_PROCESSES);
+        command.spawn()
+    };
+    let output = child.and_then(Child::wait_with_output).map_err(|error| error.to_string())?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 

@@ -78,7 +78,7 @@ impl Library {
         _image: &ImageFile,
         permanent: bool,
     ) -> Result<Self, Refused> {
-        // A private copy has a path and a file of its own, which nobody can have loaded.
+        // A private copy has a path and a file of its own, which nobody else loads.
         let loaded = if path == original { LoadedImages::now() } else { LoadedImages::default() };
         // SAFETY: as the caller guarantees.
         let library = unsafe { loader::Library::open(Some(path), loader::RTLD_NOW | loader::RTLD_LOCAL) };

@@ -42,8 +42,10 @@ impl FileId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileState {
     id: FileId,
+    /// In bytes. A file that is cut is shorter before it has the time of that.
+    len: u64,
     /// Time of the last change, in seconds and nanoseconds: of the contents or of what the file system notes of them, so
-    /// that no program can set it (`inode(7)`).
+    /// that it cannot be set without writing the file system itself (`inode(7)`).
     changed: (i64, i64),
 }
 
@@ -52,13 +54,14 @@ impl FileState {
     /// that the kernel takes their times from advances by ticks.
     const SETTLING: Duration = Duration::from_secs(3);
 
-    /// The state of the file that this is said of. Only one that is [settled](Self::is_settled) may be remembered.
+    /// The state of a file by its metadata. Of a file that others write, only a [settled](Self::is_settled) one says what
+    /// the file holds.
     pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
-        Some(Self { id: FileId::new(metadata), changed: (metadata.ctime(), metadata.ctime_nsec()) })
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Some(Self { id: FileId::new(metadata), len: metadata.len(), changed })
     }
 
-    /// Whether `file` is in this state, and each change from now on gives it another one. False also where the system
-    /// cannot tell.
+    /// Whether `file` is in this state, and has another one when it has changed. False also where the system cannot tell.
     ///
     /// The file must have been opened for reading only.
     pub(crate) fn is_settled(&self, file: &File) -> bool {
@@ -72,6 +75,11 @@ impl FileState {
     /// Whether the last change was so long ago that another one has another time.
     fn is_long_ago(&self) -> Option<bool> {
         let (seconds, nanoseconds) = self.changed;
+        if nanoseconds == 0 {
+            // The file system keeps seconds, or was not written by a kernel: then another one in its place may have a file
+            // with this very state.
+            return Some(false);
+        }
         let changed = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
         Some(UNIX_EPOCH.checked_add(changed + Self::SETTLING)? <= SystemTime::now())
     }
@@ -114,6 +122,11 @@ pub(crate) fn is_used_by_others(file: &File) -> bool {
     // The kernel grants a lease for writing exactly when this is the only open file.
     lease(file, libc::F_WRLCK).is_err()
 }
+
+/// Locked while a process is started: until it runs its program it has the files of this one open, so that leases are
+/// refused.
+#[cfg(test)]
+pub(crate) static STARTING_PROCESSES: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 /// Asks the kernel for a lease, which is given back at once.
 fn lease(file: &File, kind: c_int) -> io::Result<()> {
