@@ -1,5 +1,5 @@
-//! Where a first load in place and an unload spend what they take: instructions by function (`valgrind --tool=callgrind`), system
-//! calls (`strace`) and page faults. None of it depends on what else the machine does.
+//! Where a first load in place and an unload spend what they take: instructions by function (`valgrind
+//! --tool=callgrind`), system calls (`strace`) and page faults. None of it depends on what else the machine does.
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;

@@ -13,6 +13,8 @@ use crate::results::{Note, Results, Unit};
 const KIB_500: u64 = 500 << 10;
 const MIB_20: u64 = 20 << 20;
 
+const DLOPEN: &str = "dlopen by libloading of the same code without relib";
+
 /// The kinds of loads: of a file that relib knows, because it was loaded before, and of one that it does not know.
 pub const IN_PLACE: &str = "load of a verified module, in place";
 pub const FIRST_IN_PLACE: &str = "first load of a module, in place: it is verified";
@@ -44,12 +46,11 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
         [&mut in_place, &mut first_in_place, &mut copy, &mut first_copy, &mut plain, &mut upstream],
     )?;
     let [in_place, first_in_place, copy, first_copy, dlopen, upstream] = loads;
-    let plain = "dlopen by libloading of the same code without relib";
     for (id, what, ours, against, theirs) in [
-        ("load-in-place", IN_PLACE, in_place, plain, dlopen),
-        ("load-in-place-first", FIRST_IN_PLACE, first_in_place, plain, dlopen),
-        ("load-copy-500k", COPY, copy, plain, dlopen),
-        ("load-copy-500k-first", FIRST_COPY, first_copy, plain, dlopen),
+        ("load-in-place", IN_PLACE, in_place, DLOPEN, dlopen),
+        ("load-in-place-first", FIRST_IN_PLACE, first_in_place, DLOPEN, dlopen),
+        ("load-copy-500k", COPY, copy, DLOPEN, dlopen),
+        ("load-copy-500k-first", FIRST_COPY, first_copy, DLOPEN, dlopen),
         ("load-upstream", IN_PLACE, in_place, "upstream", upstream),
         ("load-upstream-first", FIRST_IN_PLACE, first_in_place, "upstream", upstream),
     ] {
@@ -75,7 +76,7 @@ pub fn measure(files: &Files, effort: &Effort, results: &mut Results) -> Result<
     results.rows.push(row(
         "verify",
         "verifying a module, before anything of it is mapped",
-        "dlopen by libloading of the same code without relib",
+        DLOPEN,
         ours,
         theirs,
         rounds,
