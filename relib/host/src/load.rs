@@ -70,16 +70,9 @@ impl Copied {
     pub(crate) fn of(options: &LoadOptions, opened: OpenedFile) -> Result<Self, LoadError> {
         let separate = options.separate_instance && !options.in_place && !options.permanent;
         let holder = if options.permanent { Holder::Permanent } else { Holder::Module };
+        let reservation = if separate { Reservation(None) } else { Reservation::of(&opened, holder)? };
         let origin = Origin::of(&opened);
-        let id = FileId::of(&opened);
         let OpenedFile { path, file, .. } = opened;
-        let file = Arc::new(file);
-        let reservation = if separate {
-            Reservation(None)
-        } else {
-            let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
-            Reservation::of(id.map_err(inaccessible)?, &file, &path, holder)?
-        };
         let staged = if options.in_place || options.permanent {
             None
         } else {
@@ -263,11 +256,14 @@ struct Reserved {
 }
 
 impl Reservation {
-    fn of(id: FileId, file: &Arc<File>, path: &Path, holder: Holder) -> Result<Self, LoadError> {
-        let kept = FileId::keep(file);
+    fn of(opened: &OpenedFile, holder: Holder) -> Result<Self, LoadError> {
+        let inaccessible = |source| LoadError::Inaccessible { path: opened.path.clone(), source };
+        let id = FileId::of(opened).map_err(inaccessible)?;
+        let kept = FileId::keep(&opened.file);
         match lock(&LOADED).entry(id) {
             Entry::Occupied(entry) => {
-                return Err(LoadError::ModuleAlreadyLoaded { path: path.to_owned(), holder: *entry.get() });
+                let path = opened.path.clone();
+                return Err(LoadError::ModuleAlreadyLoaded { path, holder: *entry.get() });
             }
             Entry::Vacant(entry) => entry.insert(holder),
         };

@@ -7,14 +7,15 @@ mod module_calls;
 
 use std::fs::{File, Metadata};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A regular file that is open for reading.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OpenedFile {
     /// The path that leads to it without links.
     pub(crate) path: PathBuf,
-    pub(crate) file: File,
-    /// As it was when it had been opened.
+    pub(crate) file: Arc<File>,
+    /// As it was when it was opened.
     pub(crate) metadata: Metadata,
 }
 

@@ -310,13 +310,9 @@ impl<E: ExportsHandle> Observer<E> {
 
     /// Copies the file, and opens the copy once more.
     fn stage(&self, opened: &OpenedFile) -> Result<(Copied, File), LoadError> {
-        let OpenedFile { path, file, metadata } = opened;
-        let _span = tracing::debug_span!("stage", path = %path.display()).entered();
-        let inaccessible = |error| self.source.inaccessible(error);
-        let file = file.try_clone().map_err(inaccessible)?;
-        let again = OpenedFile { path: path.clone(), file, metadata: metadata.clone() };
-        let copied = Copied::of(&self.source.load, again)?;
-        let copy = copied.reopen().map_err(inaccessible)?;
+        let _span = tracing::debug_span!("stage", path = %opened.path.display()).entered();
+        let copied = Copied::of(&self.source.load, opened.clone())?;
+        let copy = copied.reopen().map_err(|error| self.source.inaccessible(error))?;
         Ok((copied, copy))
     }
 

@@ -50,8 +50,8 @@ pub(crate) struct FileState {
 }
 
 impl FileState {
-    /// How long ago the last change must be to have a time of its own: some file systems keep seconds only, and the clock
-    /// that the kernel takes their times from advances by ticks.
+    /// How long ago the last change must be to have a time of its own. The clock that the kernel takes such times from
+    /// advances by ticks, which are far shorter.
     const SETTLING: Duration = Duration::from_secs(3);
 
     /// The state of a file by its metadata. Of a file that others write, only a [settled](Self::is_settled) one says what
@@ -66,22 +66,23 @@ impl FileState {
     /// The file must have been opened for reading only.
     pub(crate) fn is_settled(&self, file: &File) -> bool {
         // Through a mapping that is there already, a page can be written again and again for one change of the time.
-        self.is_long_ago().unwrap_or(false)
+        self.is_long_ago()
             && notes_changes(file)
             && lease(file, libc::F_RDLCK).is_ok()
             && file.metadata().is_ok_and(|metadata| Self::of(&metadata) == Some(*self))
     }
 
     /// Whether the last change was so long ago that another one has another time.
-    fn is_long_ago(&self) -> Option<bool> {
-        let (seconds, nanoseconds) = self.changed;
-        if nanoseconds == 0 {
-            // The file system keeps seconds, or was not written by a kernel: then another one in its place may have a file
-            // with this very state.
-            return Some(false);
-        }
-        let changed = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
-        Some(UNIX_EPOCH.checked_add(changed + Self::SETTLING)? <= SystemTime::now())
+    fn is_long_ago(&self) -> bool {
+        // Without nanoseconds the file system keeps seconds, or was not written by a kernel: then another one in its place
+        // may have a file with this very state.
+        let (Ok(seconds), Ok(nanoseconds @ 1..)) =
+            (u64::try_from(self.changed.0), u32::try_from(self.changed.1))
+        else {
+            return false;
+        };
+        let settled = UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds) + Self::SETTLING);
+        settled.is_some_and(|settled| settled <= SystemTime::now())
     }
 
     /// Whether both are states of one file.
@@ -282,7 +283,7 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
 pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<OpenedFile>> {
     let regular = |path, file: File| {
         let metadata = file.metadata()?;
-        Ok(metadata.is_file().then_some(OpenedFile { path, file, metadata }))
+        Ok(metadata.is_file().then(|| OpenedFile { path, file: Arc::new(file), metadata }))
     };
     if let Some(file) = open_without_links(path)
         && let Some(opened) = regular(path.to_owned(), file)?

@@ -321,11 +321,11 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
 /// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
 pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<OpenedFile>> {
     let path = resolve(path)?;
-    if !path.metadata()?.is_file() {
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
         return Ok(None);
     }
-    let file = File::open(&path)?;
-    let metadata = file.metadata()?;
+    let file = Arc::new(File::open(&path)?);
     Ok(Some(OpenedFile { path, file, metadata }))
 }
 
