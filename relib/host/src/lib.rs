@@ -45,43 +45,31 @@
 // Expansions of this crate's macros name it by its path, also in its own tests.
 extern crate self as relib;
 
-mod description;
-mod early;
-mod error;
-mod heap;
+mod file;
 mod image;
-mod imp;
-mod inspect;
-mod known;
-mod ledger;
 mod load;
 mod module;
-mod options;
-mod panics;
-mod redirects;
+mod owned;
+mod platform;
 #[cfg(feature = "reload")]
 mod reload;
-mod runtime;
-mod saved;
-mod staging;
 mod state;
-mod symbols;
-mod threads;
 mod unload;
 
 use std::path::Path;
 
-pub use description::{Build, InterfaceProblem};
-pub use error::{BuildPart, CallMainError, Holder, LoadError};
-pub use heap::MemoryUse;
-pub use inspect::{
+pub use file::description::{Build, InterfaceProblem};
+pub use file::error::{BuildPart, CallMainError, Holder, LoadError};
+pub use file::inspect::{
     FileFormat, Fit, HostInspection, InspectHostError, Inspection, InterfaceInfo, TypeInfo, inspect,
     inspect_host,
 };
-pub use ledger::{Descriptor, DescriptorKind, Mapping, OpenLibrary};
+pub use load::options::{DescriptorPolicy, LoadOptions};
 pub use module::{Module, ReleaseError};
-pub use options::{DescriptorPolicy, LoadOptions};
-pub use panics::{PanicInfo, PanicLocation};
+pub use owned::heap::MemoryUse;
+pub use owned::ledger::{Descriptor, DescriptorKind, Mapping, OpenLibrary};
+pub use owned::panics::{PanicInfo, PanicLocation};
+pub use owned::threads::ThreadInfo;
 pub use relib_interface::crossing::Return;
 pub use relib_interface::imports::ProvideImports;
 pub use relib_interface::interface::ExportsHandle;
@@ -92,9 +80,8 @@ pub use relib_macros::{TransferInHost as Transfer, implement};
 pub use reload::{
     Events, InUsePolicy, OldModule, ReloadError, ReloadEvent, ReloadOptions, Reloaded, Reloader,
 };
-pub use saved::{HandOver, SavedState, StateError};
-pub use state::State;
-pub use threads::ThreadInfo;
+pub use state::in_heap::State;
+pub use state::saved::{HandOver, SavedState, StateError};
 pub use unload::{FailedUnload, StayReason, UnloadError, Unloaded};
 
 /// Loads the module at `path`, with the default [`LoadOptions`].

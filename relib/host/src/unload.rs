@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use relib_interface::interface::ExportsHandle;
 
-use crate::heap::MemoryUse;
-use crate::imp::{self, Stayed};
-use crate::ledger::{Descriptor, Mapping, OpenLibrary};
+use crate::load::options::DescriptorPolicy;
 use crate::module::{Module, Parts};
-use crate::options::DescriptorPolicy;
-use crate::panics::PanicInfo;
-use crate::state::Holds;
-use crate::threads::{InUse, ThreadInfo};
+use crate::owned::heap::MemoryUse;
+use crate::owned::ledger::{Descriptor, Mapping, OpenLibrary};
+use crate::owned::panics::PanicInfo;
+use crate::owned::threads::{InUse, ThreadInfo};
+use crate::platform::{self, Stayed};
+use crate::state::in_heap::Holds;
 
 /// What an unload has reclaimed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,13 +122,13 @@ impl fmt::Display for StayReason {
             Self::OpenedByItself { times: 1 } => write!(
                 f,
                 "the module has opened itself by {} and not closed the handle; close it in before_unload",
-                imp::OPENS_LIBRARIES
+                platform::OPENS_LIBRARIES
             ),
             Self::OpenedByItself { times } => write!(
                 f,
                 "the module has opened itself by {} {times} times and not closed the handles; close them in \
                  before_unload",
-                imp::OPENS_LIBRARIES
+                platform::OPENS_LIBRARIES
             ),
             Self::ThreadLocalDestructors { count } => write!(
                 f,
@@ -180,7 +180,8 @@ impl fmt::Display for UnloadError {
                 Shortened(threads)
             ),
             Self::SignalHandlers { signals } => {
-                let names: Vec<String> = signals.iter().map(|signal| imp::signal_name(*signal)).collect();
+                let names: Vec<String> =
+                    signals.iter().map(|signal| platform::signal_name(*signal)).collect();
                 write!(
                     f,
                     "the module has left handlers for signals: {}; restore the former handlers in before_unload",
@@ -351,7 +352,7 @@ impl<E: ExportsHandle> Module<E> {
             InUse::Registered(threads) => UnloadError::ThreadLocalsAlive { threads },
         })?;
         let ledger = parts.runtime.ledger();
-        let signals = imp::handlers_inside(&self.address_range(), ledger.signals());
+        let signals = platform::handlers_inside(&self.address_range(), ledger.signals());
         if !signals.is_empty() {
             return Err(UnloadError::SignalHandlers { signals });
         }
@@ -419,14 +420,14 @@ fn free(parts: Parts, memory: MemoryUse) -> Unloaded {
     let libraries = OpenLibrary::of_handles(handles);
     for mapping in &mappings {
         // SAFETY: the module made the mapping and did not give it back; its code is gone.
-        unsafe { imp::unmap(mapping.address, mapping.len) };
+        unsafe { platform::unmap(mapping.address, mapping.len) };
     }
-    mapped_files.into_iter().for_each(imp::close_descriptor);
+    mapped_files.into_iter().for_each(platform::close_descriptor);
     let keys = runtime.threads.take_keys();
-    keys.iter().for_each(|key| imp::delete_key(*key));
+    keys.iter().for_each(|key| platform::delete_key(*key));
     let descriptors_closed = parts.options.descriptors == DescriptorPolicy::Close;
     if descriptors_closed {
-        descriptors.iter().for_each(|descriptor| imp::close_descriptor(descriptor.number));
+        descriptors.iter().for_each(|descriptor| platform::close_descriptor(descriptor.number));
     }
     // SAFETY: the code that used the heap is gone.
     unsafe { runtime.heap.destroy() };

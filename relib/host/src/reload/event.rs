@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::LoadError;
-use crate::saved::{HandOver, StateError};
+use crate::file::error::LoadError;
+use crate::state::saved::{HandOver, StateError};
 use crate::unload::{UnloadError, Unloaded};
 
 /// Something that happened to a watched module.

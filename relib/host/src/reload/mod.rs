@@ -22,7 +22,7 @@ use relib_interface::interface::ExportsHandle;
 
 use crate::load::Verified;
 use crate::module::Module;
-use crate::saved::{HandOver, StateError};
+use crate::state::saved::{HandOver, StateError};
 use crate::unload::{FailedUnload, Unloaded};
 
 pub use event::{Events, OldModule, ReloadError, ReloadEvent, Reloaded};

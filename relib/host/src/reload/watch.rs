@@ -21,11 +21,11 @@ use relib_interface::interface::ExportsHandle;
 
 use super::ReloadError;
 use super::options::WakeCallback;
-use crate::error::LoadError;
-use crate::imp::{self, OpenedFile};
+use crate::file::error::LoadError;
+use crate::load::options::LoadOptions;
 use crate::load::{self, Copied, Verified};
-use crate::options::LoadOptions;
-use crate::runtime::lock;
+use crate::owned::runtime::lock;
+use crate::platform::{self, OpenedFile};
 
 /// Where builds come from, and how they are loaded.
 #[derive(Clone)]
@@ -272,13 +272,13 @@ impl<E: ExportsHandle> Observer<E> {
                 return Look::Done;
             }
         };
-        if imp::is_open_for_writing(&opened.file) {
+        if platform::is_open_for_writing(&opened.file) {
             return self.written();
         }
         let before = stamp(&opened.file);
         let staged = self.stage(&opened);
         // The copy may be half old and half new.
-        if imp::is_open_for_writing(&opened.file) || stamp(&opened.file) != before {
+        if platform::is_open_for_writing(&opened.file) || stamp(&opened.file) != before {
             return self.written();
         }
         self.writing_since = None;
@@ -534,11 +534,11 @@ mod tests {
         let path = directory.path().join("file");
         let writer = File::create(&path).unwrap();
         let reader = File::open(&path).unwrap();
-        assert!(imp::is_open_for_writing(&reader));
+        assert!(platform::is_open_for_writing(&reader));
         drop(writer);
-        assert!(!imp::is_open_for_writing(&reader));
+        assert!(!platform::is_open_for_writing(&reader));
         // Other readers do not count.
         let _another = File::open(&path).unwrap();
-        assert!(!imp::is_open_for_writing(&reader));
+        assert!(!platform::is_open_for_writing(&reader));
     }
 }

@@ -1,0 +1,438 @@
+//! The heap of one module: owned by the host, used by the module, freed as a whole.
+//!
+//! It is a first-class heap of mimalloc v3, which any thread may allocate from without a lock that others contend for.
+//! Nothing is recorded for each allocation: destroying the heap gives its pages back, however many blocks are in them.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ffi::{c_long, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, Once};
+
+use libmimalloc_sys as mimalloc;
+use relib_abi::entry::{HeapTable, Scope};
+
+use crate::owned::runtime::lock;
+use crate::owned::threads;
+use crate::platform;
+use crate::state::in_heap as state;
+
+/// Memory in use by a module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Bytes in live blocks, each rounded up to its size class.
+    pub bytes: usize,
+    /// Number of live blocks.
+    pub blocks: usize,
+}
+
+/// A module's heap. Dropping it leaks it, because code that is still mapped may use it; see [`Heap::destroy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heap(NonNull<mimalloc::mi_heap_t>);
+
+// SAFETY: mimalloc v3 allows every operation on a first-class heap from any thread.
+unsafe impl Send for Heap {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    /// A new, empty heap; `None` if there is no memory for it.
+    pub(crate) fn new() -> Option<Self> {
+        static FIRST_ARENA: Once = Once::new();
+        static LATER_ARENAS: Once = Once::new();
+        FIRST_ARENA.call_once(|| reserve_in_steps_of(FIRST_ARENA_KIB));
+        // It is described by blocks of the calling thread's.
+        if SCOPE.get().is_null() {
+            enter_first();
+        }
+        // SAFETY: the function has no preconditions.
+        let heap = NonNull::new(unsafe { mimalloc::mi_heap_new() })?;
+        // The heap's own description is in the first arena.
+        LATER_ARENAS.call_once(|| reserve_in_steps_of(LATER_ARENA_KIB));
+        Some(Self(heap))
+    }
+
+    /// The heap as the module sees it: mimalloc's own functions, with next to nothing in between.
+    pub(crate) fn table(&self) -> HeapTable {
+        HeapTable {
+            heap: self.0.as_ptr().cast(),
+            allocate,
+            allocate_zeroed,
+            allocate_aligned,
+            allocate_zeroed_aligned,
+            reallocate,
+            reallocate_aligned,
+            free,
+        }
+    }
+
+    /// As [`Heap::table`], with functions that stop the process when `module` frees or resizes a block that is not of
+    /// this heap.
+    pub(crate) fn validating_table(&self, module: &Path) -> HeapTable {
+        lock(&VALIDATED).insert(self.0.as_ptr().addr(), module.to_owned());
+        HeapTable {
+            reallocate: validating_reallocate,
+            reallocate_aligned: validating_reallocate_aligned,
+            free: validating_free,
+            ..self.table()
+        }
+    }
+
+    /// Whether a block, or the inside of one, belongs to this heap.
+    pub(crate) fn owns(&self, block: *const c_void) -> bool {
+        // SAFETY: mimalloc looks the address up in its page map, and accepts any address.
+        unsafe { mi_heap_contains(self.0.as_ptr(), block) }
+    }
+
+    /// What is in use now.
+    ///
+    /// Looks at each page of the heap, not at each block. A block that one thread freed for another may be counted
+    /// until its page is used again; while other threads allocate, the result is approximate.
+    pub(crate) fn usage(&self) -> MemoryUse {
+        let mut usage = MemoryUse::default();
+        let _teardown = lock(&TEARDOWN);
+        // SAFETY: the visitor gets the pointer to `usage` and nothing else uses it during the visit.
+        unsafe {
+            mimalloc::mi_heap_visit_blocks(self.0.as_ptr(), false, Some(add_area), (&raw mut usage).cast())
+        };
+        usage
+    }
+
+    /// Frees all blocks at once. The memory goes back to the system, but for [`KEPT`] bytes.
+    ///
+    /// # Safety
+    /// Nothing may use a block of this heap, or the heap, any more: the module's image must be gone.
+    pub(crate) unsafe fn destroy(self) {
+        lock(&VALIDATED).remove(&self.0.as_ptr().addr());
+        // SAFETY: the caller guarantees that no block is in use, and does not use the heap again.
+        unsafe {
+            let teardown = lock(&TEARDOWN);
+            mimalloc::mi_heap_destroy(self.0.as_ptr());
+            give_back_memory(teardown);
+        }
+    }
+}
+
+/// Has mimalloc reserve address space in steps of so many KiB, unless the user's environment says otherwise. Arenas grow with
+/// their number.
+fn reserve_in_steps_of(kib: c_long) {
+    // SAFETY: mimalloc allows setting options at any time; this one is read when the next arena is made.
+    unsafe { mimalloc::mi_option_set_default(ARENA_RESERVE, kib) };
+}
+
+/// `mi_option_arena_reserve` of mimalloc 3, which `libmimalloc-sys` does not declare; its unit is KiB.
+const ARENA_RESERVE: mimalloc::mi_option_t = 23;
+
+/// Enough for the heaps of some hundred small modules.
+///
+/// A heap that takes its first page from an arena gets bitmaps for the whole arena, which are zeroed then: some 200 KiB
+/// for the gibibyte that mimalloc would reserve, and a tenth of that for this.
+const FIRST_ARENA_KIB: c_long = 64 * 1024;
+
+/// A heap that takes pages from a second arena is large, or one of many.
+///
+/// An arena begins with tables that stay, so that the kernel has to split the large page that they are in: giving back the
+/// rest of it takes as long as giving back the 60 MiB that follow.
+const LATER_ARENA_KIB: c_long = 128 * 1024;
+
+/// How much memory of heaps that were destroyed may wait for the next heap instead of going back to the system.
+///
+/// Giving back the few pages of a small module, and getting them again for the next one, costs more than the rest of
+/// what a heap does in a load and an unload.
+const KEPT: u64 = 4 << 20;
+
+/// Gives the memory of heaps that were destroyed back to the system if it may be more than [`KEPT`].
+fn give_back_memory(_teardown: MutexGuard<'_, ()>) {
+    static GIVEN_BACK: AtomicU64 = AtomicU64::new(0);
+
+    let taken = stats::taken_by_destroyed_heaps();
+    // The host may have reset mimalloc's statistics.
+    if taken.is_none_or(|taken| taken.abs_diff(GIVEN_BACK.load(Ordering::Relaxed)) > KEPT) {
+        // SAFETY: the function has no preconditions.
+        unsafe { mimalloc::mi_collect(true) };
+        // Asked again, because the collection adds what the main heap has taken.
+        GIVEN_BACK.store(stats::taken_by_destroyed_heaps().unwrap_or_default(), Ordering::Relaxed);
+    }
+}
+
+/// What mimalloc counts (`mimalloc-stats.h`, which `libmimalloc-sys` does not declare).
+mod stats {
+    use std::ffi::c_void;
+
+    use libmimalloc_sys::mi_heap_t;
+
+    /// `MI_STAT_VERSION`.
+    const VERSION: usize = 5;
+    /// `MI_BIN_HUGE`: the last bin, for blocks that have a page each.
+    const HUGE: usize = 73;
+    /// Blocks up to this size share pages of [`SMALL_PAGE`] bytes; larger ones, pages of up to [`LARGE_PAGE`].
+    const SMALL_BLOCK: usize = 8 << 10;
+    const SMALL_PAGE: u64 = 64 << 10;
+    const LARGE_PAGE: u64 = 4 << 20;
+
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Count {
+        total: i64,
+        peak: i64,
+        current: i64,
+    }
+
+    #[repr(C)]
+    struct Stats {
+        size: usize,
+        version: usize,
+        /// Statistics that are not by size.
+        others: [i64; 82],
+        malloc_bins: [Count; HUGE + 1],
+        page_bins: [Count; HUGE + 1],
+        chunk_bins: [Count; 6],
+    }
+
+    /// `mi_subproc_id_t`.
+    #[repr(C)]
+    struct Process(*mut c_void);
+
+    unsafe extern "C" {
+        fn mi_subproc_main() -> Process;
+        /// Moves what a heap has counted to the whole; null stands for the main heap.
+        fn mi_heap_stats_merge_to_subproc(heap: *mut mi_heap_t);
+        /// Copies the whole, or returns false if the size or the version is not that of mimalloc's own type.
+        fn mi_subproc_stats_get_exclusive(process: Process, stats: *mut Stats) -> bool;
+        fn mi_stats_get_bin_size(bin: usize) -> usize;
+    }
+
+    /// The size of all pages that heaps have ever taken that are destroyed by now: at least what they may have left to
+    /// be given back. `None` if mimalloc is not of the version that is known here.
+    ///
+    /// No heap may be destroyed meanwhile.
+    pub(super) fn taken_by_destroyed_heaps() -> Option<u64> {
+        let none = Count::default();
+        let mut stats = Stats {
+            size: size_of::<Stats>(),
+            version: VERSION,
+            others: [0; _],
+            malloc_bins: [none; _],
+            page_bins: [none; _],
+            chunk_bins: [none; _],
+        };
+        // SAFETY: a heap that is destroyed has added what it counted to the main heap, which always exists. mimalloc
+        // writes no more than the size that it was told.
+        let known = unsafe {
+            mi_heap_stats_merge_to_subproc(std::ptr::null_mut());
+            mi_subproc_stats_get_exclusive(mi_subproc_main(), &mut stats)
+        };
+        let page_size = |bin| {
+            // SAFETY: the function has no preconditions for a bin that there is.
+            if unsafe { mi_stats_get_bin_size(bin) } <= SMALL_BLOCK { SMALL_PAGE } else { LARGE_PAGE }
+        };
+        let pages = stats.page_bins.iter().map(|count| count.total.unsigned_abs());
+        known.then(|| pages.enumerate().map(|(bin, pages)| pages.saturating_mul(page_size(bin))).sum())
+    }
+}
+
+/// Held while a heap is destroyed or looked at, and while an ending thread gives up its part of the heaps.
+///
+/// mimalloc 3.3.2 lets the first and the last run at once: the thread then finds the heap gone in the middle of its work
+/// and crashes in `mi_stats_add` (microsoft/mimalloc, issue 1320). Therefore each thread that has allocated from a
+/// module's heap does that work under this lock, before mimalloc would do it by itself.
+static TEARDOWN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// What has to be known of the calling thread before it allocates: null if it has not allocated from a module's heap
+    /// yet, [`NO_SCOPE`] if it has, or the innermost scope that it is in. One value, so that the allocation path asks
+    /// once.
+    static SCOPE: Cell<*const Scope> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Stands for no scope on a thread that has allocated.
+const NO_SCOPE: *const Scope = std::ptr::without_provenance(align_of::<Scope>());
+
+/// Where an allocation from a module's heap goes; to be called before a thread allocates.
+#[inline]
+fn target(heap: *mut c_void) -> *mut mimalloc::mi_heap_t {
+    let scope = SCOPE.get();
+    if scope == NO_SCOPE { heap.cast() } else { target_in_scope(heap, scope) }
+}
+
+#[cold]
+fn target_in_scope(heap: *mut c_void, scope: *const Scope) -> *mut mimalloc::mi_heap_t {
+    if scope.is_null() {
+        enter_first();
+        return heap.cast();
+    }
+    innermost_scope(heap, scope).unwrap_or(heap).cast()
+}
+
+/// The state's heap that the module with `heap` allocates from in a scope, or in the next one around it that is for it.
+fn innermost_scope(heap: *mut c_void, mut scope: *const Scope) -> Option<*mut c_void> {
+    while !scope.is_null() && scope != NO_SCOPE {
+        // SAFETY: a scope stays in place until it is left, and was entered on this thread.
+        let Scope { outer, module_heap, state_heap } = unsafe { &*scope };
+        if *module_heap == heap {
+            return (!state_heap.is_null()).then_some(*state_heap);
+        }
+        scope = *outer;
+    }
+    None
+}
+
+#[cold]
+fn enter_first() {
+    SCOPE.set(NO_SCOPE);
+    // A thread that is too late for that leaves its heaps without the lock.
+    threads::watch_end();
+}
+
+/// Enters a scope in which allocations from `module` go to `state`, or, without one, to the module's heap.
+///
+/// # Safety
+/// The scope must stay in place until it is left, by this thread and after all scopes that it enters since.
+pub(crate) unsafe fn enter_scope(scope: *mut Scope, module: Heap, state: Option<Heap>) {
+    if SCOPE.get().is_null() {
+        enter_first();
+    }
+    let state_heap = state.map_or(std::ptr::null_mut(), |state| state.0.as_ptr().cast());
+    let entered = Scope { outer: SCOPE.get(), module_heap: module.0.as_ptr().cast(), state_heap };
+    // SAFETY: the caller passes a place for a scope.
+    unsafe { scope.write(entered) };
+    SCOPE.set(scope);
+}
+
+/// Leaves a scope; returns the heap that allocations went to, if it was that of a state.
+///
+/// # Safety
+/// It must be the innermost one of this thread.
+pub(crate) unsafe fn leave_scope(scope: *const Scope) -> Option<Heap> {
+    // SAFETY: the scope is in place until now, as its enterer guarantees.
+    let scope = unsafe { &*scope };
+    SCOPE.set(scope.outer);
+    NonNull::new(scope.state_heap.cast()).map(Heap)
+}
+
+/// Whether the calling thread is in a scope in which allocations from `module` go elsewhere.
+pub(crate) fn is_in_scope(module: Heap) -> bool {
+    innermost_scope(module.0.as_ptr().cast(), SCOPE.get()).is_some()
+}
+
+/// Gives up the calling thread's part of all heaps. It may allocate again, and gets a new one.
+pub(crate) fn leave() {
+    if !SCOPE.get().is_null() {
+        // A thread that ends in a scope never leaves it.
+        SCOPE.set(NO_SCOPE);
+        let _teardown = lock(&TEARDOWN);
+        // SAFETY: mimalloc allows this at any time on any thread but its main one, which never leaves: the blocks that
+        // the thread has allocated stay alive.
+        unsafe {
+            if !_mi_is_main_thread() {
+                mimalloc::mi_thread_done();
+                platform::forget_thread_of_allocator();
+            }
+        }
+    }
+}
+
+/// Usable size in bytes of a block of any mimalloc heap.
+///
+/// # Safety
+/// The block must be alive.
+pub(crate) unsafe fn usable_size(block: *const c_void) -> usize {
+    // SAFETY: the caller guarantees that the block is alive.
+    unsafe { mimalloc::mi_usable_size(block) }
+}
+
+unsafe extern "C" {
+    /// Not declared by `libmimalloc-sys` for version 3.
+    fn mi_heap_contains(heap: *const mimalloc::mi_heap_t, block: *const c_void) -> bool;
+    /// Whether mimalloc was initialised on the calling thread. Not part of its public interface.
+    fn _mi_is_main_thread() -> bool;
+}
+
+unsafe extern "C" fn add_area(
+    _heap: *const mimalloc::mi_heap_t,
+    area: *const mimalloc::mi_heap_area_t,
+    _block: *mut c_void,
+    _block_size: usize,
+    usage: *mut c_void,
+) -> bool {
+    // SAFETY: mimalloc passes an area that is valid during the call, and the pointer that `usage` gave it.
+    let (area, usage) = unsafe { (&*area, &mut *usage.cast::<MemoryUse>()) };
+    // In version 3 `used` is a number of blocks.
+    usage.blocks += area.used;
+    usage.bytes += area.used * area.block_size;
+    true
+}
+
+/// The modules whose deallocations are validated, by the addresses of their heaps; for the message only.
+static VALIDATED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
+
+/// Returns if `block` is of `heap`, or null; otherwise says what happened and stops the process.
+fn validate(heap: *mut c_void, block: *mut c_void, operation: &str) {
+    // SAFETY: the heap is that of a loaded module; mimalloc accepts any address as a block.
+    if block.is_null() || unsafe { mi_heap_contains(heap.cast(), block) } || state::owns(block) {
+        return;
+    }
+    let module = lock(&VALIDATED).get(&heap.addr()).cloned().unwrap_or_default();
+    eprintln!(
+        "relib: module {} {operation} the block {block:p}, which is not of its heap: it was allocated by the host, by \
+         another module or by C code; let the side that allocated a block free it",
+        module.display(),
+    );
+    std::process::abort();
+}
+
+unsafe extern "C" fn validating_free(block: *mut c_void, heap: *mut c_void) {
+    validate(heap, block, "frees");
+    // SAFETY: as in `free`.
+    unsafe { free(block, heap) };
+}
+
+unsafe extern "C" fn validating_reallocate(
+    heap: *mut c_void,
+    block: *mut c_void,
+    size: usize,
+) -> *mut c_void {
+    validate(heap, block, "resizes");
+    // SAFETY: as in `reallocate`.
+    unsafe { reallocate(heap, block, size) }
+}
+
+unsafe extern "C" fn validating_reallocate_aligned(
+    heap: *mut c_void,
+    block: *mut c_void,
+    size: usize,
+    align: usize,
+) -> *mut c_void {
+    validate(heap, block, "resizes");
+    // SAFETY: as in `reallocate_aligned`.
+    unsafe { reallocate_aligned(heap, block, size, align) }
+}
+
+unsafe extern "C" fn free(block: *mut c_void, _heap: *mut c_void) {
+    // SAFETY: the module frees a block of its heap.
+    unsafe { mimalloc::mi_free(block) };
+}
+
+// mimalloc declares its heap functions with a typed heap pointer; the contract between the images knows none.
+
+/// Passes on to mimalloc what the module's allocator asks for.
+macro_rules! forward {
+    ($($name:ident => $target:ident($($argument:ident: $ty:ty),*);)*) => {$(
+        unsafe extern "C" fn $name(heap: *mut c_void, $($argument: $ty),*) -> *mut c_void {
+            // SAFETY: the module passes the heap of its table, which is alive as long as its image, as is that of a
+            // state that it is in a scope of, and arguments that meet the contract of `HeapTable`.
+            unsafe { mimalloc::$target(target(heap), $($argument),*) }
+        }
+    )*};
+}
+
+forward! {
+    allocate => mi_heap_malloc(size: usize);
+    allocate_zeroed => mi_heap_zalloc(size: usize);
+    allocate_aligned => mi_heap_malloc_aligned(size: usize, align: usize);
+    allocate_zeroed_aligned => mi_heap_zalloc_aligned(size: usize, align: usize);
+    reallocate => mi_heap_realloc(block: *mut c_void, size: usize);
+    reallocate_aligned => mi_heap_realloc_aligned(block: *mut c_void, size: usize, align: usize);
+}
