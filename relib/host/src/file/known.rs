@@ -10,7 +10,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 use crate::image::ImageFile;
-use crate::owned::runtime::lock;
+use crate::lock::lock;
 use crate::platform::{FileState, OpenedFile};
 
 /// How many files are remembered; the one whose last load is the longest ago makes way for another.
@@ -126,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::image::Metadata;
+    use crate::lock::STARTING_PROCESSES;
     use crate::platform;
 
     fn files<const N: usize>(directory: &Path) -> [PathBuf; N] {
@@ -176,7 +177,7 @@ mod tests {
         let [in_memory] = files(in_memory.path());
         assert!(!is_remembered(&written));
         thread::sleep(Duration::from_millis(3100));
-        let _no_children = lock(&platform::STARTING_PROCESSES);
+        let _no_children = lock(&STARTING_PROCESSES);
         assert!(!is_remembered(&in_memory));
         if !platform::notes_changes(&open(&written).file) {
             assert!(!is_remembered(&written));

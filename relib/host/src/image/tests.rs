@@ -9,8 +9,7 @@ use object::elf::{self, Dyn64, FileHeader64, ProgramHeader64, SectionHeader64};
 use object::pod::{self, Pod};
 use object::{LittleEndian as LE, U64};
 
-use crate::owned::runtime::lock;
-use crate::platform::STARTING_PROCESSES;
+use crate::lock::{STARTING_PROCESSES, lock};
 
 use super::source::Source;
 use super::{ImageError, ImageFile, inspect_file};

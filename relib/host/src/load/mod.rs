@@ -28,11 +28,12 @@ use crate::image::{self, ImageError, ImageFile};
 use crate::load::options::LoadOptions;
 use crate::load::redirects::Shims;
 use crate::load::staging::StagedFile;
+use crate::lock::lock;
 use crate::module::{Module, NamedFunction, Parts};
 use crate::owned::early::Early;
 use crate::owned::heap::Heap;
 use crate::owned::panics::PanicStore;
-use crate::owned::runtime::{Runtime, lock};
+use crate::owned::runtime::Runtime;
 use crate::platform::{self, FileId, Library, LoaderLock, OpenedFile, Refused};
 use crate::state::in_heap as state;
 use crate::state::saved::Saving;
@@ -492,7 +493,7 @@ unsafe fn connect<E: ExportsHandle>(
         // SAFETY: the table is the module's, which is mapped; its slots are those of the verified file.
         let redirected = unsafe {
             let shims = Shims::new(&entry.redirects, parts.options.reclaim_c_allocations);
-            parts.library.redirect(&parts.image, &shims)
+            parts.library.redirect(&parts.image, shims.of(&parts.image))
         };
         if let Err(error) = redirected {
             return Err((parts, Disconnected::Redirecting(error)));

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicPtr;
 use relib_abi::entry::Redirects;
 
 use crate::image::ImageFile;
+use crate::platform::Redirect;
 
 /// The shims of a module, as its table shows them.
 pub(crate) struct Shims<'a> {
@@ -13,15 +14,6 @@ pub(crate) struct Shims<'a> {
     originals: &'a [AtomicPtr<()>],
     /// How many of them are wanted, from the first on.
     wanted: usize,
-}
-
-/// An import that is to lead to a shim.
-pub(crate) struct Redirect<'a> {
-    /// Virtual address of the pointer to the imported function.
-    pub(crate) slot: u64,
-    pub(crate) shim: *const (),
-    /// Where the shim finds the address that the import had.
-    pub(crate) original: &'a AtomicPtr<()>,
 }
 
 impl<'a> Shims<'a> {
@@ -37,7 +29,8 @@ impl<'a> Shims<'a> {
         Self { names, shims, originals, wanted }
     }
 
-    /// What is to be redirected in the image of the module, whose file is `image`.
+    /// What is to be redirected in the image of the module, whose file is `image`. It is looked up here, and not when the
+    /// result is asked for its items, which is while the slots can be written.
     pub(crate) fn of<'b>(&self, image: &'b ImageFile) -> impl Iterator<Item = Redirect<'a>> + use<'a, 'b> {
         let Self { names, shims, originals, wanted } = *self;
         let found = image.import_slots.found(|| {

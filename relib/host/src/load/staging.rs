@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
 
 use crate::file::known::Origin;
-use crate::owned::runtime::lock;
+use crate::lock::lock;
 use crate::platform::{self, FileState};
 
 /// First part of the names of staging directories.
@@ -355,6 +355,7 @@ extern "C" fn remove_all() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::STARTING_PROCESSES;
     use crate::platform::OpenedFile;
 
     fn open(path: &Path) -> OpenedFile {
@@ -420,7 +421,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn files_of_some_copies_are_kept() {
-        let _no_children = lock(&platform::STARTING_PROCESSES);
+        let _no_children = lock(&STARTING_PROCESSES);
         let parent = tempfile::tempdir().expect("there is a temporary directory");
         let paths = |numbers: std::ops::Range<usize>, bytes: &[u8]| {
             let copies: Vec<_> =
@@ -464,7 +465,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_copy_serves_again_as_long_as_it_and_its_original_are_unchanged() {
-        let _no_children = lock(&platform::STARTING_PROCESSES);
+        let _no_children = lock(&STARTING_PROCESSES);
         let parent = tempfile::tempdir().expect("there is a temporary directory");
         let original_path = parent.path().join("original");
         fs::write(&original_path, "original").expect("a file can be written");

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, Once};
 use libmimalloc_sys as mimalloc;
 use relib_abi::entry::{HeapTable, Scope};
 
-use crate::owned::runtime::lock;
+use crate::lock::lock;
 use crate::owned::threads;
 use crate::platform;
 use crate::state::in_heap as state;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::platform;
+use crate::platform::{self, DescriptorKind};
 
 /// A range of memory that a module mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,37 +36,6 @@ impl fmt::Display for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.number)?;
         if self.target.is_empty() { Ok(()) } else { write!(f, " ({})", self.target) }
-    }
-}
-
-/// What a descriptor refers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum DescriptorKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A socket.
-    Socket,
-    /// An end of a pipe, or a named pipe.
-    Pipe,
-    /// A character or block device.
-    Device,
-    /// Something of the kernel's without a file type: epoll, eventfd, timer, signal, inotify.
-    Anonymous,
-}
-
-impl fmt::Display for DescriptorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::File => "file",
-            Self::Directory => "directory",
-            Self::Socket => "socket",
-            Self::Pipe => "pipe",
-            Self::Device => "device",
-            Self::Anonymous => "anonymous descriptor",
-        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use relib_interface::interface::PanicObserver;
 use relib_interface::panics::ReceivedReport;
 
-use crate::owned::runtime::lock;
+use crate::lock::lock;
 
 /// A panic that a module's export raised.
 #[derive(Clone, Debug, PartialEq, Eq)]

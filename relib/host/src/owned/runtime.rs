@@ -5,8 +5,9 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::lock::lock;
 use crate::owned::heap::Heap;
 use crate::owned::ledger::Ledger;
 use crate::owned::threads::Threads;
@@ -82,9 +83,4 @@ impl Runtime {
     pub(crate) fn ledger_of_this_process(&self) -> Option<MutexGuard<'_, Ledger>> {
         (self.process == std::process::id()).then(|| self.ledger())
     }
-}
-
-/// Locks a mutex whose data stays whole when a holder panics.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

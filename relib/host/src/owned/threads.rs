@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 
 use relib_abi::entry::Destructor;
 
+use crate::lock::lock;
 use crate::owned::heap;
-use crate::owned::runtime::{Runtime, lock};
+use crate::owned::runtime::Runtime;
 use crate::platform;
 
 /// A thread as the operating system and its debugger show it.

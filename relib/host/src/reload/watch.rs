@@ -24,7 +24,7 @@ use super::options::WakeCallback;
 use crate::file::error::LoadError;
 use crate::load::options::LoadOptions;
 use crate::load::{self, Copied, Verified};
-use crate::owned::runtime::lock;
+use crate::lock::lock;
 use crate::platform::{self, OpenedFile};
 
 /// Where builds come from, and how they are loaded.

@@ -13,8 +13,9 @@ use relib_abi::entry::{Scope, ScopeTable};
 use relib_interface::state::StateCell;
 use relib_interface::{StateMut, Transfer};
 
+use crate::lock::lock;
 use crate::owned::heap::{self, Heap, MemoryUse};
-use crate::owned::runtime::{Runtime, lock};
+use crate::owned::runtime::Runtime;
 
 /// A value that outlives the modules that work on it, without being copied when they are replaced.
 ///

@@ -9,8 +9,8 @@ use object::read::ReadRef;
 use super::relocations::RELR_SIZE;
 use super::symbols::Symbols;
 use super::{LE, Section, Sections, Source};
+use crate::image::contents::{Constructors, PatchSite};
 use crate::image::error::{ImageError, Result, check, malformed};
-use crate::image::{Constructors, PatchSite};
 
 const PART: &str = "the dynamic section";
 

@@ -82,6 +82,6 @@ fn size(word: &Word) -> usize {
     usize::try_from(word.get(LE)).unwrap_or(usize::MAX)
 }
 
-fn too_short() -> crate::image::ImageError {
+fn too_short() -> crate::image::error::ImageError {
     malformed(PART, "it ends before its parts do")
 }

@@ -29,9 +29,9 @@ use object::LittleEndian as LE;
 use object::read::ReadRef;
 use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 
+use super::contents::{ImageFile, Metadata};
 use super::error::{Result, check};
 use super::source::Source;
-use super::{ImageFile, Metadata};
 
 use dynamic::Dynamic;
 use header::Header;

@@ -14,7 +14,7 @@ use super::dynamic::Dynamic;
 use super::ranges::Run;
 use super::symbols::{Symbols, is_defined};
 use super::{LE, Section, Sections, Source, machine};
-use crate::image::ImportSlots;
+use crate::image::contents::ImportSlots;
 use crate::image::error::{ImageError, Result, check, malformed};
 
 const PART: &str = "the relocations";

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::header::{Header, SECTION_HEADER_SIZE};
 use super::ranges::{Ranges, align_up, overlap};
 use super::{LE, MAX_VADDR, Source, until_zero};
-use crate::image::TlsTemplate;
+use crate::image::contents::TlsTemplate;
 use crate::image::error::{ImageError, Result, check, malformed};
 
 const PART: &str = "the section headers";

@@ -6,8 +6,8 @@ use object::elf::{self, Sym64};
 use object::read::ReadRef;
 
 use super::{LE, Section, Sections, Source, until_zero};
+use crate::image::contents::{Export, UniqueSymbol};
 use crate::image::error::{Result, check, malformed};
-use crate::image::{Export, UniqueSymbol};
 
 const PART: &str = "the dynamic symbol table";
 const STRINGS: &str = "the dynamic string table";

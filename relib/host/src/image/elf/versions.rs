@@ -161,7 +161,7 @@ impl<'data> Table<'data> {
             .ok_or_else(|| self.outside())
     }
 
-    fn outside(&self) -> crate::image::ImageError {
+    fn outside(&self) -> crate::image::error::ImageError {
         malformed(self.part, "a record lies outside of it")
     }
 }

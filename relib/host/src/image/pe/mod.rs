@@ -18,9 +18,9 @@ use std::ops::Range;
 use object::LittleEndian as LE;
 use object::read::ReadRef;
 
+use super::contents::{ImageFile, Metadata};
 use super::error::{Result, check};
 use super::source::Source;
-use super::{ImageFile, Metadata};
 
 use directories::Imports;
 use header::Header;

@@ -1,7 +1,8 @@
 //! The verifier against images that are made here byte by byte, so that they are the same on every machine.
 
 use super::*;
-use crate::image::{Export, ImageError, TlsTemplate};
+use crate::image::contents::{Export, TlsTemplate};
+use crate::image::error::ImageError;
 
 const HEADERS: usize = 0x400;
 const NT: usize = 0x40;

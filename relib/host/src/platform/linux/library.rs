@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use libloading::os::unix as loader;
 
+use super::link_map::{LinkMap, link_map};
 use super::pending;
 use super::resources::page_size;
 use crate::image::{ImageFile, TlsTemplate};
-use crate::load::redirects::{Redirect, Shims};
+use crate::platform::Redirect;
 
 /// An image that the dynamic loader has mapped for us.
 #[derive(Debug)]
@@ -126,9 +127,11 @@ impl Library {
     /// # Safety
     /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
     /// run meanwhile.
-    pub(crate) unsafe fn redirect(&mut self, image: &ImageFile, shims: &Shims<'_>) -> io::Result<()> {
-        // They are looked up now, so that the pages are writable for a short time.
-        let redirects = shims.of(image);
+    pub(crate) unsafe fn redirect<'a>(
+        &mut self,
+        image: &ImageFile,
+        redirects: impl Iterator<Item = Redirect<'a>>,
+    ) -> io::Result<()> {
         // After relocation the loader makes whole pages read-only: from the first, rounded down, to the last, rounded
         // down (glibc, `_dl_protect_relro`).
         let relro = image
@@ -305,30 +308,6 @@ mod process_arguments {
 
 /// `dlinfo` request for the address of the calling thread's block of an image (`dlfcn.h`).
 const RTLD_DI_TLS_DATA: c_int = 10;
-
-/// The public part of glibc's description of an image (`link.h`).
-#[repr(C)]
-pub(super) struct LinkMap {
-    l_addr: usize,
-    l_name: *const c_char,
-    l_ld: *mut c_void,
-    l_next: *mut LinkMap,
-    l_prev: *mut LinkMap,
-}
-
-/// # Safety
-/// `handle` must be null, for which there is no description, or open and stay so while the result is used.
-unsafe fn link_map<'a>(handle: *mut c_void) -> Option<&'a LinkMap> {
-    let mut map: *const LinkMap = std::ptr::null();
-    if handle.is_null() {
-        return None;
-    }
-    // SAFETY: for this request the call stores a pointer to the description of an open image.
-    unsafe {
-        libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast());
-        map.as_ref()
-    }
-}
 
 /// The path of the library that a handle is of; `None` if it is not loaded any more, or is the program itself.
 pub(crate) fn library_path(handle: usize) -> Option<PathBuf> {

@@ -9,7 +9,7 @@
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 
-use super::library::LinkMap;
+use super::link_map::LinkMap;
 
 /// How many destructors are registered for the image that `map` describes; `None` if this glibc does not show it.
 pub(super) fn thread_local_destructors(map: &LinkMap) -> Option<usize> {

@@ -12,8 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::owned::ledger::DescriptorKind;
-use crate::platform::OpenedFile;
+use crate::platform::{DescriptorKind, OpenedFile};
 
 /// Tells files apart, whatever paths lead to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,11 +122,6 @@ pub(crate) fn is_used_by_others(file: &File) -> bool {
     // The kernel grants a lease for writing exactly when this is the only open file.
     lease(file, libc::F_WRLCK).is_err()
 }
-
-/// Locked while a process is started: until it runs its program it has the files of this one open, so that leases are
-/// refused.
-#[cfg(test)]
-pub(crate) static STARTING_PROCESSES: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 /// Asks the kernel for a lease, which is given back at once.
 fn lease(file: &File, kind: c_int) -> io::Result<()> {

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString, c_void};
 use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::windows::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -18,15 +17,13 @@ use windows_sys::Win32::System::LibraryLoader::{
     GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleFileNameW,
     GetModuleHandleExW,
 };
-use windows_sys::Win32::System::Memory::{
-    MEM_IMAGE, MEMORY_BASIC_INFORMATION, PAGE_READWRITE, VirtualProtect, VirtualQuery,
-};
+use windows_sys::Win32::System::Memory::{MEM_IMAGE, PAGE_READWRITE, VirtualProtect};
 use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
-use super::resources::resolve;
+use super::resources::{region, resolve};
 use crate::image::{ImageFile, TlsTemplate};
-use crate::load::redirects::{Redirect, Shims};
+use crate::platform::Redirect;
 
 /// An image that the loader has mapped for us.
 #[derive(Debug)]
@@ -149,8 +146,12 @@ impl Library {
     /// # Safety
     /// `image` must describe this library, and the redirects must be its own module's. No other code of the image may
     /// run meanwhile.
-    pub(crate) unsafe fn redirect(&mut self, image: &ImageFile, shims: &Shims<'_>) -> io::Result<()> {
-        for Redirect { slot, shim, original } in shims.of(image) {
+    pub(crate) unsafe fn redirect<'a>(
+        &mut self,
+        image: &ImageFile,
+        redirects: impl Iterator<Item = Redirect<'a>>,
+    ) -> io::Result<()> {
+        for Redirect { slot, shim, original } in redirects {
             let slot = std::ptr::with_exposed_provenance::<AtomicPtr<()>>(self.address(slot));
             // SAFETY: the verifier found that the slot is aligned and inside a section.
             let slot = unsafe { &*slot };
@@ -395,20 +396,6 @@ fn mapped_file(address: usize) -> Vec<u16> {
     name.truncate(len as usize);
     name.shrink_to_fit();
     name
-}
-
-/// What is at an address of this process.
-pub(super) fn region(address: usize) -> Option<MEMORY_BASIC_INFORMATION> {
-    let mut region = MaybeUninit::<MEMORY_BASIC_INFORMATION>::uninit();
-    // SAFETY: the call takes any address, and fills in the description if it returns its size.
-    unsafe {
-        let size = VirtualQuery(
-            std::ptr::without_provenance(address),
-            region.as_mut_ptr(),
-            size_of::<MEMORY_BASIC_INFORMATION>(),
-        );
-        (size == size_of::<MEMORY_BASIC_INFORMATION>()).then(|| region.assume_init())
-    }
 }
 
 /// Runs `body` while the page of a word of the image may be written to.

@@ -23,13 +23,12 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_GENERIC_READ, FILE_SHARE_DELETE, FILE_SHARE_READ, ReOpenFile,
 };
 use windows_sys::Win32::System::Memory::{
-    MEM_FREE, MEM_MAPPED, MEM_RELEASE, MEMORY_MAPPED_VIEW_ADDRESS, UnmapViewOfFile, VirtualFree,
+    MEM_FREE, MEM_MAPPED, MEM_RELEASE, MEMORY_BASIC_INFORMATION, MEMORY_MAPPED_VIEW_ADDRESS, UnmapViewOfFile,
+    VirtualFree, VirtualQuery,
 };
 use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
 
-use super::library::region;
-use crate::owned::ledger::DescriptorKind;
-use crate::platform::OpenedFile;
+use crate::platform::{DescriptorKind, OpenedFile};
 
 /// Tells files apart, whatever paths lead to them, also those of different times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -230,6 +229,20 @@ pub(crate) fn close_descriptor(descriptor: i32) {
         } else {
             CloseHandle(handle);
         }
+    }
+}
+
+/// What is at an address of this process.
+pub(super) fn region(address: usize) -> Option<MEMORY_BASIC_INFORMATION> {
+    let mut region = MaybeUninit::<MEMORY_BASIC_INFORMATION>::uninit();
+    // SAFETY: the call takes any address, and fills in the description if it returns its size.
+    unsafe {
+        let size = VirtualQuery(
+            std::ptr::without_provenance(address),
+            region.as_mut_ptr(),
+            size_of::<MEMORY_BASIC_INFORMATION>(),
+        );
+        (size == size_of::<MEMORY_BASIC_INFORMATION>()).then(|| region.assume_init())
     }
 }
 

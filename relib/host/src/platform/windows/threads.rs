@@ -63,7 +63,7 @@ pub(crate) mod fiber_slots {
     use std::sync::{LazyLock, Mutex};
 
     use super::current_thread_id;
-    use crate::owned::runtime::lock;
+    use crate::lock::lock;
 
     /// For each slot, the addresses by the numbers of the threads.
     static VALUES: LazyLock<Mutex<HashMap<u32, HashMap<u32, usize>>>> = LazyLock::new(Mutex::default);
