@@ -59,18 +59,15 @@ mod unload;
 
 use std::path::Path;
 
-pub use file::description::{Build, InterfaceProblem};
-pub use file::error::{BuildPart, CallMainError, Holder, LoadError};
-pub use file::inspect::{
-    FileFormat, Fit, HostInspection, InspectHostError, Inspection, InterfaceInfo, TypeInfo, inspect,
-    inspect_host,
+pub use file::{
+    Build, BuildPart, FileFormat, Fit, Holder, HostInspection, InspectHostError, Inspection, InterfaceInfo,
+    InterfaceProblem, LoadError, TypeInfo, inspect, inspect_host,
 };
-pub use load::options::{DescriptorPolicy, LoadOptions};
-pub use module::{Module, ReleaseError};
-pub use owned::heap::MemoryUse;
-pub use owned::ledger::{Descriptor, Mapping, OpenLibrary};
-pub use owned::panics::{PanicInfo, PanicLocation};
-pub use owned::threads::ThreadInfo;
+pub use load::LoadOptions;
+pub use module::{CallMainError, Module, ReleaseError, Unloaded};
+pub use owned::{
+    Descriptor, DescriptorPolicy, Mapping, MemoryUse, OpenLibrary, PanicInfo, PanicLocation, ThreadInfo,
+};
 pub use platform::DescriptorKind;
 pub use relib_interface::crossing::Return;
 pub use relib_interface::imports::ProvideImports;
@@ -82,9 +79,8 @@ pub use relib_macros::{TransferInHost as Transfer, implement};
 pub use reload::{
     Events, InUsePolicy, OldModule, ReloadError, ReloadEvent, ReloadOptions, Reloaded, Reloader,
 };
-pub use state::in_heap::State;
-pub use state::saved::{HandOver, SavedState, StateError};
-pub use unload::{FailedUnload, StayReason, UnloadError, Unloaded};
+pub use state::{HandOver, SavedState, State, StateError};
+pub use unload::{FailedUnload, StayReason, UnloadError};
 
 /// Loads the module at `path`, with the default [`LoadOptions`].
 ///

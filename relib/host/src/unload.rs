@@ -5,38 +5,13 @@
 
 use std::error::Error;
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use relib_interface::interface::ExportsHandle;
 
-use crate::load::options::DescriptorPolicy;
-use crate::module::{Module, Parts};
-use crate::owned::heap::MemoryUse;
-use crate::owned::ledger::{Descriptor, Mapping, OpenLibrary};
-use crate::owned::panics::PanicInfo;
-use crate::owned::threads::{InUse, ThreadInfo};
-use crate::platform::{self, Stayed};
-use crate::state::in_heap::Holds;
-
-/// What an unload has reclaimed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unloaded {
-    /// Memory that the module had allocated and not freed.
-    pub memory: MemoryUse,
-    /// Mappings that the module had made and not removed; they are removed now.
-    pub mappings: Vec<Mapping>,
-    /// Number of thread-specific keys that the module had made and not deleted; they are deleted now.
-    pub keys: usize,
-    /// Descriptors that the module had opened and not closed.
-    pub descriptors: Vec<Descriptor>,
-    /// Whether the descriptors have been closed, see [`DescriptorPolicy`].
-    pub descriptors_closed: bool,
-    /// Libraries that the module had opened and not closed. They stay loaded: whether anybody else uses their code, only
-    /// the module knew. It had better close them in `before_unload`.
-    pub libraries: Vec<OpenLibrary>,
-}
+use crate::module::{InTheWay, Module, Parts, SHORT_WAIT, Unloaded};
+use crate::owned::{Descriptor, Holds, InUse, PanicInfo, ThreadInfo};
+use crate::platform;
 
 /// Why a module could not be unloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +37,7 @@ pub enum UnloadError {
         /// Numbers of the signals.
         signals: Vec<i32>,
     },
-    /// The module has left descriptors open, and was loaded with [`DescriptorPolicy::Refuse`].
+    /// The module has left descriptors open, and was loaded with [`DescriptorPolicy::Refuse`](crate::DescriptorPolicy::Refuse).
     DescriptorsOpen {
         /// The descriptors.
         descriptors: Vec<Descriptor>,
@@ -217,6 +192,15 @@ impl fmt::Display for UnloadError {
 
 impl Error for UnloadError {}
 
+fn refused(in_the_way: InTheWay) -> UnloadError {
+    match in_the_way {
+        InTheWay::Threads(InUse::Running(threads)) => UnloadError::ThreadsStillRunning { threads },
+        InTheWay::Threads(InUse::Registered(threads)) => UnloadError::ThreadLocalsAlive { threads },
+        InTheWay::SignalHandlers(signals) => UnloadError::SignalHandlers { signals },
+        InTheWay::Descriptors(descriptors) => UnloadError::DescriptorsOpen { descriptors },
+    }
+}
+
 /// An unload that did not happen, with the module, which can still be called and unloaded again.
 pub struct FailedUnload<E> {
     error: Box<UnloadError>,
@@ -259,9 +243,6 @@ impl<E> fmt::Display for FailedUnload<E> {
 
 impl<E> Error for FailedUnload<E> {}
 
-/// How long [`Module::unload`] lets threads end that are about to.
-const SHORT_WAIT: Duration = Duration::from_millis(20);
-
 /// Longer than anybody waits, and short enough to be added to any time.
 const LONG_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -294,7 +275,10 @@ impl<E: ExportsHandle> Module<E> {
     )]
     pub fn unload_within(self, limit: Duration) -> Result<Unloaded, FailedUnload<E>> {
         match self.prepare(Instant::now() + limit.min(LONG_WAIT)) {
-            Ok(()) => self.close(),
+            Ok(()) => self.close().map_err(|module| {
+                let error = UnloadError::ImageStayed { reasons: stay_reasons(&module.parts) };
+                FailedUnload { error: Box::new(error), module }
+            }),
             Err(error) => Err(FailedUnload { error: Box::new(error), module: self }),
         }
     }
@@ -302,7 +286,7 @@ impl<E: ExportsHandle> Module<E> {
     /// Everything that can refuse an unload.
     fn prepare(&self, deadline: Instant) -> Result<(), UnloadError> {
         let parts = &**self.parts;
-        if parts.options.permanent {
+        if parts.permanent {
             return Err(UnloadError::Permanent);
         }
         if let Some(before_unload) = parts.before_unload {
@@ -313,14 +297,14 @@ impl<E: ExportsHandle> Module<E> {
                 return Err(UnloadError::BeforeUnloadPanicked(info));
             }
         }
-        self.refuse_if_in_use(deadline)?;
+        self.refuse_if_in_use(deadline).map_err(refused)?;
         if self.destructors_elsewhere().is_some() {
             return Err(UnloadError::ImageStayed { reasons: stay_reasons(parts) });
         }
         // From here on the calling thread's thread-local objects are gone; they are new again if the unload fails.
         self.finish_current_thread();
         // Destructors may have started threads or called the host back.
-        self.refuse_if_in_use(deadline)?;
+        self.refuse_if_in_use(deadline).map_err(refused)?;
         self.refuse_if_in_state(deadline)
     }
 
@@ -344,100 +328,12 @@ impl<E: ExportsHandle> Module<E> {
         }
         Ok(())
     }
-
-    fn refuse_if_in_use(&self, deadline: Instant) -> Result<(), UnloadError> {
-        let parts = &**self.parts;
-        parts.runtime.threads.wait_until_unused(deadline).map_err(|in_use| match in_use {
-            InUse::Running(threads) => UnloadError::ThreadsStillRunning { threads },
-            InUse::Registered(threads) => UnloadError::ThreadLocalsAlive { threads },
-        })?;
-        let ledger = parts.runtime.ledger();
-        let signals = platform::handlers_inside(&self.address_range(), ledger.signals());
-        if !signals.is_empty() {
-            return Err(UnloadError::SignalHandlers { signals });
-        }
-        if parts.options.descriptors == DescriptorPolicy::Refuse {
-            let descriptors = ledger.descriptors();
-            if !descriptors.is_empty() {
-                return Err(UnloadError::DescriptorsOpen { descriptors });
-            }
-        }
-        Ok(())
-    }
-
-    /// Closes the image and frees what the module owned.
-    #[allow(
-        clippy::result_large_err,
-        reason = "the error holds the module, which is two pointers and a handle"
-    )]
-    fn close(mut self) -> Result<Unloaded, FailedUnload<E>> {
-        // The report lives in the module.
-        self.parts.panics.clear();
-        let memory = self.memory();
-        // SAFETY: the image is mapped.
-        let early = unsafe { self.parts.early.block() };
-        self.parts.runtime.set_closing(true);
-        // SAFETY: no thread runs code of the module, and no destructor of it is registered on any thread; the functions
-        // in `exports` are out of reach, because `self` is ours alone.
-        if let Err(Stayed) = unsafe { self.parts.library.close() } {
-            self.parts.runtime.set_closing(false);
-            let error = UnloadError::ImageStayed { reasons: stay_reasons(&self.parts) };
-            return Err(FailedUnload { error: Box::new(error), module: self });
-        }
-        let mut module = ManuallyDrop::new(self);
-        // SAFETY: each is taken once, and `module` is not dropped.
-        let (parts, exports) =
-            unsafe { (ManuallyDrop::take(&mut module.parts), ManuallyDrop::take(&mut module.exports)) };
-        drop(exports);
-        if let Some(early) = early {
-            // SAFETY: the image is gone, and nothing else has seen its blocks, or else the unload was refused.
-            unsafe { early.free() };
-        }
-        Ok(free(*parts, memory))
-    }
-
-    /// Takes back a load that went wrong after the image was mapped. If the image stays, so does its memory; and it is
-    /// left where it is if constructors have started threads, or left handlers for signals.
-    pub(crate) fn discard(self) {
-        if self.refuse_if_in_use(Instant::now() + SHORT_WAIT).is_ok()
-            && let Err(failed) = self.close()
-        {
-            drop(failed);
-        }
-    }
-}
-
-/// Frees what a module owned whose image is gone.
-fn free(parts: Parts, memory: MemoryUse) -> Unloaded {
-    let runtime = &parts.runtime;
-    // What the image's own destructors have registered while it was closed can never run.
-    runtime.threads.clear();
-    let (mappings, mapped_files, descriptors, handles) = {
-        let ledger = runtime.ledger();
-        let mapped_files: Vec<_> = ledger.mapped_files().collect();
-        (ledger.mappings(), mapped_files, ledger.descriptors(), ledger.libraries())
-    };
-    let libraries = OpenLibrary::of_handles(handles);
-    for mapping in &mappings {
-        // SAFETY: the module made the mapping and did not give it back; its code is gone.
-        unsafe { platform::unmap(mapping.address, mapping.len) };
-    }
-    mapped_files.into_iter().for_each(platform::close_descriptor);
-    let keys = runtime.threads.take_keys();
-    keys.iter().for_each(|key| platform::delete_key(*key));
-    let descriptors_closed = parts.options.descriptors == DescriptorPolicy::Close;
-    if descriptors_closed {
-        descriptors.iter().for_each(|descriptor| platform::close_descriptor(descriptor.number));
-    }
-    // SAFETY: the code that used the heap is gone.
-    unsafe { runtime.heap.destroy() };
-    Unloaded { memory, mappings, keys: keys.len(), descriptors, descriptors_closed, libraries }
 }
 
 /// The evidence for why an image has stayed.
 fn stay_reasons(parts: &Parts) -> Vec<StayReason> {
     let mut reasons = Vec::new();
-    if parts.staged.is_none() {
+    if parts.copy.is_none() {
         if parts.image.flags_1.is_some_and(|flags| flags.nodelete()) {
             reasons.push(StayReason::NoDelete);
         }

@@ -1,11 +1,12 @@
-//! What can go wrong in loading a module and in calling its `main`.
+//! What can go wrong in loading a module, from the path on. The steps of a load that stand in higher rooms report by it too.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::file::description::InterfaceProblem;
+use super::explain::InterfaceProblem;
+use crate::image::ImageError;
 use crate::platform;
 
 /// Why a module was not loaded.
@@ -192,6 +193,36 @@ impl fmt::Display for BuildPart {
 }
 
 impl LoadError {
+    /// What verification says of the file at `path`.
+    pub(crate) fn of_image(path: PathBuf, error: ImageError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ImageError::Empty => Self::Empty { path },
+            ImageError::Truncated { .. } => Self::Truncated { path, detail },
+            ImageError::UnknownFormat { .. } | ImageError::NotALibrary { .. } => {
+                Self::NotALibrary { path, detail }
+            }
+            ImageError::OtherMachine { .. }
+            | ImageError::OtherClass { .. }
+            | ImageError::OtherByteOrder { .. } => Self::OtherMachine { path, detail },
+            ImageError::Unsupported { .. } => Self::Unsupported { path, detail },
+            ImageError::Malformed { .. } | ImageError::Unreadable { .. } => Self::Damaged { path, detail },
+        }
+    }
+
+    /// The metadata of the module at `path` does not have its form.
+    pub(crate) fn damaged_metadata(path: &Path, detail: &str) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            detail: format!("the module's metadata is damaged: {detail}; build it again"),
+        }
+    }
+
+    /// Host and module do not agree about an interface.
+    pub(crate) fn mismatch(path: &Path, interface: &str, problem: Box<InterfaceProblem>) -> Self {
+        Self::InterfaceMismatch { path: path.to_owned(), interface: interface.to_owned(), problem }
+    }
+
     /// The path of the module, where the failure is about one.
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -351,43 +382,3 @@ impl Error for LoadError {
         }
     }
 }
-
-/// Why a module's `main` gave no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallMainError {
-    /// The module exports no `main`.
-    Missing,
-    /// `main` returns another type than the host asked for; it was not called.
-    OtherType {
-        /// The type that the host asked for.
-        asked: String,
-        /// The type that `main` returns.
-        returns: String,
-        /// The first difference inside the types, if their names read alike.
-        difference: Option<String>,
-    },
-    /// `main` panicked; see [`Module::last_panic`](crate::Module::last_panic).
-    Panicked,
-}
-
-impl fmt::Display for CallMainError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => write!(f, "the module exports no `main`; mark it with #[relib_module::export]"),
-            Self::OtherType { asked, returns, difference: None } => {
-                write!(f, "the module's `main` returns `{returns}`, not `{asked}`; ask for what it returns")
-            }
-            Self::OtherType { asked, difference: Some(difference), .. } => {
-                write!(
-                    f,
-                    "the module's `main` returns another `{asked}` than the host's: {difference}; build both from \
-                     the same source"
-                )
-            }
-            Self::Panicked => write!(f, "the module's `main` panicked; Module::last_panic has the message"),
-        }
-    }
-}
-
-impl Error for CallMainError {}

@@ -11,17 +11,16 @@ use std::path::{Path, PathBuf};
 
 use object::read::{ReadCache, ReadRef};
 use object::{BinaryFormat, Object as _, ObjectSection as _};
-use relib_abi::{metadata, symbol};
+use relib_abi::metadata;
 
-use crate::file::description::{
-    Build, Damaged, HostDescription, InterfaceDescription, ModuleDescription, ModuleInterface, Side as _,
-};
-use crate::file::error::LoadError;
-use crate::image;
-use crate::load;
+use super::build::{Build, check_build};
+use super::compare::{Side as _, find_import};
+use super::description::{InterfaceDescription, TypeInfo};
+use super::error::LoadError;
+use super::open::{open, verify};
+use super::reader::Damaged;
+use super::records::{HostDescription, ModuleDescription, ModuleInterface};
 use crate::platform::OpenedFile;
-
-pub use crate::file::description::TypeInfo;
 
 /// What a module's file says of itself.
 #[derive(Debug)]
@@ -106,12 +105,8 @@ impl InterfaceInfo {
 /// # Errors
 /// If the file cannot be read, is broken, or is not a module.
 pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, LoadError> {
-    let OpenedFile { path, file, .. } = load::open(path.as_ref())?;
-    let inaccessible = |source| LoadError::Inaccessible { path: path.clone(), source };
-    let structure = image::inspect_file(&file, symbol::PREFIX)
-        .map_err(inaccessible)?
-        .map(drop)
-        .map_err(|error| load::image_error(path.clone(), error));
+    let OpenedFile { path, file, .. } = open(path.as_ref())?;
+    let structure = verify(&file, &path)?.map(drop);
     let cache = ReadCache::new(file);
     // What is broken is said best by what verifies it; a file for another platform is not broken.
     let Ok((format, section)) = section_of(&cache, metadata::SECTION) else {
@@ -123,7 +118,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, LoadError> {
             _ => LoadError::NotAModule { path },
         });
     }
-    let damaged = |Damaged(detail)| load::damaged_metadata(&path, detail);
+    let damaged = |Damaged(detail)| LoadError::damaged_metadata(&path, detail);
     let mut description = ModuleDescription::parse(&section, &[]).map_err(damaged)?;
     let build = description.build.take().ok_or(Damaged("there is no build record")).map_err(damaged)?;
     let interfaces = |interfaces: &mut dyn Iterator<Item = &ModuleInterface>| {
@@ -161,13 +156,13 @@ impl Inspection {
     /// Compares with a host, by the rules of a load.
     pub fn fit(&self, host: &HostInspection) -> Fit {
         let mut problems = Vec::new();
-        problems.extend(load::check_build(&host.build, &self.build, true, &self.path).err());
+        problems.extend(check_build(&host.build, &self.build, true, &self.path).err());
         let mut not_implemented = Vec::new();
         for wanted in &host.description.wanted {
             if !self.exports.iter().any(|export| export.name == wanted.name) {
                 not_implemented.push(wanted.name.clone());
             } else if let Err(problem) = self.description.find_export(wanted) {
-                problems.push(load::mismatch(&self.path, &wanted.name, problem));
+                problems.push(LoadError::mismatch(&self.path, &wanted.name, problem));
             }
         }
         let mut perhaps_missing = Vec::new();
@@ -176,8 +171,8 @@ impl Inspection {
             let name = import.interface.name();
             if self.format == FileFormat::Pe && !offers.clone().any(|offer| offer.name == name) {
                 perhaps_missing.push(name.to_owned());
-            } else if let Err(problem) = crate::file::description::find_import(&import.interface, offers) {
-                problems.push(load::mismatch(&self.path, name, problem));
+            } else if let Err(problem) = find_import(&import.interface, offers) {
+                problems.push(LoadError::mismatch(&self.path, name, problem));
             }
         }
         Fit { problems, not_implemented, perhaps_missing }

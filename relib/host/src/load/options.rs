@@ -2,12 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use relib_interface::imports::ProvideImports;
-use relib_interface::interface::ExportsHandle;
-
-use crate::file::error::LoadError;
-use crate::load::{self, Imports};
-use crate::module::Module;
+use crate::owned::DescriptorPolicy;
 
 /// How a module is loaded and unloaded; the defaults are those of [`load_module`](crate::load_module).
 ///
@@ -31,19 +26,6 @@ pub struct LoadOptions {
     pub(crate) validate_deallocations: bool,
     pub(crate) reclaim_c_allocations: bool,
     pub(crate) allow_foreign_allocator: bool,
-}
-
-/// What an unload does about descriptors that the module opened and did not close.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DescriptorPolicy {
-    /// List them in the report and leave them open: the host may have been given them.
-    #[default]
-    Report,
-    /// Close them, and list them in the report.
-    Close,
-    /// Refuse the unload.
-    Refuse,
 }
 
 impl LoadOptions {
@@ -121,37 +103,5 @@ impl LoadOptions {
     pub fn allow_foreign_allocator(mut self, allow: bool) -> Self {
         self.allow_foreign_allocator = allow;
         self
-    }
-
-    /// Loads a module; see [`load_module`](crate::load_module).
-    ///
-    /// # Errors
-    /// Each variant of [`LoadError`] says what is wrong with the file, or what the system refused.
-    ///
-    /// # Safety
-    /// As for [`load_module`](crate::load_module).
-    pub unsafe fn load<E: ExportsHandle>(
-        &self,
-        path: impl AsRef<Path>,
-        imports: impl ProvideImports,
-    ) -> Result<Module<E>, LoadError> {
-        // SAFETY: as the caller guarantees.
-        unsafe { load::load(self, path.as_ref(), Imports::Provided(&imports.provided())) }
-    }
-
-    /// Loads a module of which nothing is known: without its imports, and with nothing asked of its exports.
-    ///
-    /// For tools such as `cargo relib check`. An import that the module calls panics in the module. No value crosses, so
-    /// that the module may come from another compiler than the host; the target and the version of relib must be the
-    /// same. What such a module does can be seen by [`Module::run_main`].
-    ///
-    /// # Errors
-    /// As for [`load`](Self::load).
-    ///
-    /// # Safety
-    /// As for [`load_module`](crate::load_module).
-    pub unsafe fn load_unconnected(&self, path: impl AsRef<Path>) -> Result<Module<()>, LoadError> {
-        // SAFETY: as the caller guarantees.
-        unsafe { load::load(self, path.as_ref(), Imports::LeftOut) }
     }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
 
-use crate::file::known::Origin;
+use crate::file::Origin;
 use crate::lock::lock;
 use crate::platform::{self, FileState};
 

@@ -1,30 +1,32 @@
-//! Loaded modules: calling them and looking at them. Unloading is in [`unload`](crate::unload).
+//! A loaded module: calling it, looking at it, releasing a thread of it, and closing its image.
+//!
+//! It must not know how a module is loaded, where its file was copied to, or in which order an unload asks what.
+
+mod close;
+mod main;
+mod parts;
+mod reservation;
+mod saving;
+mod thread;
 
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use relib_abi::call::{FunctionEntry, Outcome};
-use relib_abi::entry::HostContext;
-use relib_interface::Transfer;
 use relib_interface::crossing::Return;
 use relib_interface::interface::{ExportsHandle, PanicObserver, receive};
 
-use crate::file::description::{self, InterfaceDescription};
-use crate::file::error::CallMainError;
-use crate::image::ImageFile;
-use crate::load::Reservation;
-use crate::load::options::LoadOptions;
-use crate::load::staging::StagedFile;
-use crate::owned::early::Early;
-use crate::owned::heap::MemoryUse;
-use crate::owned::ledger::{Descriptor, Mapping, OpenLibrary};
-use crate::owned::panics::{PanicInfo, PanicStore};
-use crate::owned::runtime::Runtime;
-use crate::platform::{self, Library};
-use crate::state::saved::Saving;
+use crate::owned::{Descriptor, Mapping, MemoryUse, OpenLibrary, PanicInfo};
+
+pub(crate) use close::{InTheWay, SHORT_WAIT};
+pub(crate) use parts::{NamedFunction, Parts, Saving};
+pub(crate) use reservation::Reservation;
+
+pub use close::Unloaded;
+pub use main::CallMainError;
+pub use thread::ReleaseError;
 
 /// A loaded module, with the handle `E` for its exports.
 ///
@@ -35,36 +37,6 @@ pub struct Module<E> {
     // Leaked when the module is dropped: its image stays mapped and uses them.
     pub(crate) parts: ManuallyDrop<Box<Parts>>,
     pub(crate) exports: ManuallyDrop<E>,
-}
-
-/// Everything that belongs to a loaded module.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) path: PathBuf,
-    pub(crate) options: LoadOptions,
-    pub(crate) runtime: Arc<Runtime>,
-    /// The module keeps the address.
-    pub(crate) context: Box<HostContext>,
-    pub(crate) library: Library,
-    pub(crate) early: Early,
-    pub(crate) image: Arc<ImageFile>,
-    pub(crate) staged: Option<StagedFile>,
-    pub(crate) panics: Arc<PanicStore>,
-    pub(crate) main: Option<NamedFunction>,
-    /// Calls `main` and drops what it returns.
-    pub(crate) run_main: Option<FunctionEntry>,
-    pub(crate) before_unload: Option<FunctionEntry>,
-    pub(crate) saving: Saving,
-    /// Held until the module is gone, so that its file is not loaded twice.
-    pub(crate) reservation: Reservation,
-}
-
-/// A function that a module exports by name, and whose type matters.
-#[derive(Debug)]
-pub(crate) struct NamedFunction {
-    pub(crate) entry: FunctionEntry,
-    /// Says what it returns, as an interface of one function.
-    pub(crate) description: Arc<InterfaceDescription>,
 }
 
 impl<E> fmt::Debug for Module<E> {
@@ -102,40 +74,6 @@ impl<E: ExportsHandle> Module<E> {
     /// ```
     pub fn exports(&self) -> &E {
         &self.exports
-    }
-
-    /// Calls the module's `main`.
-    ///
-    /// Returns `None` if it panicked, if there is none, or if it returns another type than `R`;
-    /// [`try_call_main`](Self::try_call_main) says which.
-    pub fn call_main<R: Transfer + Return>(&self) -> Option<R> {
-        self.try_call_main().ok()
-    }
-
-    /// Calls the module's `main`.
-    ///
-    /// # Errors
-    /// If the module exports no `main`, if it returns another type than `R`, in which case it is not called, or if it
-    /// panicked.
-    pub fn try_call_main<R: Transfer + Return>(&self) -> Result<R, CallMainError> {
-        let main = self.parts.main.as_ref().ok_or(CallMainError::Missing)?;
-        if let Some(error) = description::match_main(<R as Return>::TYPE, &main.description) {
-            return Err(error);
-        }
-        // SAFETY: the fingerprints of the return types are equal.
-        unsafe { self.call::<R>(main.entry) }.ok_or(CallMainError::Panicked)
-    }
-
-    /// Calls the module's `main`, whatever it returns; the module drops what that is.
-    ///
-    /// For tools that do not know the module. A host that does asks for the value by [`call_main`](Self::call_main).
-    ///
-    /// # Errors
-    /// If the module exports no `main`, or if it panicked.
-    pub fn run_main(&self) -> Result<(), CallMainError> {
-        let entry = self.parts.run_main.ok_or(CallMainError::Missing)?;
-        // SAFETY: the symbol is that of a function without parameters and return value.
-        unsafe { self.call::<()>(entry) }.ok_or(CallMainError::Panicked)
     }
 
     /// # Safety
@@ -205,86 +143,4 @@ impl<E> Module<E> {
         let handles = self.parts.runtime.ledger().libraries();
         OpenLibrary::of_handles(handles)
     }
-
-    /// Runs the destructors of the module's thread-local objects of the calling thread, so that another thread can
-    /// unload the module while this one lives on.
-    ///
-    /// Afterwards the thread is to the module like one that never called it: it may call it again, and then gets new
-    /// thread-local objects.
-    ///
-    /// Does nothing for a module that was loaded [permanently](crate::LoadOptions::permanent): its destructors run at the
-    /// end of the thread.
-    ///
-    /// # Errors
-    /// If code of the module is running on this thread, as in an import that the module has called, or if destructors
-    /// of its thread-local objects are with the C library.
-    pub fn release_thread(&self) -> Result<(), ReleaseError> {
-        // The stack cannot be walked past code without unwind tables; then the table still knows of the module's threads.
-        if self.parts.runtime.threads.runs_on_current() || platform::is_on_stack(&self.address_range()) {
-            return Err(ReleaseError::CalledFromModule);
-        }
-        if self.parts.options.permanent {
-            return Ok(());
-        }
-        if let Some(count) = self.destructors_elsewhere() {
-            return Err(ReleaseError::DestructorsElsewhere { count });
-        }
-        self.finish_current_thread();
-        Ok(())
-    }
-
-    /// How many destructors of the module's thread-local objects are with the C library; `None` if there are none.
-    ///
-    /// Only constructors of an image that was loaded in place can have registered some there: those of a private copy
-    /// run when relib is in between.
-    pub(crate) fn destructors_elsewhere(&self) -> Option<usize> {
-        let count = || self.parts.library.thread_local_destructors();
-        if self.parts.staged.is_some() { None } else { count().filter(|count| *count > 0) }
-    }
-
-    /// Runs the destructors of the calling thread and makes its thread-local objects new.
-    ///
-    /// No code of the module may be running on this thread, and there must be no
-    /// [`destructors_elsewhere`](Self::destructors_elsewhere).
-    pub(crate) fn finish_current_thread(&self) {
-        let parts = &**self.parts;
-        parts.runtime.threads.run_own_destructors();
-        if let Some(template) = &parts.image.tls {
-            // SAFETY: all destructors have run, and no code of the module is running on this thread, say the callers.
-            unsafe { parts.library.reset_thread_locals(template) };
-        }
-    }
 }
-
-/// Why a thread could not be released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReleaseError {
-    /// Code of the module is running on the thread.
-    CalledFromModule,
-    /// Constructors of a module that was loaded in place have made thread-local objects before relib was there; the C
-    /// library has their destructors, and runs them at the end of the thread.
-    DestructorsElsewhere {
-        /// How many, on all threads.
-        count: usize,
-    },
-}
-
-impl fmt::Display for ReleaseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CalledFromModule => write!(
-                f,
-                "code of the module is running on this thread; release the thread when all its calls into the module \
-                 have returned"
-            ),
-            Self::DestructorsElsewhere { count } => write!(
-                f,
-                "{count} thread-local objects that constructors of the module have made are dropped by the C library \
-                 when their threads end; load the module without LoadOptions::in_place, so that relib is there first"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ReleaseError {}

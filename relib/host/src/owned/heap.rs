@@ -2,22 +2,21 @@
 //!
 //! It is a first-class heap of mimalloc v3, which any thread may allocate from without a lock that others contend for.
 //! Nothing is recorded for each allocation: destroying the heap gives its pages back, however many blocks are in them.
+//! How a module allocates from it is in [`allocation`](super::allocation).
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{c_long, c_void};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once};
 
 use libmimalloc_sys as mimalloc;
-use relib_abi::entry::{HeapTable, Scope};
+use relib_abi::entry::Scope;
 
 use crate::lock::lock;
-use crate::owned::threads;
 use crate::platform;
-use crate::state::in_heap as state;
 
 /// Memory in use by a module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,15 +37,12 @@ unsafe impl Send for Heap {}
 unsafe impl Sync for Heap {}
 
 impl Heap {
-    /// A new, empty heap; `None` if there is no memory for it.
-    pub(crate) fn new() -> Option<Self> {
+    /// A new, empty heap; `None` if there is no memory for it. It is described by blocks of the calling thread's, the end of
+    /// which must be watched.
+    pub(super) fn make() -> Option<Self> {
         static FIRST_ARENA: Once = Once::new();
         static LATER_ARENAS: Once = Once::new();
         FIRST_ARENA.call_once(|| reserve_in_steps_of(FIRST_ARENA_KIB));
-        // It is described by blocks of the calling thread's.
-        if SCOPE.get().is_null() {
-            enter_first();
-        }
         // SAFETY: the function has no preconditions.
         let heap = NonNull::new(unsafe { mimalloc::mi_heap_new() })?;
         // The heap's own description is in the first arena.
@@ -54,30 +50,17 @@ impl Heap {
         Some(Self(heap))
     }
 
-    /// The heap as the module sees it: mimalloc's own functions, with next to nothing in between.
-    pub(crate) fn table(&self) -> HeapTable {
-        HeapTable {
-            heap: self.0.as_ptr().cast(),
-            allocate,
-            allocate_zeroed,
-            allocate_aligned,
-            allocate_zeroed_aligned,
-            reallocate,
-            reallocate_aligned,
-            free,
-        }
+    /// As modules and mimalloc refer to it.
+    pub(super) fn as_ptr(self) -> *mut c_void {
+        self.0.as_ptr().cast()
     }
 
-    /// As [`Heap::table`], with functions that stop the process when `module` frees or resizes a block that is not of
-    /// this heap.
-    pub(crate) fn validating_table(&self, module: &Path) -> HeapTable {
-        lock(&VALIDATED).insert(self.0.as_ptr().addr(), module.to_owned());
-        HeapTable {
-            reallocate: validating_reallocate,
-            reallocate_aligned: validating_reallocate_aligned,
-            free: validating_free,
-            ..self.table()
-        }
+    /// The heap that [`as_ptr`](Self::as_ptr) has given; `None` for null.
+    ///
+    /// # Safety
+    /// It must not have been destroyed.
+    pub(super) unsafe fn from_ptr(heap: *mut c_void) -> Option<Self> {
+        NonNull::new(heap.cast()).map(Self)
     }
 
     /// Whether a block, or the inside of one, belongs to this heap.
@@ -114,6 +97,9 @@ impl Heap {
         }
     }
 }
+
+/// The modules whose deallocations are validated, by the addresses of their heaps; for the message only.
+pub(super) static VALIDATED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
 
 /// Has mimalloc reserve address space in steps of so many KiB, unless the user's environment says otherwise. Arenas grow with
 /// their number.
@@ -244,78 +230,11 @@ thread_local! {
     /// What has to be known of the calling thread before it allocates: null if it has not allocated from a module's heap
     /// yet, [`NO_SCOPE`] if it has, or the innermost scope that it is in. One value, so that the allocation path asks
     /// once.
-    static SCOPE: Cell<*const Scope> = const { Cell::new(std::ptr::null()) };
+    pub(super) static SCOPE: Cell<*const Scope> = const { Cell::new(std::ptr::null()) };
 }
 
 /// Stands for no scope on a thread that has allocated.
-const NO_SCOPE: *const Scope = std::ptr::without_provenance(align_of::<Scope>());
-
-/// Where an allocation from a module's heap goes; to be called before a thread allocates.
-#[inline]
-fn target(heap: *mut c_void) -> *mut mimalloc::mi_heap_t {
-    let scope = SCOPE.get();
-    if scope == NO_SCOPE { heap.cast() } else { target_in_scope(heap, scope) }
-}
-
-#[cold]
-fn target_in_scope(heap: *mut c_void, scope: *const Scope) -> *mut mimalloc::mi_heap_t {
-    if scope.is_null() {
-        enter_first();
-        return heap.cast();
-    }
-    innermost_scope(heap, scope).unwrap_or(heap).cast()
-}
-
-/// The state's heap that the module with `heap` allocates from in a scope, or in the next one around it that is for it.
-fn innermost_scope(heap: *mut c_void, mut scope: *const Scope) -> Option<*mut c_void> {
-    while !scope.is_null() && scope != NO_SCOPE {
-        // SAFETY: a scope stays in place until it is left, and was entered on this thread.
-        let Scope { outer, module_heap, state_heap } = unsafe { &*scope };
-        if *module_heap == heap {
-            return (!state_heap.is_null()).then_some(*state_heap);
-        }
-        scope = *outer;
-    }
-    None
-}
-
-#[cold]
-fn enter_first() {
-    SCOPE.set(NO_SCOPE);
-    // A thread that is too late for that leaves its heaps without the lock.
-    threads::watch_end();
-}
-
-/// Enters a scope in which allocations from `module` go to `state`, or, without one, to the module's heap.
-///
-/// # Safety
-/// The scope must stay in place until it is left, by this thread and after all scopes that it enters since.
-pub(crate) unsafe fn enter_scope(scope: *mut Scope, module: Heap, state: Option<Heap>) {
-    if SCOPE.get().is_null() {
-        enter_first();
-    }
-    let state_heap = state.map_or(std::ptr::null_mut(), |state| state.0.as_ptr().cast());
-    let entered = Scope { outer: SCOPE.get(), module_heap: module.0.as_ptr().cast(), state_heap };
-    // SAFETY: the caller passes a place for a scope.
-    unsafe { scope.write(entered) };
-    SCOPE.set(scope);
-}
-
-/// Leaves a scope; returns the heap that allocations went to, if it was that of a state.
-///
-/// # Safety
-/// It must be the innermost one of this thread.
-pub(crate) unsafe fn leave_scope(scope: *const Scope) -> Option<Heap> {
-    // SAFETY: the scope is in place until now, as its enterer guarantees.
-    let scope = unsafe { &*scope };
-    SCOPE.set(scope.outer);
-    NonNull::new(scope.state_heap.cast()).map(Heap)
-}
-
-/// Whether the calling thread is in a scope in which allocations from `module` go elsewhere.
-pub(crate) fn is_in_scope(module: Heap) -> bool {
-    innermost_scope(module.0.as_ptr().cast(), SCOPE.get()).is_some()
-}
+pub(super) const NO_SCOPE: *const Scope = std::ptr::without_provenance(align_of::<Scope>());
 
 /// Gives up the calling thread's part of all heaps. It may allocate again, and gets a new one.
 pub(crate) fn leave() {
@@ -363,76 +282,4 @@ unsafe extern "C" fn add_area(
     usage.blocks += area.used;
     usage.bytes += area.used * area.block_size;
     true
-}
-
-/// The modules whose deallocations are validated, by the addresses of their heaps; for the message only.
-static VALIDATED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
-
-/// Returns if `block` is of `heap`, or null; otherwise says what happened and stops the process.
-fn validate(heap: *mut c_void, block: *mut c_void, operation: &str) {
-    // SAFETY: the heap is that of a loaded module; mimalloc accepts any address as a block.
-    if block.is_null() || unsafe { mi_heap_contains(heap.cast(), block) } || state::owns(block) {
-        return;
-    }
-    let module = lock(&VALIDATED).get(&heap.addr()).cloned().unwrap_or_default();
-    eprintln!(
-        "relib: module {} {operation} the block {block:p}, which is not of its heap: it was allocated by the host, by \
-         another module or by C code; let the side that allocated a block free it",
-        module.display(),
-    );
-    std::process::abort();
-}
-
-unsafe extern "C" fn validating_free(block: *mut c_void, heap: *mut c_void) {
-    validate(heap, block, "frees");
-    // SAFETY: as in `free`.
-    unsafe { free(block, heap) };
-}
-
-unsafe extern "C" fn validating_reallocate(
-    heap: *mut c_void,
-    block: *mut c_void,
-    size: usize,
-) -> *mut c_void {
-    validate(heap, block, "resizes");
-    // SAFETY: as in `reallocate`.
-    unsafe { reallocate(heap, block, size) }
-}
-
-unsafe extern "C" fn validating_reallocate_aligned(
-    heap: *mut c_void,
-    block: *mut c_void,
-    size: usize,
-    align: usize,
-) -> *mut c_void {
-    validate(heap, block, "resizes");
-    // SAFETY: as in `reallocate_aligned`.
-    unsafe { reallocate_aligned(heap, block, size, align) }
-}
-
-unsafe extern "C" fn free(block: *mut c_void, _heap: *mut c_void) {
-    // SAFETY: the module frees a block of its heap.
-    unsafe { mimalloc::mi_free(block) };
-}
-
-// mimalloc declares its heap functions with a typed heap pointer; the contract between the images knows none.
-
-/// Passes on to mimalloc what the module's allocator asks for.
-macro_rules! forward {
-    ($($name:ident => $target:ident($($argument:ident: $ty:ty),*);)*) => {$(
-        unsafe extern "C" fn $name(heap: *mut c_void, $($argument: $ty),*) -> *mut c_void {
-            // SAFETY: the module passes the heap of its table, which is alive as long as its image, as is that of a
-            // state that it is in a scope of, and arguments that meet the contract of `HeapTable`.
-            unsafe { mimalloc::$target(target(heap), $($argument),*) }
-        }
-    )*};
-}
-
-forward! {
-    allocate => mi_heap_malloc(size: usize);
-    allocate_zeroed => mi_heap_zalloc(size: usize);
-    allocate_aligned => mi_heap_malloc_aligned(size: usize, align: usize);
-    allocate_zeroed_aligned => mi_heap_zalloc_aligned(size: usize, align: usize);
-    reallocate => mi_heap_realloc(block: *mut c_void, size: usize);
-    reallocate_aligned => mi_heap_realloc_aligned(block: *mut c_void, size: usize, align: usize);
 }

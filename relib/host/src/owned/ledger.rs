@@ -39,6 +39,19 @@ impl fmt::Display for Descriptor {
     }
 }
 
+/// What an unload does about descriptors that the module opened and did not close.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DescriptorPolicy {
+    /// List them in the report and leave them open: the host may have been given them.
+    #[default]
+    Report,
+    /// Close them, and list them in the report.
+    Close,
+    /// Refuse the unload.
+    Refuse,
+}
+
 /// A library that a module opened, by `dlopen` or `LoadLibrary`, and did not close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenLibrary {

@@ -1,30 +1,26 @@
-//! What the host keeps for one module while it is loaded: its heap, its threads, its thread-locals and its ledger.
+//! What a module reaches through the opaque pointer of its context: its heap, its threads, its thread-locals, its ledger.
 //!
-//! The module reaches it through the opaque pointer of its context; the functions that it calls are in `platform`. This
-//! module must not know how a system call is made or how an image is mapped.
+//! The functions that it calls by that pointer are in `calls`. Nothing here knows how a system call is made.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::heap::Heap;
+use super::ledger::Ledger;
+use super::state_heap::StateHeap;
+use super::threads::Threads;
 use crate::lock::lock;
-use crate::owned::heap::Heap;
-use crate::owned::ledger::Ledger;
-use crate::owned::threads::Threads;
-use crate::state::in_heap::StateHeap;
 
 /// The host's side of one module.
 pub(crate) struct Runtime {
     /// Destroyed by the unload; leaked if there is none.
     pub(crate) heap: Heap,
-    pub(crate) threads: Threads,
+    pub(crate) threads: Arc<Threads>,
     pub(crate) ledger: Mutex<Ledger>,
     /// The heaps of states that the module has changed: it may have blocks of them.
     states: Mutex<Vec<Arc<StateHeap>>>,
     /// The process that the module was loaded in.
     process: u32,
-    /// Set while the image is being closed: from then on nothing new may be started on the module's behalf.
-    closing: AtomicBool,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -37,11 +33,10 @@ impl Runtime {
     pub(crate) fn new(heap: Heap) -> Self {
         Self {
             heap,
-            threads: Threads::default(),
+            threads: Arc::default(),
             ledger: Mutex::default(),
             states: Mutex::default(),
             process: std::process::id(),
-            closing: AtomicBool::new(false),
         }
     }
 
@@ -62,14 +57,6 @@ impl Runtime {
     /// Whether a block is of the module's heap, or of that of a state that it has changed.
     pub(crate) fn owns(&self, block: *const c_void) -> bool {
         self.heap.owns(block) || lock(&self.states).iter().any(|state| state.heap.owns(block))
-    }
-
-    pub(crate) fn set_closing(&self, closing: bool) {
-        self.closing.store(closing, Ordering::SeqCst);
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::SeqCst)
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {

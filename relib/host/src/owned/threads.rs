@@ -21,9 +21,8 @@ use std::time::{Duration, Instant};
 
 use relib_abi::entry::Destructor;
 
+use super::heap;
 use crate::lock::lock;
-use crate::owned::heap;
-use crate::owned::runtime::Runtime;
 use crate::platform;
 
 /// A thread as the operating system and its debugger show it.
@@ -113,9 +112,12 @@ struct Table {
     threads: HashMap<ThreadKey, Thread>,
     /// The module's keys with their destructors.
     keys: HashMap<u32, Option<Destructor>>,
+    /// Set while the image is being closed: from then on no thread may be started on the module's behalf.
+    closing: bool,
 }
 
-/// The threads of one module.
+/// The threads of one module. A thread that has anything of a module's keeps them, and not the rest of what the host keeps
+/// for the module.
 #[derive(Default)]
 pub(crate) struct Threads {
     table: Mutex<Table>,
@@ -139,7 +141,7 @@ struct Current {
     watch: Cell<Watch>,
     key: Cell<Option<ThreadKey>>,
     /// Modules that have something registered on this thread.
-    modules: RefCell<ManuallyDrop<Vec<Weak<Runtime>>>>,
+    modules: RefCell<ManuallyDrop<Vec<Weak<Threads>>>>,
     /// The thread itself, if a module started it, while its function runs.
     started: Cell<ManuallyDrop<Option<NewThread>>>,
 }
@@ -169,7 +171,7 @@ impl Drop for End {
             loop {
                 let next = current.modules.borrow_mut().pop();
                 match next {
-                    Some(module) => _ = module.upgrade().map(|module| module.threads.run_own_destructors()),
+                    Some(threads) => _ = threads.upgrade().map(|threads| threads.run_own_destructors()),
                     None => break,
                 }
             }
@@ -211,13 +213,13 @@ fn current_key() -> ThreadKey {
     })
 }
 
-/// Has `module` told when the calling thread ends; returns whether it is not too late for that.
-fn tie_to(module: &Arc<Runtime>) -> bool {
+/// Has `threads` told when the calling thread ends; returns whether it is not too late for that.
+fn tie_to(threads: &Arc<Threads>) -> bool {
     let tied = watch_end();
     if tied {
         CURRENT.with(|current| {
             let mut modules = current.modules.borrow_mut();
-            let new = Arc::downgrade(module);
+            let new = Arc::downgrade(threads);
             if !modules.iter().any(|known| known.ptr_eq(&new)) {
                 // Modules that are gone make room, so that a thread that outlives thousands of them does not collect
                 // them.
@@ -229,67 +231,25 @@ fn tie_to(module: &Arc<Runtime>) -> bool {
     tied
 }
 
-/// Registers a destructor of the calling thread with `module`.
-///
-/// A thread so near its end that nothing can be registered loses the destructor: its object is never dropped, and its
-/// memory is reclaimed with the module's.
-#[allow(dead_code, reason = "on Windows thread-local objects are found by the keys that they are kept under")]
-pub(crate) fn register_destructor(
-    module: &Arc<Runtime>,
-    destructor: Destructor,
-    object: *mut std::ffi::c_void,
-) {
-    on_current_thread(module, |thread| thread.destructors.push(Pending { destructor, object }));
-}
-
-/// Notes that the calling thread has set `key` of `module` to something, or to nothing.
-pub(crate) fn note_key_value(module: &Arc<Runtime>, key: u32, is_set: bool) {
-    let has_destructor = matches!(lock(&module.threads.table).keys.get(&key), Some(Some(_)));
-    if !has_destructor {
-        return;
-    }
-    if is_set {
-        on_current_thread(module, |thread| {
-            if !thread.keys.contains(&key) {
-                thread.keys.push(key);
-            }
-        });
-    } else if let Some(thread) = lock(&module.threads.table).threads.get_mut(&current_key()) {
-        thread.keys.retain(|held| *held != key);
-        module.threads.changed.notify_all();
-    }
-}
-
-fn on_current_thread(module: &Arc<Runtime>, body: impl FnOnce(&mut Thread)) {
-    if tie_to(module) {
-        let mut table = lock(&module.threads.table);
-        let thread = table
-            .threads
-            .entry(current_key())
-            .or_insert_with(|| Thread::new(platform::current_thread_id(), Owner::Host));
-        body(thread);
-    }
-}
-
 /// A thread that a module is about to start: counted from now on, so that no unload can overtake it.
 ///
 /// Dropping the value before the thread runs takes it off the count again.
 pub(crate) struct NewThread {
-    module: Arc<Runtime>,
+    threads: Arc<Threads>,
     key: ThreadKey,
     started: bool,
 }
 
 impl NewThread {
     /// Counts a thread; `None` if the module is being unloaded.
-    pub(crate) fn announce(module: &Arc<Runtime>) -> Option<Self> {
-        let mut table = lock(&module.threads.table);
-        if module.is_closing() {
+    pub(crate) fn announce(threads: &Arc<Threads>) -> Option<Self> {
+        let mut table = lock(&threads.table);
+        if table.closing {
             return None;
         }
         let key = ThreadKey::next();
         table.threads.insert(key, Thread::new(0, Owner::Module));
-        Some(Self { module: Arc::clone(module), key, started: false })
+        Some(Self { threads: Arc::clone(threads), key, started: false })
     }
 
     /// Runs the thread: to be called on it, with what its function does. Afterwards the thread has ended for the
@@ -297,8 +257,8 @@ impl NewThread {
     pub(crate) fn run<R>(mut self, function: impl FnOnce() -> R) -> R {
         self.started = true;
         CURRENT.with(|current| current.key.set(Some(self.key)));
-        tie_to(&self.module);
-        if let Some(thread) = lock(&self.module.threads.table).threads.get_mut(&self.key) {
+        tie_to(&self.threads);
+        if let Some(thread) = lock(&self.threads.table).threads.get_mut(&self.key) {
             thread.os_id = platform::current_thread_id();
         }
         // Not on the stack, which not every end of a thread unwinds.
@@ -307,10 +267,10 @@ impl NewThread {
         // A thread that leaves `function` by `pthread_exit`, cancellation or `ExitThread` gets here never; it is finished
         // by the destructor of `END`.
         if let Some(thread) = take_started() {
-            thread.module.threads.run_destructors(thread.key);
+            thread.threads.run_destructors(thread.key);
             // Here already, so that an unload which sees the thread ended finds no trace of it in the heap.
             heap::leave();
-            thread.module.threads.remove(thread.key);
+            thread.threads.remove(thread.key);
         }
         result
     }
@@ -319,7 +279,7 @@ impl NewThread {
 impl Drop for NewThread {
     fn drop(&mut self) {
         if !self.started {
-            self.module.threads.remove(self.key);
+            self.threads.remove(self.key);
         }
     }
 }
@@ -337,6 +297,56 @@ impl Table {
 }
 
 impl Threads {
+    /// Registers a destructor of the calling thread.
+    ///
+    /// A thread so near its end that nothing can be registered loses the destructor: its object is never dropped, and its
+    /// memory is reclaimed with the module's.
+    #[allow(
+        dead_code,
+        reason = "on Windows thread-local objects are found by the keys that they are kept under"
+    )]
+    pub(crate) fn register_destructor(
+        self: &Arc<Self>,
+        destructor: Destructor,
+        object: *mut std::ffi::c_void,
+    ) {
+        self.on_current_thread(|thread| thread.destructors.push(Pending { destructor, object }));
+    }
+
+    /// Notes that the calling thread has set a key of the module to something, or to nothing.
+    pub(crate) fn note_key_value(self: &Arc<Self>, key: u32, is_set: bool) {
+        let has_destructor = matches!(lock(&self.table).keys.get(&key), Some(Some(_)));
+        if !has_destructor {
+            return;
+        }
+        if is_set {
+            self.on_current_thread(|thread| {
+                if !thread.keys.contains(&key) {
+                    thread.keys.push(key);
+                }
+            });
+        } else if let Some(thread) = lock(&self.table).threads.get_mut(&current_key()) {
+            thread.keys.retain(|held| *held != key);
+            self.changed.notify_all();
+        }
+    }
+
+    fn on_current_thread(self: &Arc<Self>, body: impl FnOnce(&mut Thread)) {
+        if tie_to(self) {
+            let mut table = lock(&self.table);
+            let thread = table
+                .threads
+                .entry(current_key())
+                .or_insert_with(|| Thread::new(platform::current_thread_id(), Owner::Host));
+            body(thread);
+        }
+    }
+
+    /// Has no thread started on the module's behalf from now on, or again.
+    pub(crate) fn set_closing(&self, closing: bool) {
+        lock(&self.table).closing = closing;
+    }
+
     /// Adds a key of the module.
     pub(crate) fn add_key(&self, key: u32, destructor: Option<Destructor>) {
         lock(&self.table).keys.insert(key, destructor);

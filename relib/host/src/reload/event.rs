@@ -5,9 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::file::error::LoadError;
-use crate::state::saved::{HandOver, StateError};
-use crate::unload::{UnloadError, Unloaded};
+use crate::file::LoadError;
+use crate::module::Unloaded;
+use crate::state::{HandOver, StateError};
+use crate::unload::UnloadError;
 
 /// Something that happened to a watched module.
 #[derive(Debug)]

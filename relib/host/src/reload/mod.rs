@@ -21,9 +21,9 @@ use relib_interface::imports::ProvideImports;
 use relib_interface::interface::ExportsHandle;
 
 use crate::load::Verified;
-use crate::module::Module;
-use crate::state::saved::{HandOver, StateError};
-use crate::unload::{FailedUnload, Unloaded};
+use crate::module::{Module, Unloaded};
+use crate::state::{HandOver, StateError};
+use crate::unload::FailedUnload;
 
 pub use event::{Events, OldModule, ReloadError, ReloadEvent, Reloaded};
 use options::EventCallback;

@@ -8,7 +8,7 @@ use relib_interface::imports::ProvideImports;
 use relib_interface::interface::ExportsHandle;
 
 use super::{ReloadError, ReloadEvent, Reloader};
-use crate::load::options::LoadOptions;
+use crate::load::LoadOptions;
 
 pub(super) type EventCallback = Box<dyn FnMut(&ReloadEvent) + Send>;
 pub(super) type WakeCallback = Box<dyn Fn() + Send>;

@@ -21,9 +21,10 @@ use relib_interface::interface::ExportsHandle;
 
 use super::ReloadError;
 use super::options::WakeCallback;
-use crate::file::error::LoadError;
-use crate::load::options::LoadOptions;
-use crate::load::{self, Copied, Verified};
+use crate::file;
+use crate::file::LoadError;
+use crate::load::LoadOptions;
+use crate::load::{Copied, Verified};
 use crate::lock::lock;
 use crate::platform::{self, OpenedFile};
 
@@ -53,7 +54,7 @@ impl Source {
 
     /// Copies the file as it is.
     pub(super) fn copy(&self) -> Result<Copied, LoadError> {
-        Copied::of(&self.load, load::open(&self.path)?)
+        Copied::of(&self.load, file::open(&self.path)?)
     }
 
     pub(super) fn inaccessible(&self, source: io::Error) -> LoadError {
@@ -263,7 +264,7 @@ impl<E: ExportsHandle> Observer<E> {
 
     /// Looks at the file, and tells the host if there is something new.
     fn look(&mut self) -> Look {
-        let opened = match load::open(&self.source.path) {
+        let opened = match file::open(&self.source.path) {
             Ok(opened) => opened,
             // Between a deletion and the next build; the module that is loaded does not need its file.
             Err(LoadError::Missing { .. }) => return Look::Done,

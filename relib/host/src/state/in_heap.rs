@@ -6,16 +6,12 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::Arc;
 
-use relib_abi::entry::{Scope, ScopeTable};
 use relib_interface::state::StateCell;
 use relib_interface::{StateMut, Transfer};
 
-use crate::lock::lock;
-use crate::owned::heap::{self, Heap, MemoryUse};
-use crate::owned::runtime::Runtime;
+use crate::owned::{MemoryUse, StateHeap};
 
 /// A value that outlives the modules that work on it, without being copied when they are replaced.
 ///
@@ -90,10 +86,12 @@ impl<T: Transfer> State<T> {
     /// # Panics
     /// If there is no memory for a heap.
     pub fn new() -> Self {
-        let heap = StateHeap::new();
+        let heap = StateHeap::new().expect("there is no memory for the heap of a state");
         let mut cell =
             Box::new(StateCell { value: ManuallyDrop::new(None), heap: Arc::as_ptr(&heap).cast() });
-        lock(&heap.access).value = Some(Value { cell: (&raw const *cell).cast(), visit: visit_memory::<T> });
+        // SAFETY: the cell stays in its box until the state is dropped; outside of scopes it is reached by shared
+        // references only. It is that of a `State<T>`.
+        unsafe { heap.set_value((&raw const *cell).cast(), visit_memory::<T>) };
         // Refuses the types that `lend` would refuse, where they are named first.
         // SAFETY: the cell is that of this state, and borrowed for the expression.
         let _ = unsafe { StateMut::new(&raw mut *cell) };
@@ -119,36 +117,9 @@ impl<T: Transfer> State<T> {
 
 impl<T: Transfer> Drop for State<T> {
     fn drop(&mut self) {
-        lock(&self.heap.access).value = None;
+        self.heap.forget_value();
     }
 }
-
-/// The heap of one state.
-pub(crate) struct StateHeap {
-    pub(crate) heap: Heap,
-    access: Mutex<Access>,
-    /// Signalled when a scope is left.
-    left: Condvar,
-}
-
-/// Who does what with a state's value.
-#[derive(Default)]
-struct Access {
-    /// Number of scopes in which it is changed.
-    scopes: usize,
-    /// Where it is, until the state is dropped.
-    value: Option<Value>,
-}
-
-/// The value of a state, whatever its type.
-struct Value {
-    cell: *const c_void,
-    /// Visits the blocks of the value in the cell.
-    visit: unsafe fn(cell: *const c_void, visit: &mut dyn FnMut(*const u8)),
-}
-
-// SAFETY: the cell is read only under the lock of its `Access`, when no scope is open.
-unsafe impl Send for Value {}
 
 /// # Safety
 /// `cell` must be that of a `State<T>` which nobody changes meanwhile.
@@ -158,102 +129,14 @@ unsafe fn visit_memory<T: Transfer>(cell: *const c_void, visit: &mut dyn FnMut(*
     cell.value.visit_memory(visit);
 }
 
-/// Why a module cannot go that has changed a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holds {
-    /// The state is being changed, by this module or another.
-    InScope,
-    /// So many blocks of the state's value are the module's.
-    ModuleMemory(usize),
-}
-
-/// The heaps of all states, for [`owns`].
-static HEAPS: Mutex<Vec<Weak<StateHeap>>> = Mutex::new(Vec::new());
-
-impl StateHeap {
-    fn new() -> Arc<Self> {
-        let heap = Heap::new().expect("there is no memory for the heap of a state");
-        let heap = Arc::new(Self { heap, access: Mutex::default(), left: Condvar::new() });
-        let mut heaps = lock(&HEAPS);
-        heaps.retain(|heap| heap.strong_count() > 0);
-        heaps.push(Arc::downgrade(&heap));
-        heap
-    }
-
-    /// Makes sure that no block of the state's value is the module's, by `is_of_module`; waits for open scopes until
-    /// `deadline`.
-    pub(crate) fn refuse_memory(
-        &self,
-        is_of_module: impl Fn(*const u8) -> bool,
-        deadline: Instant,
-    ) -> Result<(), Holds> {
-        let limit = deadline.saturating_duration_since(Instant::now());
-        let (access, waited) = self
-            .left
-            .wait_timeout_while(lock(&self.access), limit, |access| access.scopes > 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() && access.scopes > 0 {
-            return Err(Holds::InScope);
-        }
-        let Some(value) = &access.value else { return Ok(()) };
-        let mut blocks = 0;
-        // SAFETY: the cell is there until the state takes it away under this lock, and no scope is open; outside of
-        // scopes the value is only read.
-        unsafe { (value.visit)(value.cell, &mut |block| blocks += usize::from(is_of_module(block))) };
-        if blocks == 0 { Ok(()) } else { Err(Holds::ModuleMemory(blocks)) }
-    }
-}
-
-impl Drop for StateHeap {
-    fn drop(&mut self) {
-        // SAFETY: the state and all modules that have changed it are gone, and nobody else has blocks of the heap.
-        unsafe { self.heap.destroy() };
-    }
-}
-
-/// Whether a block is of the heap of any state.
-pub(crate) fn owns(block: *const c_void) -> bool {
-    let heaps: Vec<Arc<StateHeap>> = lock(&HEAPS).iter().filter_map(Weak::upgrade).collect();
-    heaps.iter().any(|state| state.heap.owns(block))
-}
-
-/// The table for [`HostContext::scopes`](relib_abi::entry::HostContext::scopes).
-pub(crate) fn scope_table() -> ScopeTable {
-    ScopeTable { enter, leave }
-}
-
-unsafe extern "C" fn enter(module: *const c_void, state: *const c_void, scope: *mut Scope) {
-    // SAFETY: the module passes its context's pointer: the host keeps the `Arc` until the image is gone.
-    let runtime = unsafe { &*module.cast::<Runtime>() };
-    let state = (!state.is_null()).then(|| {
-        let state = state.cast::<StateHeap>();
-        // SAFETY: the handle is that of a state that is lent to the module, so its `Arc` is alive; the count is raised
-        // for the new one.
-        let state = unsafe {
-            Arc::increment_strong_count(state);
-            Arc::from_raw(state)
-        };
-        let heap = state.heap;
-        lock(&state.access).scopes += 1;
-        runtime.keep_state(state);
-        heap
-    });
-    // SAFETY: the module keeps the scope in place and leaves it in order.
-    unsafe { heap::enter_scope(scope, runtime.heap, state) };
-}
-
-unsafe extern "C" fn leave(module: *const c_void, scope: *const Scope) {
-    // SAFETY: the module passes its context's pointer, and leaves the scope that it entered last.
-    let (runtime, heap) = unsafe { (&*module.cast::<Runtime>(), heap::leave_scope(scope)) };
-    if let Some(state) = runtime.states().into_iter().find(|state| Some(state.heap) == heap) {
-        lock(&state.access).scopes -= 1;
-        state.left.notify_all();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use relib_abi::entry::Scope;
+
     use super::*;
+    use crate::owned::{Heap, Holds, Runtime, host_context, is_in_scope};
 
     /// A module without an image: what it allocates, it allocates through its heap's table.
     fn module() -> Arc<Runtime> {
@@ -267,13 +150,13 @@ mod tests {
     }
 
     fn within<R>(module: &Arc<Runtime>, state: *const c_void, body: impl FnOnce() -> R) -> R {
-        let module = Arc::as_ptr(module).cast();
+        let context = host_context(module, None);
         let mut scope = Scope::new();
         // SAFETY: the scope is in place until it is left below.
-        unsafe { enter(module, state, &raw mut scope) };
+        unsafe { (context.scopes.enter)(context.module, state, &raw mut scope) };
         let result = body();
         // SAFETY: as above.
-        unsafe { leave(module, &raw const scope) };
+        unsafe { (context.scopes.leave)(context.module, &raw const scope) };
         result
     }
 
@@ -285,7 +168,7 @@ mod tests {
         within(&first, handle, || {
             assert!(state.heap.heap.owns(allocate(&first)));
             assert!(second.heap.owns(allocate(&second)));
-            assert!(heap::is_in_scope(first.heap) && !heap::is_in_scope(second.heap));
+            assert!(is_in_scope(first.heap) && !is_in_scope(second.heap));
             within(&second, handle, || {
                 assert!(
                     state.heap.heap.owns(allocate(&first)),
@@ -297,7 +180,7 @@ mod tests {
             assert!(state.heap.heap.owns(allocate(&first)));
         });
         assert!(first.heap.owns(allocate(&first)));
-        assert!(!heap::is_in_scope(first.heap));
+        assert!(!is_in_scope(first.heap));
     }
 
     #[test]
@@ -343,7 +226,8 @@ mod tests {
         let kept = within(&module, state.cell.heap, || allocate(&module));
         let heap = Arc::downgrade(&state.heap);
         drop(state);
-        assert!(owns(kept), "the block of a static would dangle");
+        let is_there = heap.upgrade().is_some_and(|heap| heap.heap.owns(kept));
+        assert!(is_there, "the block of a static would dangle");
         drop(module);
         assert!(heap.upgrade().is_none());
     }

@@ -1,4 +1,4 @@
-//! The functions that a module's shims call.
+//! The functions that a module's shims call, on Linux.
 //!
 //! They run on any thread, in the middle of what the module does, so they neither panic nor change `errno` for a call
 //! that succeeded.
@@ -7,9 +7,10 @@ use std::ffi::{c_int, c_uint, c_void};
 
 use relib_abi::entry::{Destructor, SystemTable, ThreadStart};
 
-use super::called_by_modules;
+use super::caller::called_by_modules;
+use crate::owned::allocation::is_in_scope;
 use crate::owned::heap;
-use crate::owned::threads::{self, NewThread};
+use crate::owned::threads::NewThread;
 
 /// The table for [`HostContext::system`](relib_abi::entry::HostContext::system).
 pub(crate) fn table() -> SystemTable {
@@ -33,23 +34,23 @@ pub(crate) fn table() -> SystemTable {
 }
 
 called_by_modules! {
-    thread_atexit(module: owned_runtime, destructor: Destructor, object: *mut c_void) -> c_int {
-        threads::register_destructor(&module, destructor, object);
+    thread_atexit(module, destructor: Destructor, object: *mut c_void) -> c_int {
+        module.threads.register_destructor(destructor, object);
         0
     }
 
     thread_create(
-        module: owned_runtime,
+        module,
         handle: *mut c_void,
         attributes: *const c_void,
         function: ThreadStart,
         argument: *mut c_void,
     ) -> c_int {
-        if heap::is_in_scope(module.heap) {
+        if is_in_scope(module.heap) {
             // The thread's own allocations would not go to the state; what it shares with this one would.
             return libc::EAGAIN;
         }
-        let Some(thread) = NewThread::announce(&module) else {
+        let Some(thread) = NewThread::announce(&module.threads) else {
             return libc::EAGAIN;
         };
         let start = Box::into_raw(Box::new(Start { thread, function, argument }));
@@ -63,7 +64,7 @@ called_by_modules! {
         result
     }
 
-    key_create(module: runtime, key: *mut c_uint, destructor: Option<Destructor>) -> c_int {
+    key_create(module, key: *mut c_uint, destructor: Option<Destructor>) -> c_int {
         // The C library gets no destructor: it would call it at the end of a thread that may outlive the module.
         // SAFETY: the module passed a place for a key.
         let result = unsafe { libc::pthread_key_create(key, None) };
@@ -74,26 +75,26 @@ called_by_modules! {
         result
     }
 
-    key_delete(module: runtime, key: c_uint) -> c_int {
+    key_delete(module, key: c_uint) -> c_int {
         module.threads.remove_key(key);
         // SAFETY: the C library checks the key.
         unsafe { libc::pthread_key_delete(key) }
     }
 
-    key_set(module: owned_runtime, key: c_uint, value: *const c_void) -> c_int {
+    key_set(module, key: c_uint, value: *const c_void) -> c_int {
         // SAFETY: the C library checks the key and stores any value.
         let result = unsafe { libc::pthread_setspecific(key, value) };
         if result == 0 {
-            threads::note_key_value(&module, key, !value.is_null());
+            module.threads.note_key_value(key, !value.is_null());
         }
         result
     }
 
-    descriptor_foreign(module: runtime, descriptor: c_int) -> bool {
+    descriptor_foreign(module, descriptor: c_int) -> bool {
         module.ledger_of_this_process().is_some_and(|ledger| ledger.is_foreign(descriptor))
     }
 
-    heap_owns(module: runtime, block: *const c_void) -> bool {
+    heap_owns(module, block: *const c_void) -> bool {
         module.owns(block)
     }
 }
@@ -102,7 +103,7 @@ called_by_modules! {
 macro_rules! entries {
     ($($name:ident($($argument:ident: $ty:ty),*) => |$ledger:ident| $entry:expr;)*) => {
         called_by_modules! {
-            $($name(module: runtime, $($argument: $ty),*) {
+            $($name(module, $($argument: $ty),*) {
                 if let Some(mut $ledger) = module.ledger_of_this_process() {
                     $entry;
                 }

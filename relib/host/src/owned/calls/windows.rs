@@ -1,4 +1,4 @@
-//! The functions that a module's shims call.
+//! The functions that a module's shims call, on Windows.
 //!
 //! They run on any thread, in the middle of what the module does, so they neither panic nor change the last error for
 //! a call that succeeded.
@@ -9,9 +9,10 @@ use relib_abi::entry::{Destructor, SystemTable, ThreadMain};
 use windows_sys::Win32::Foundation::{ERROR_BUSY, GetLastError, SetLastError};
 use windows_sys::Win32::System::Memory::GetProcessHeap;
 
-use super::called_by_modules;
+use super::caller::called_by_modules;
+use crate::owned::allocation::is_in_scope;
 use crate::owned::heap;
-use crate::owned::threads::{self, NewThread};
+use crate::owned::threads::NewThread;
 use crate::platform::{FIBER, extent, fiber_slots};
 
 /// The table for [`HostContext::system`](relib_abi::entry::HostContext::system).
@@ -58,9 +59,9 @@ struct Start {
 }
 
 called_by_modules! {
-    thread_announced(module: owned_runtime, function: ThreadMain, argument: *mut c_void) -> *mut c_void {
+    thread_announced(module, function: ThreadMain, argument: *mut c_void) -> *mut c_void {
         // In a scope the thread's own allocations would not go to the state; what it shares with this one would.
-        let thread = if heap::is_in_scope(module.heap) { None } else { NewThread::announce(&module) };
+        let thread = if is_in_scope(module.heap) { None } else { NewThread::announce(&module.threads) };
         match thread {
             Some(thread) => Box::into_raw(Box::new(Start { thread, function, argument })).cast(),
             None => {
@@ -86,19 +87,19 @@ unsafe extern "C-unwind" fn thread_main(ticket: *mut c_void) -> c_uint {
 }
 
 called_by_modules! {
-    slot_allocated(module: runtime, slot: c_uint, finish: Destructor) {
+    slot_allocated(module, slot: c_uint, finish: Destructor) {
         quietly(|| module.threads.add_key(slot, Some(finish)));
     }
 
-    slot_freeing(module: runtime, slot: c_uint) {
+    slot_freeing(module, slot: c_uint) {
         quietly(|| module.threads.remove_key(slot));
     }
 
-    slot_set(module: owned_runtime, slot: c_uint, is_set: bool) {
-        quietly(|| threads::note_key_value(&module, slot, is_set));
+    slot_set(module, slot: c_uint, is_set: bool) {
+        quietly(|| module.threads.note_key_value(slot, is_set));
     }
 
-    fiber_slot_allocated(module: runtime, slot: c_uint, callback: Option<Destructor>) {
+    fiber_slot_allocated(module, slot: c_uint, callback: Option<Destructor>) {
         quietly(|| {
             if callback.is_some() {
                 fiber_slots::add(slot);
@@ -107,21 +108,21 @@ called_by_modules! {
         });
     }
 
-    fiber_slot_freeing(module: runtime, slot: c_uint) {
+    fiber_slot_freeing(module, slot: c_uint) {
         quietly(|| {
             module.threads.remove_key(slot | FIBER);
             fiber_slots::remove(slot);
         });
     }
 
-    fiber_slot_set(module: owned_runtime, slot: c_uint, value: *mut c_void) {
+    fiber_slot_set(module, slot: c_uint, value: *mut c_void) {
         quietly(|| {
             fiber_slots::set(slot, value);
-            threads::note_key_value(&module, slot | FIBER, !value.is_null());
+            module.threads.note_key_value(slot | FIBER, !value.is_null());
         });
     }
 
-    heap_owns(module: runtime, block: *const c_void) -> bool {
+    heap_owns(module, block: *const c_void) -> bool {
         module.owns(block)
     }
 }
@@ -135,7 +136,7 @@ fn number(handle: *mut c_void) -> i32 {
 macro_rules! entries {
     ($($name:ident($argument:ident) => |$ledger:ident| $entry:expr;)*) => {
         called_by_modules! {$(
-            $name(module: runtime, $argument: *mut c_void) {
+            $name(module, $argument: *mut c_void) {
                 quietly(|| {
                     if let Some(mut $ledger) = module.ledger_of_this_process() {
                         $entry;
