@@ -8,7 +8,6 @@ mod bench;
 mod ci;
 mod demo;
 mod gen_support_table;
-mod links;
 mod report;
 mod runner;
 mod sanitizer;

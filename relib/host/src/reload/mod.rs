@@ -83,6 +83,24 @@ impl<E> fmt::Debug for Reloader<E> {
     }
 }
 
+impl ReloadOptions {
+    /// Loads the module at `path` and watches its file; see [`Reloader::start`].
+    ///
+    /// # Errors
+    /// If the module cannot be loaded, or its directory cannot be watched.
+    ///
+    /// # Safety
+    /// As for [`Reloader::start`].
+    pub unsafe fn start<E: ExportsHandle>(
+        self,
+        path: impl AsRef<Path>,
+        imports: impl ProvideImports,
+    ) -> Result<Reloader<E>, ReloadError> {
+        // SAFETY: as the caller guarantees.
+        unsafe { Reloader::with_options(self, path.as_ref(), &imports) }
+    }
+}
+
 impl<E: ExportsHandle> Reloader<E> {
     /// Loads the module at `path` and watches its file, with the default [`ReloadOptions`].
     ///

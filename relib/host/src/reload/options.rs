@@ -1,19 +1,15 @@
 //! What a host chooses about reloading.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
-use relib_interface::imports::ProvideImports;
-use relib_interface::interface::ExportsHandle;
-
-use super::{ReloadError, ReloadEvent, Reloader};
+use super::event::ReloadEvent;
 use crate::load::LoadOptions;
 
 pub(super) type EventCallback = Box<dyn FnMut(&ReloadEvent) + Send>;
 pub(super) type WakeCallback = Box<dyn Fn() + Send>;
 
-/// How a module is reloaded; the defaults are those of [`Reloader::start`].
+/// How a module is reloaded; the defaults are those of [`Reloader::start`](crate::Reloader::start).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -43,12 +39,12 @@ pub struct ReloadOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InUsePolicy {
-    /// The old module stays and the new build is refused; [`Reloader::reload`] tries again.
+    /// The old module stays and the new build is refused; [`Reloader::reload`](crate::Reloader::reload) tries again.
     #[default]
     Refuse,
-    /// As `Refuse`, after waiting this long for what is in the way; the host waits in [`Reloader::poll`].
+    /// As `Refuse`, after waiting this long for what is in the way; the host waits in [`Reloader::poll`](crate::Reloader::poll).
     Wait(Duration),
-    /// The new build takes over, and the old module stays loaded beside it as one of the [`Reloader::zombies`], with
+    /// The new build takes over, and the old module stays loaded beside it as one of the [`Reloader::zombies`](crate::Reloader::zombies), with
     /// its threads, until it can be unloaded.
     Zombie,
 }
@@ -82,38 +78,22 @@ impl ReloadOptions {
         self
     }
 
-    /// Swaps only in [`Reloader::reload`]; [`Reloader::poll`] says when a build is ready.
+    /// Swaps only in [`Reloader::reload`](crate::Reloader::reload); [`Reloader::poll`](crate::Reloader::poll) says when a build is ready.
     pub fn on_request(mut self, on_request: bool) -> Self {
         self.on_request = on_request;
         self
     }
 
-    /// Shows each event to `callback`, in [`Reloader::poll`] and [`Reloader::reload`].
+    /// Shows each event to `callback`, in [`Reloader::poll`](crate::Reloader::poll) and [`Reloader::reload`](crate::Reloader::reload).
     pub fn on_event(mut self, callback: impl FnMut(&ReloadEvent) + Send + 'static) -> Self {
         self.on_event = Some(Box::new(callback));
         self
     }
 
-    /// Calls `wake`, on a thread of the reloader's, when [`Reloader::poll`] has something to do: for hosts that sleep in
+    /// Calls `wake`, on a thread of the reloader's, when [`Reloader::poll`](crate::Reloader::poll) has something to do: for hosts that sleep in
     /// an event loop of their own. It should only wake that loop.
     pub fn wake(mut self, wake: impl Fn() + Send + 'static) -> Self {
         self.wake = Some(Box::new(wake));
         self
-    }
-
-    /// Loads the module at `path` and watches its file; see [`Reloader::start`].
-    ///
-    /// # Errors
-    /// If the module cannot be loaded, or its directory cannot be watched.
-    ///
-    /// # Safety
-    /// As for [`Reloader::start`].
-    pub unsafe fn start<E: ExportsHandle>(
-        self,
-        path: impl AsRef<Path>,
-        imports: impl ProvideImports,
-    ) -> Result<Reloader<E>, ReloadError> {
-        // SAFETY: as the caller guarantees.
-        unsafe { Reloader::with_options(self, path.as_ref(), &imports) }
     }
 }

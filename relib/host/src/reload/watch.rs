@@ -19,7 +19,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use relib_interface::imports::ProvidedImports;
 use relib_interface::interface::ExportsHandle;
 
-use super::ReloadError;
+use super::event::ReloadError;
 use super::options::WakeCallback;
 use crate::file;
 use crate::file::LoadError;

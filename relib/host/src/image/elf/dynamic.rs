@@ -6,13 +6,17 @@
 use object::elf::{self, Dyn64, DynamicTag, Rela64, Sym64};
 use object::read::ReadRef;
 
-use super::relocations::RELR_SIZE;
+use super::sections::{Section, Sections};
 use super::symbols::Symbols;
-use super::{LE, Section, Sections, Source};
 use crate::image::contents::{Constructors, PatchSite};
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the dynamic section";
+
+/// Size of an entry of DT_RELR.
+pub(super) const RELR_SIZE: u64 = 8;
 
 /// More libraries than this have no use.
 const MAX_NEEDED: usize = 1024;

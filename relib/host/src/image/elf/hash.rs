@@ -5,9 +5,11 @@ use object::U32;
 use object::elf;
 use object::read::ReadRef;
 
+use super::sections::Sections;
 use super::symbols::Symbols;
-use super::{LE, Sections, Source};
 use crate::image::error::{Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the symbol hash table";
 

@@ -4,8 +4,10 @@ use object::elf::{self, FileHeader64, FileType};
 use object::pod;
 use object::read::ReadRef;
 
-use super::{LE, Sections, Source, machine};
+use super::machine;
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the ELF header";
 
@@ -63,8 +65,8 @@ impl Header {
     }
 
     /// Checks that the entry point, if there is one, is code. Linkers give libraries one by habit.
-    pub(super) fn check_entry(&self, sections: &Sections<'_>) -> Result<()> {
-        let valid = self.entry == 0 || sections.code().contains(self.entry, 1);
+    pub(super) fn check_entry(&self, is_code: impl Fn(u64) -> bool) -> Result<()> {
+        let valid = self.entry == 0 || is_code(self.entry);
         check!(valid, PART, "e_entry {:#x} is not in an executable section", self.entry);
         Ok(())
     }

@@ -9,6 +9,7 @@
 mod dynamic;
 mod hash;
 mod header;
+mod kinds;
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
 mod machine;
@@ -19,13 +20,13 @@ mod relocations;
 mod sections;
 mod segments;
 mod symbols;
+mod text;
 mod versions;
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-use object::LittleEndian as LE;
 use object::read::ReadRef;
 use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 
@@ -37,12 +38,9 @@ use dynamic::Dynamic;
 use header::Header;
 use reader::FileReader;
 use relocations::Relocations;
-use sections::{Section, Sections};
+use sections::Sections;
 use segments::Segments;
 use symbols::Symbols;
-
-/// Upper bound of virtual addresses: no library comes near, and below it sums of a few addresses cannot overflow.
-const MAX_VADDR: u64 = 1 << 32;
 
 /// Reads and verifies a file; see [`inspect_file`](super::inspect_file). Only the tables that the dynamic loader uses are
 /// read, never code, data or debug information.
@@ -59,7 +57,7 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
     let header = Header::read(source)?;
     let sections = Sections::read(source, &header)?;
     let segments = Segments::read(source, &header, &sections)?;
-    header.check_entry(&sections)?;
+    header.check_entry(|address| sections.code().contains(address, 1))?;
     notes::check(source, &sections)?;
 
     let dynamic = Dynamic::read(source, &sections)?;
@@ -83,11 +81,6 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
         destructors_size: dynamic.patch_site(object::elf::DT_FINI_ARRAYSZ),
         unique_symbols: symbols.unique()?,
     })
-}
-
-/// What stands in front of the first zero byte, if there is one.
-fn until_zero(bytes: &[u8]) -> Option<&[u8]> {
-    bytes.get(..memchr::memchr(0, bytes)?)
 }
 
 /// The sections with relib's import tables, which the dynamic loader relocates.

@@ -6,8 +6,10 @@ use object::pod;
 use object::read::ReadRef;
 
 use super::ranges::align_up;
-use super::{LE, Section, Sections, Source};
+use super::sections::{Section, Sections};
 use crate::image::error::{Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "a note section";
 

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// Upper bound of virtual addresses: no library comes near, and below it sums of a few addresses cannot overflow.
+pub(super) const MAX_VADDR: u64 = 1 << 32;
+
 /// A set of addresses: sorted ranges that neither overlap nor touch.
 #[derive(Default)]
 pub(super) struct Ranges(Vec<Run>);

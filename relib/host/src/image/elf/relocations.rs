@@ -11,40 +11,20 @@ use object::elf::{self, Rela64, Sym64};
 use object::read::ReadRef;
 
 use super::dynamic::Dynamic;
+use super::kinds::Kind;
+use super::machine;
 use super::ranges::Run;
+use super::sections::{Section, Sections};
 use super::symbols::{Symbols, is_defined};
-use super::{LE, Section, Sections, Source, machine};
 use crate::image::contents::ImportSlots;
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the relocations";
 
-/// Size of an entry of DT_RELR, and of the word that it relocates.
-pub(super) const RELR_SIZE: u64 = WORD;
+/// Size of the word that a relocation writes.
 const WORD: u64 = 8;
-
-/// What a relocation writes, whatever the processor calls it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nothing.
-    None,
-    /// Image base plus addend.
-    Relative,
-    /// Address of a symbol plus addend.
-    Symbolic,
-    /// Address of a symbol, in the global offset table.
-    GlobDat,
-    /// Address of a function, in the procedure linkage table.
-    JumpSlot,
-    /// What the function at image base plus addend returns.
-    IRelative,
-    /// Number of the image in which a thread-local is defined.
-    TlsModule,
-    /// Offset of a thread-local.
-    TlsOffset,
-    /// Function and argument that find a thread-local.
-    TlsDescriptor,
-}
 
 /// What the relocations of a verified file are good for.
 pub(super) struct Relocations {

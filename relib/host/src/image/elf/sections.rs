@@ -7,10 +7,13 @@ use std::fmt;
 use std::ops::Range;
 
 use super::header::{Header, SECTION_HEADER_SIZE};
+use super::ranges::MAX_VADDR;
 use super::ranges::{Ranges, align_up, overlap};
-use super::{LE, MAX_VADDR, Source, until_zero};
+use super::text::until_zero;
 use crate::image::contents::TlsTemplate;
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the section headers";
 

@@ -8,9 +8,12 @@ use object::read::ReadRef;
 
 use super::header::{Header, PROGRAM_HEADER_SIZE, SIZE as HEADER_SIZE};
 use super::machine::PAGE;
+use super::ranges::MAX_VADDR;
 use super::ranges::{align_down, align_up, overlap};
-use super::{LE, MAX_VADDR, Section, Sections, Source};
+use super::sections::{Section, Sections};
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the program headers";
 

@@ -5,9 +5,12 @@ use std::cell::Cell;
 use object::elf::{self, Sym64};
 use object::read::ReadRef;
 
-use super::{LE, Section, Sections, Source, until_zero};
+use super::sections::{Section, Sections};
+use super::text::until_zero;
 use crate::image::contents::{Export, UniqueSymbol};
 use crate::image::error::{Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the dynamic symbol table";
 const STRINGS: &str = "the dynamic string table";

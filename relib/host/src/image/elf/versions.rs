@@ -7,9 +7,11 @@ use object::elf::{self, Verdaux, Verdef, Vernaux, Verneed, Versym};
 use object::pod::{self, Pod};
 use object::read::ReadRef;
 
+use super::sections::{Section, Sections};
 use super::symbols::Symbols;
-use super::{LE, Section, Sections, Source};
 use crate::image::error::{Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const NEEDED: &str = "the table of needed versions";
 const DEFINED: &str = "the table of defined versions";

@@ -2,7 +2,7 @@
 
 use object::elf::{self, RelocationType};
 
-use super::relocations::Kind;
+use super::kinds::Kind;
 
 /// `e_machine` of this processor.
 pub(super) const MACHINE: elf::Machine = elf::EM_X86_64;

@@ -3,8 +3,9 @@
 
 use object::read::ReadRef;
 
-use super::{Header, Source};
+use super::header::Header;
 use crate::image::error::{Result, check};
+use crate::image::source::Source;
 
 /// Bytes that are read at a time.
 const CHUNK: u64 = 1 << 16;

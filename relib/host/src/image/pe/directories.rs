@@ -8,9 +8,12 @@ use object::pod::{self, Pod};
 use object::read::ReadRef;
 use object::{U16, U32, U64};
 
-use super::{Header, LE, Sections, Source};
+use super::header::Header;
+use super::sections::Sections;
 use crate::image::contents::{Export, ImportSlots, TlsTemplate};
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 /// More entries than this in a table have no use, and would only cost time.
 const MAX_ENTRIES: u32 = 1 << 20;

@@ -4,8 +4,9 @@ use object::pe::{self, ImageDataDirectory, ImageDosHeader, ImageNtHeaders64};
 use object::pod;
 use object::read::ReadRef;
 
-use super::{LE, Sections, Source};
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the PE header";
 
@@ -99,8 +100,8 @@ impl Header {
     }
 
     /// Checks that the entry point, if there is one, is code.
-    pub(super) fn check_entry(&self, sections: &Sections) -> Result<()> {
-        let valid = self.entry == 0 || sections.is_code(self.entry);
+    pub(super) fn check_entry(&self, is_code: impl Fn(u32) -> bool) -> Result<()> {
+        let valid = self.entry == 0 || is_code(self.entry);
         check!(valid, PART, "AddressOfEntryPoint {:#x} is not in an executable section", self.entry);
         Ok(())
     }

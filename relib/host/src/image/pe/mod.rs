@@ -15,7 +15,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use object::LittleEndian as LE;
 use object::read::ReadRef;
 
 use super::contents::{ImageFile, Metadata};
@@ -44,7 +43,7 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
 ) -> Result<ImageFile> {
     let header = Header::read(source)?;
     let sections = Sections::read(source, &header)?;
-    header.check_entry(&sections)?;
+    header.check_entry(|address| sections.is_code(address))?;
     directories::check_unsupported(&header)?;
     directories::check_bounds(&header, &sections)?;
     let exports = directories::exports(source, &header, &sections, export_prefix)?;

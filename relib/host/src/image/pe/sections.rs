@@ -3,8 +3,10 @@
 use object::pe::{self, ImageSectionHeader};
 use object::read::ReadRef;
 
-use super::{Header, LE, Source};
+use super::header::Header;
 use crate::image::error::{ImageError, Result, check, malformed};
+use crate::image::source::Source;
+use object::LittleEndian as LE;
 
 const PART: &str = "the section table";
 

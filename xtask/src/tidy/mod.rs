@@ -1,5 +1,11 @@
 //! `cargo xtask tidy`: rules of this repository that neither the compiler nor clippy knows.
 
+mod arrows;
+mod links;
+mod source;
+mod table;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -8,11 +14,14 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 use crate::EXIT_FAILED;
-use crate::links;
 use crate::runner::Places;
+use table::{MAP, TABLE, Table};
 
 #[derive(clap::Args)]
 pub struct Arguments {
+    /// Write the table of rooms into docs/ARCHITECTURE.md
+    #[arg(long)]
+    write: bool,
     #[command(flatten)]
     places: Places,
 }
@@ -36,6 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     findings.extend(map_findings(&root)?);
+    findings.extend(room_findings(&root, arguments.write)?);
     for finding in &findings {
         eprintln!("{finding}");
     }
@@ -100,10 +110,28 @@ fn pasted_reasons(path: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
+/// What is wrong with the table of rooms, with the imports by it, and with how the map shows it.
+fn room_findings(root: &Path, write: bool) -> Result<Vec<String>> {
+    let table = Table::read(root)?;
+    let mut findings = table.findings();
+    if findings.is_empty() {
+        findings.extend(arrows::findings(root, &table)?);
+    }
+    let path = root.join(MAP);
+    let map = fs::read_to_string(&path).with_context(|| format!("cannot read {MAP}"))?;
+    match table::shown_in(&map, &table) {
+        None => findings.push(format!("{MAP}: there are no marks for the table of rooms")),
+        Some(shown) if shown == map => {}
+        Some(shown) if write => fs::write(&path, shown).with_context(|| format!("cannot write {MAP}"))?,
+        Some(_) => findings
+            .push(format!("{MAP}: it shows another table than {TABLE}; run `cargo xtask tidy --write`")),
+    }
+    Ok(findings)
+}
+
 /// Paths in the architecture map that do not exist.
 fn map_findings(root: &Path) -> Result<Vec<String>> {
-    let map = "docs/ARCHITECTURE.md";
-    let text = fs::read_to_string(root.join(map)).with_context(|| format!("cannot read {map}"))?;
+    let text = fs::read_to_string(root.join(MAP)).with_context(|| format!("cannot read {MAP}"))?;
     let top_level =
         ["relib/", "harness", "tests", "test-modules", "snapshots", "xtask", "examples", "docs/", "benches"];
     let quoted = text.split('`').skip(1).step_by(2);
@@ -112,7 +140,7 @@ fn map_findings(root: &Path) -> Result<Vec<String>> {
             top_level.iter().any(|top| path.starts_with(top)) && !path.contains(char::is_whitespace)
         })
         .filter(|path| !root.join(path).exists())
-        .map(|path| format!("{map}: `{path}` does not exist; keep the map true"))
+        .map(|path| format!("{MAP}: `{path}` does not exist; keep the map true"))
         .collect())
 }
 

@@ -1,0 +1,282 @@
+//! What one Rust source file declares and refers to: its modules, its items, and the paths that lead out of it.
+//!
+//! Documentation is not looked at: it may name what the code must not import.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use syn::spanned::Spanned as _;
+use syn::visit::{self, Visit};
+
+/// A path in a source file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// `crate`, `super`, `self` or the name that it begins with, and what follows; `*` stands for everything.
+    pub path: Vec<String>,
+    /// Counted from one.
+    pub line: usize,
+    /// How many modules of the same file it is inside of.
+    pub depth: usize,
+    /// Whether it stands among what is handed to a macro.
+    pub is_in_macro: bool,
+}
+
+/// A name that a module gets by an import.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The name; `*` for everything.
+    pub name: String,
+    pub reference: Reference,
+    /// Others may import it from here: not only this module uses it, if it does at all.
+    pub is_passed_on: bool,
+}
+
+/// A module that stands in another file.
+#[derive(Debug)]
+pub struct Declaration {
+    pub name: String,
+    /// What its `#[path]` says.
+    pub path: Option<PathBuf>,
+}
+
+/// One source file.
+#[derive(Debug, Default)]
+pub struct Source {
+    pub declarations: Vec<Declaration>,
+    /// Names of what it defines, outside of inner modules.
+    pub items: Vec<String>,
+    /// Imports outside of functions and inner modules; those inside are references only.
+    pub imports: Vec<Import>,
+    /// Paths outside of imports, and imports inside of functions and modules.
+    pub references: Vec<Reference>,
+    /// All names outside of imports.
+    pub words: Vec<String>,
+    depth: usize,
+}
+
+impl Source {
+    /// Reads a file's text.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let file =
+            syn::parse_file(text).with_context(|| format!("cannot read {} as Rust", path.display()))?;
+        let mut source = Self::default();
+        source.visit_file(&file);
+        Ok(source)
+    }
+
+    fn reference(&mut self, path: Vec<String>, line: usize, is_in_macro: bool) {
+        if path.len() > 1 {
+            self.references.push(Reference { path, line, depth: self.depth, is_in_macro });
+        }
+    }
+
+    fn import(&mut self, tree: &syn::UseTree, prefix: &mut Vec<String>, is_passed_on: bool) {
+        let (name, path, span) = match tree {
+            syn::UseTree::Path(path) => {
+                prefix.push(path.ident.to_string());
+                self.import(&path.tree, prefix, is_passed_on);
+                prefix.pop();
+                return;
+            }
+            syn::UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.import(tree, prefix, is_passed_on));
+                return;
+            }
+            syn::UseTree::Name(name) => (name.ident.to_string(), name.ident.to_string(), name.span()),
+            syn::UseTree::Rename(rename) => {
+                (rename.rename.to_string(), rename.ident.to_string(), rename.span())
+            }
+            syn::UseTree::Glob(glob) => ("*".to_owned(), "*".to_owned(), glob.span()),
+        };
+        let mut full = prefix.clone();
+        let name = match name.as_str() {
+            // The module itself, under its own name.
+            "self" => full.last().cloned().unwrap_or_default(),
+            _ => name,
+        };
+        if path != "self" {
+            full.push(path);
+        }
+        let reference =
+            Reference { path: full, line: span.start().line, depth: self.depth, is_in_macro: false };
+        self.imports.push(Import { name, reference, is_passed_on });
+    }
+
+    /// Paths in tokens that are nobody's syntax but a macro's.
+    fn tokens(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut index = 0;
+        while index < tokens.len() {
+            match &tokens[index] {
+                TokenTree::Group(group) => self.tokens(group.stream()),
+                TokenTree::Ident(ident) => {
+                    self.words.push(ident.to_string());
+                    let (path, read) = path_in(&tokens[index..]);
+                    self.reference(path, ident.span().start().line, true);
+                    index += read;
+                    continue;
+                }
+                _ => {}
+            }
+            index += 1;
+        }
+    }
+}
+
+/// The names at the beginning of tokens that `::` connects, and how many tokens they are.
+fn path_in(tokens: &[TokenTree]) -> (Vec<String>, usize) {
+    let mut path = Vec::new();
+    let mut read = 0;
+    while let Some(TokenTree::Ident(ident)) = tokens.get(read) {
+        path.push(ident.to_string());
+        read += 1;
+        let is_colon = |index: usize| matches!(tokens.get(index), Some(TokenTree::Punct(punct)) if punct.as_char() == ':');
+        if !(is_colon(read)
+            && is_colon(read + 1)
+            && matches!(tokens.get(read + 2), Some(TokenTree::Ident(_))))
+        {
+            break;
+        }
+        read += 2;
+    }
+    (path, read)
+}
+
+impl<'ast> Visit<'ast> for Source {
+    // Documentation, and what conditions say.
+    fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
+
+    // `pub(in path)` imports nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    fn visit_ident(&mut self, ident: &'ast Ident) {
+        self.words.push(ident.to_string());
+    }
+
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        if self.depth == 0 {
+            let name = match item {
+                syn::Item::Const(item) => Some(&item.ident),
+                syn::Item::Enum(item) => Some(&item.ident),
+                syn::Item::Fn(item) => Some(&item.sig.ident),
+                syn::Item::Macro(item) => item.ident.as_ref(),
+                syn::Item::Mod(item) => Some(&item.ident),
+                syn::Item::Static(item) => Some(&item.ident),
+                syn::Item::Struct(item) => Some(&item.ident),
+                syn::Item::Trait(item) => Some(&item.ident),
+                syn::Item::Type(item) => Some(&item.ident),
+                syn::Item::Union(item) => Some(&item.ident),
+                _ => None,
+            };
+            self.items.extend(name.map(Ident::to_string));
+        }
+        visit::visit_item(self, item);
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let is_passed_on = !matches!(item.vis, syn::Visibility::Inherited);
+        let known = self.imports.len();
+        self.import(&item.tree, &mut Vec::new(), is_passed_on);
+        if self.depth > 0 {
+            let inner: Vec<Import> = self.imports.drain(known..).collect();
+            self.references.extend(inner.into_iter().map(|import| import.reference));
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        match &item.content {
+            Some((_, items)) => {
+                self.depth += 1;
+                items.iter().for_each(|item| self.visit_item(item));
+                self.depth -= 1;
+            }
+            None if self.depth == 0 => {
+                let name = item.ident.to_string();
+                self.declarations.push(Declaration { name, path: path_of(&item.attrs) });
+            }
+            None => {}
+        }
+    }
+
+    fn visit_block(&mut self, block: &'ast syn::Block) {
+        // What a function imports is not for others; its `super` is that of the module around it.
+        let known = self.imports.len();
+        visit::visit_block(self, block);
+        let inner: Vec<Import> = self.imports.drain(known..).collect();
+        self.references.extend(inner.into_iter().map(|import| import.reference));
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        self.reference(names, path.span().start().line, false);
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.visit_path(&call.path);
+        self.tokens(call.tokens.clone());
+    }
+}
+
+/// What `#[path = "..."]` says.
+fn path_of(attributes: &[syn::Attribute]) -> Option<PathBuf> {
+    let attribute = attributes.iter().find(|attribute| attribute.path().is_ident("path"))?;
+    let syn::Meta::NameValue(pair) = &attribute.meta else { return None };
+    let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &pair.value else { return None };
+    Some(text.value().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(references: &[Reference]) -> Vec<(String, usize, usize)> {
+        references
+            .iter()
+            .map(|reference| (reference.path.join("::"), reference.line, reference.depth))
+            .collect()
+    }
+
+    #[test]
+    fn finds_what_leads_out_of_a_file() {
+        let text = r#"//! [`crate::shown`] is only named.
+use crate::a::{self, b as c, d::*};
+pub(crate) use e::F;
+#[path = "other.rs"]
+mod e;
+/// As [`crate::shown`].
+fn g() {
+    use super::h;
+    crate::i::j(e::F);
+    println!("{}", crate::k::L);
+}
+mod inner {
+    use super::super::m;
+}
+"#;
+        let source = Source::parse(Path::new("a.rs"), text).unwrap();
+        let imports: Vec<Reference> = source.imports.iter().map(|import| import.reference.clone()).collect();
+        let expected = [("crate::a", 2, 0), ("crate::a::b", 2, 0), ("crate::a::d::*", 2, 0), ("e::F", 3, 0)];
+        assert_eq!(paths(&imports), expected.map(|(path, line, depth)| (path.to_owned(), line, depth)));
+        let names: Vec<&str> = source.imports.iter().map(|import| import.name.as_str()).collect();
+        assert_eq!(names, ["a", "c", "*", "F"]);
+        assert_eq!(source.imports.iter().filter(|import| import.is_passed_on).count(), 1);
+        let references = paths(&source.references);
+        for expected in [
+            ("super::h", 8, 0),
+            ("crate::i::j", 9, 0),
+            ("e::F", 9, 0),
+            ("crate::k::L", 10, 0),
+            ("super::super::m", 13, 1),
+        ] {
+            assert!(
+                references.iter().any(|(path, line, depth)| (path.as_str(), *line, *depth) == expected),
+                "{expected:?} {references:?}"
+            );
+        }
+        assert!(!references.iter().any(|(path, ..)| path.contains("shown")), "{references:?}");
+        assert_eq!(source.declarations[0].path.as_deref(), Some(Path::new("other.rs")));
+        assert_eq!(source.items, ["e", "g", "inner"]);
+    }
+}
