@@ -9,7 +9,7 @@ use escargot::CargoBuild;
 use escargot::format::Message;
 use escargot::format::diagnostic::DiagnosticLevel;
 
-use crate::scenario::Platform;
+use crate::axes::Platform;
 
 /// What a run is built with, beside the profile: nothing special, or another compiler, flags and target folder.
 ///

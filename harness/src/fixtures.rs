@@ -31,8 +31,8 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use crate::axes::{Platform, Profile};
 use crate::cargo::{self, BuildError, Variant};
-use crate::scenario::{Platform, Profile};
 
 /// The folder of the fixtures' workspace.
 pub const FIXTURES_DIR: &str = "test-modules";

@@ -8,23 +8,31 @@
 //!
 //! 1. [`fixtures`] builds every fixture of the workspace `test-modules` in one cargo call per profile;
 //! 2. [`process`] starts the runner executable for one scenario, with limits, and waits for its end;
-//! 3. [`runner`] (in that process) runs the body with a [`scenario::Run`], compares [`probe`]s, writes the report;
+//! 3. [`runner`] (in that process) runs the body with a [`run::Run`], compares [`probe`]s, writes the report;
 //! 4. [`outcome`] says how it ended, [`redact`] takes out what differs between two runs;
 //! 5. [`snapshot`] compares with the accepted outcome; [`matrix`] does all of it for many scenarios in parallel;
 //! 6. [`table`] turns the accepted outcomes into the support table of the README.
 
+pub mod axes;
 pub mod cargo;
+pub mod failure;
 pub mod fixtures;
+pub mod limits;
 pub mod matrix;
 pub mod outcome;
 pub mod probe;
 pub mod process;
 pub mod redact;
 pub mod report;
+pub mod run;
 pub mod runner;
 pub mod scenario;
 pub mod snapshot;
 pub mod table;
 
+pub use axes::{Feature, Platform, Profile};
+pub use failure::{Failure, OrFail};
 pub use fixtures::Fixtures;
-pub use scenario::{Failure, Feature, Limits, OrFail, Platform, Profile, Run, Scenario, ScenarioInfo};
+pub use limits::Limits;
+pub use run::Run;
+pub use scenario::{Scenario, ScenarioInfo};

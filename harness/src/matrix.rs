@@ -8,9 +8,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use crate::axes::{Platform, Profile};
+use crate::failure::chain;
 use crate::outcome::Outcome;
 use crate::process::{self, Finished, Runner};
-use crate::scenario::{Platform, Profile, ScenarioInfo, chain};
+use crate::scenario::ScenarioInfo;
 use crate::snapshot::{Snapshots, Verdict};
 
 /// One scenario in one profile.

@@ -11,10 +11,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use crate::axes::Profile;
+use crate::failure::{Failure, chain};
 use crate::fixtures::Fixtures;
 use crate::outcome::{Ending, Outcome};
 use crate::report::{Event, Report, ReportWriter};
-use crate::scenario::{Directories, Failure, Profile, Run, Scenario, ScenarioInfo, chain};
+use crate::run::{Directories, Run};
+use crate::scenario::{Scenario, ScenarioInfo};
 
 /// The exit code for a command that cannot be followed. clap uses the same for one that is not understood.
 const EXIT_USAGE: u8 = 2;
@@ -162,7 +165,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
-    use crate::scenario::Feature;
+    use crate::axes::Feature;
 
     fn body(_: &mut Run) -> Result<(), Failure> {
         Ok(())

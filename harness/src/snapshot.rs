@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use insta::internals::TextSnapshotContents;
 use insta::{Snapshot, TextSnapshotKind};
 
+use crate::axes::{Platform, Profile};
 use crate::outcome::OK_LINE;
-use crate::scenario::{Platform, Profile, ScenarioInfo};
+use crate::scenario::ScenarioInfo;
 
 /// The folder of the snapshots in the root of the workspace.
 pub const SNAPSHOTS_DIR: &str = "snapshots";

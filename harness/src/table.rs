@@ -5,7 +5,8 @@
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::scenario::{Feature, Platform, Profile, ScenarioInfo};
+use crate::axes::{Feature, Platform, Profile};
+use crate::scenario::ScenarioInfo;
 use crate::snapshot::{SnapshotError, Snapshots, is_ok};
 
 /// The line before the table.
@@ -239,7 +240,9 @@ impl std::error::Error for MarkersMissing {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Failure, Run, Scenario};
+    use crate::failure::Failure;
+    use crate::run::Run;
+    use crate::scenario::Scenario;
 
     fn body(_: &mut Run) -> Result<(), Failure> {
         Ok(())

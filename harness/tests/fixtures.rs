@@ -68,7 +68,7 @@ fn a_fixture_that_does_not_compile_shows_what_the_compiler_said() {
     let root = root(&[("broken", "", "fn f() -> u32 { \"text\" }")]);
     let error = Fixtures::build(root.path(), Profile::Debug, &Variant::default()).unwrap_err();
     assert!(matches!(error, FixtureError::Build { .. }));
-    let text = relib_harness::scenario::chain(&error);
+    let text = relib_harness::failure::chain(&error);
     assert!(
         text.contains("error[E0308]: mismatched types") && text.contains("broken/src/lib.rs:1"),
         "{text}"

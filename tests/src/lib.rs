@@ -89,7 +89,7 @@ fn build_fixtures() {
             .and_then(|fixtures| {
                 fixtures.save(&Fixtures::manifest_path(root(), profile, &Variant::default()))
             })
-            .map_err(|error| relib_harness::scenario::chain(&error))
+            .map_err(|error| relib_harness::failure::chain(&error))
     });
     if let Err(message) = built {
         panic!("{message}");

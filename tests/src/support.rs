@@ -64,7 +64,7 @@ pub fn observe_refusal<E: ExportsHandle>(
     options: &LoadOptions,
 ) -> Result<(), Failure> {
     let error = load_error::<E>(path.as_ref(), options)?;
-    run.observe(key, format!("{}: {}", variant(&error), relib_harness::scenario::chain(&error)));
+    run.observe(key, format!("{}: {}", variant(&error), relib_harness::failure::chain(&error)));
     Ok(())
 }
 

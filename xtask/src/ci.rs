@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use crate::EXIT_FAILED;
+use crate::exit;
 use crate::runner::Places;
 
 #[derive(clap::Args)]
@@ -133,7 +133,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         let start = Instant::now();
         if !succeeds(step, &root)? {
             eprintln!("==> {} failed; {}", step.name, step.advice);
-            return Ok(ExitCode::from(EXIT_FAILED));
+            return Ok(ExitCode::from(exit::FAILED));
         }
         println!("==> {}: ok in {} s", step.name, start.elapsed().as_secs());
     }

@@ -9,7 +9,7 @@ use relib_harness::cargo::Variant;
 use relib_harness::table::{gaps, insert, render};
 use relib_harness::{Profile, ScenarioInfo};
 
-use crate::EXIT_FAILED;
+use crate::exit;
 use crate::runner::{Places, list};
 
 #[derive(clap::Args)]
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         if stale {
             eprintln!("the support table in {} is stale; run cargo xtask gen-support-table", path.display());
         }
-        return Ok(if stale || !gaps.is_empty() { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS });
+        return Ok(if stale || !gaps.is_empty() { ExitCode::from(exit::FAILED) } else { ExitCode::SUCCESS });
     }
     if wanted != readme {
         fs::write(&path, wanted).with_context(|| format!("cannot write {}", path.display()))?;

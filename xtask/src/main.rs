@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod exit;
 mod gen_support_table;
 mod report;
 mod runner;
@@ -19,11 +20,6 @@ mod windows;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-/// Something differs from what is accepted, or a task failed.
-const EXIT_FAILED: u8 = 1;
-/// There was nothing to do: the filter matched nothing. clap uses the same code for a wrong command line.
-const EXIT_USAGE: u8 = 2;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The tasks of this repository")]
@@ -68,6 +64,6 @@ fn main() -> ExitCode {
         for cause in error.chain().skip(1) {
             eprintln!("caused by: {cause}");
         }
-        ExitCode::from(EXIT_FAILED)
+        ExitCode::from(exit::FAILED)
     })
 }

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use relib_harness::ScenarioInfo;
 use relib_harness::cargo::Variant;
-use relib_harness::scenario::{Limits, SANITIZED_VARIABLE};
+use relib_harness::limits::Limits;
+use relib_harness::run::SANITIZED_VARIABLE;
 
 /// The sanitizers that the matrix can run under.
 #[derive(Clone, Copy, ValueEnum)]

@@ -7,7 +7,7 @@ use relib_harness::cargo::Variant;
 use relib_harness::probe::ENVIRONMENT;
 use relib_harness::{Fixtures, Profile};
 
-use crate::EXIT_FAILED;
+use crate::exit;
 use crate::runner::Places;
 
 /// The executable and the fixture that it reloads.
@@ -50,5 +50,5 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         eprintln!("{line}");
     }
     eprintln!("{BINARY} ended with {}", output.status);
-    Ok(ExitCode::from(EXIT_FAILED))
+    Ok(ExitCode::from(exit::FAILED))
 }

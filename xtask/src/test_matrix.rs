@@ -11,15 +11,15 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use relib_harness::cargo::Variant;
 use relib_harness::matrix::Matrix;
-use relib_harness::scenario::MUTATIONS_VARIABLE;
+use relib_harness::run::MUTATIONS_VARIABLE;
 use relib_harness::snapshot::Snapshots;
 use relib_harness::{Platform, Profile, ScenarioInfo};
 
+use crate::exit;
 use crate::report::{self, Summary};
 use crate::runner::{Places, list};
 use crate::sanitizer::Sanitizer;
 use crate::windows::{self, Wine};
-use crate::{EXIT_FAILED, EXIT_USAGE};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -141,7 +141,7 @@ fn run_on(platform: Platform, arguments: &Arguments) -> Result<ExitCode> {
             "nothing matched --filter {filter}: no id or feature of the {} scenarios contains it",
             all.len()
         );
-        return Ok(ExitCode::from(EXIT_USAGE));
+        return Ok(ExitCode::from(exit::USAGE));
     }
     executables.insert(profiles[0], first);
     for &profile in &profiles[1..] {
@@ -174,7 +174,7 @@ fn run_on(platform: Platform, arguments: &Arguments) -> Result<ExitCode> {
     let jobs = matrix.jobs(&scenarios);
     if jobs.is_empty() {
         eprintln!("no scenario runs with this filter, profile, platform and sanitizer");
-        return Ok(ExitCode::from(EXIT_USAGE));
+        return Ok(ExitCode::from(exit::USAGE));
     }
     let parallel =
         arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
@@ -191,7 +191,7 @@ fn run_on(platform: Platform, arguments: &Arguments) -> Result<ExitCode> {
         Format::Json => report::json::print(&summary)?,
         Format::Junit => report::junit::print(&summary)?,
     }
-    Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
 }
 
 /// Has the table say what accepted outcomes are those of. Without accepting any, tells when it is another by now.

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
-use crate::measure::Effort;
+use crate::effort::Effort;
 use crate::peers::{self, Changing, Files, Plain};
 use crate::results::{Results, Row, Unit};
 

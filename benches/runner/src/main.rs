@@ -1,9 +1,11 @@
 //! Measures relib against what a user would pick instead, side by side in one process, and writes what came out.
 //!
-//! `measure/` has a file for each kind of measurement, `instructions.rs` and `profile.rs` count instead of timing, `peers.rs` opens the modules of all sides, `results.rs` is what
-//! is handed from measuring to writing, `report.rs` and `plots.rs` write. Nothing here knows what the numbers should be
+//! `measure/` has a file for each kind of measurement, `instructions.rs` and `profile.rs` count instead of timing,
+//! `peers.rs` opens the modules of all sides, `results.rs` is what is handed from measuring to writing, `report.rs` and
+//! `plots.rs` write. Nothing here knows what the numbers should be
 //! but `goals.rs`, which only the report reads.
 
+mod effort;
 mod goals;
 mod instructions;
 mod machine;
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
-use measure::Effort;
+use effort::Effort;
 use peers::Files;
 
 #[derive(Parser)]

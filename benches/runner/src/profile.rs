@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::effort::Effort;
 use crate::instructions::{Subject, exists, repeat_command};
-use crate::measure::Effort;
 use crate::peers::{self, Changing, Files, Plain};
 use crate::results::{FunctionCost, Results, Row, Unit};
 

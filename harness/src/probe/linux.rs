@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::Descriptor;
+use super::descriptor::Descriptor;
 
 /// Number and name of every thread of the process.
 pub fn threads() -> io::Result<BTreeMap<i32, String>> {

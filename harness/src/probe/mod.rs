@@ -9,12 +9,15 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+mod descriptor;
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
 mod imp;
 #[cfg(windows)]
 #[path = "windows.rs"]
 mod imp;
+
+pub use descriptor::Descriptor;
 
 /// Environment variables that a process has to be started with for its heap and its resident set to show what is in use,
 /// and not what its allocator keeps for later.
@@ -23,26 +26,6 @@ pub const ENVIRONMENT: &[(&str, &str)] = imp::ENVIRONMENT;
 /// How long a thing that is about to go may take: a thread that was joined still shows in `/proc/self/task` for a
 /// moment.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// An open descriptor.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Descriptor {
-    /// Its number.
-    pub number: i32,
-    /// Where `/proc/self/fd/N` points to.
-    pub target: String,
-}
-
-impl Descriptor {
-    /// `file`, `socket`, `pipe`, ...
-    pub fn kind(&self) -> &str {
-        match self.target.split_once(':') {
-            _ if self.target.starts_with('/') => "file",
-            Some((kind, _)) => kind,
-            None => "unknown",
-        }
-    }
-}
 
 /// What the process holds.
 #[derive(Debug, Clone)]

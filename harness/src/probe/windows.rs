@@ -26,7 +26,7 @@ use windows_sys::Win32::System::Threading::{
     OpenThread, THREAD_QUERY_LIMITED_INFORMATION, TLS_OUT_OF_INDEXES, TlsAlloc, TlsFree,
 };
 
-use super::Descriptor;
+use super::descriptor::Descriptor;
 
 /// Nothing of Windows' heaps is set by a variable.
 pub const ENVIRONMENT: &[(&str, &str)] = &[];

@@ -16,9 +16,9 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use super::{End, Exit};
+use super::end::{End, Exit};
+use crate::limits::Limits;
 use crate::probe;
-use crate::scenario::Limits;
 
 /// How long a process that was started by the scenario may take to go after the scenario's own process.
 const SURVIVOR_GRACE: Duration = Duration::from_millis(300);

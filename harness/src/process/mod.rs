@@ -19,11 +19,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::limits::Limits;
 use crate::outcome::{Ending, Outcome};
 use crate::redact::Redactor;
 use crate::report::Report;
-use crate::scenario::{Limits, ScenarioInfo};
+use crate::scenario::ScenarioInfo;
 
+mod end;
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]
 mod imp;
@@ -31,10 +33,10 @@ mod imp;
 #[path = "windows.rs"]
 mod imp;
 
-pub use imp::adopt_temporary_directory;
+use end::{End, TEMP_VARIABLE};
 
-/// Tells a process its directory for temporary files: `TMPDIR` is of the program that it is started through, if any.
-const TEMP_VARIABLE: &str = "RELIB_HARNESS_TEMP";
+pub use end::Exit;
+pub use imp::adopt_temporary_directory;
 
 /// How many bytes of standard error are looked at, and how many of its lines are kept.
 const STDERR_BYTES: u64 = 64 << 10;
@@ -66,17 +68,6 @@ pub struct Finished {
     pub stderr: String,
     /// How long it took.
     pub took: Duration,
-}
-
-/// What the system says about the end of a process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exit {
-    /// It ended by itself, with this code.
-    Code(i32),
-    /// It was killed by the signal of this name.
-    Signal(String),
-    /// It was killed after this time.
-    Timeout(Duration),
 }
 
 /// A contained process that has ended.
@@ -123,14 +114,6 @@ pub fn contain(mut command: Command, work: &WorkDir, limits: &Limits) -> io::Res
 /// Gives another process of a scenario's, which runs the same executable, a directory for temporary files.
 pub fn set_temporary_directory(command: &mut Command, directory: &Path) {
     command.env("TMPDIR", directory).env(TEMP_VARIABLE, directory);
-}
-
-/// The end of a process and of those that it started.
-#[derive(Debug)]
-struct End {
-    exit: Exit,
-    /// The names of the processes that it had started and that were still there; they have been killed.
-    survivors: Vec<String>,
 }
 
 /// Runs one scenario to its end, whatever that is. Faults of the harness end as [`Ending::NotRun`], so that one of

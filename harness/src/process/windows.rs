@@ -5,8 +5,8 @@ use std::io;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{End, Exit, TEMP_VARIABLE};
-use crate::scenario::Limits;
+use super::end::{End, Exit, TEMP_VARIABLE};
+use crate::limits::Limits;
 
 /// How often the process is looked at.
 const INTERVAL: Duration = Duration::from_millis(10);

@@ -3,6 +3,7 @@
 //! Every function that crosses is an `extern "C"` thunk. It catches unwinding, so that no panic ever leaves the image
 //! that raised it, and it returns an [`Outcome`]: a value, or a [`PanicReport`].
 
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 /// A function of an interface: the thunk to call, and the thunk that takes back what it returned.
@@ -97,3 +98,7 @@ pub struct PanicReport {
     /// Frees the report.
     pub release: unsafe extern "C" fn(report: *mut PanicReport),
 }
+
+/// A destructor of one thread-local object (Itanium C++ ABI, section 3.3.5.3), or of the value of a POSIX thread-specific
+/// key.
+pub type Destructor = unsafe extern "C" fn(object: *mut c_void);

@@ -10,7 +10,7 @@ use core::ffi::c_void;
 use core::ffi::{c_int, c_uint};
 use core::sync::atomic::AtomicPtr;
 
-use crate::call::{FunctionEntry, RawSlice};
+use crate::call::{Destructor, FunctionEntry, RawSlice};
 #[cfg(windows)]
 pub use crate::windows::{SystemTable, ThreadMain};
 
@@ -182,10 +182,6 @@ pub struct HostContext {
 unsafe impl Sync for HostContext {}
 // SAFETY: as for `Sync`: nothing in the context belongs to a thread.
 unsafe impl Send for HostContext {}
-
-/// A destructor of one thread-local object (Itanium C++ ABI, section 3.3.5.3), or of the value of a POSIX thread-specific
-/// key.
-pub type Destructor = unsafe extern "C" fn(object: *mut c_void);
 
 /// The function that a POSIX thread starts with.
 #[cfg(unix)]

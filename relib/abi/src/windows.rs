@@ -2,7 +2,7 @@
 
 use core::ffi::{c_uint, c_void};
 
-use crate::entry::Destructor;
+use crate::call::Destructor;
 
 /// The function that a thread starts with: of `CreateThread` and of `_beginthreadex`.
 pub type ThreadMain = unsafe extern "C-unwind" fn(argument: *mut c_void) -> c_uint;

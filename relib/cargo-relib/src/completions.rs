@@ -3,10 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::CommandFactory as _;
 use clap_complete::Shell;
-
-use crate::Cli;
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -14,7 +11,8 @@ pub struct Arguments {
     shell: Shell,
 }
 
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "cargo-relib", &mut std::io::stdout());
+/// Prints what completes `command`.
+pub fn run(arguments: &Arguments, mut command: clap::Command) -> Result<ExitCode> {
+    clap_complete::generate(arguments.shell, &mut command, "cargo-relib", &mut std::io::stdout());
     Ok(ExitCode::SUCCESS)
 }

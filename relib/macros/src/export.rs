@@ -143,7 +143,7 @@ pub fn unsupported(signature: &Signature) -> Option<Span> {
 
 fn export_interface(item: &ItemImpl, root: &TokenStream) -> Result<TokenStream> {
     let Implementation { interface, implementor, name } = Implementation::of(item)?;
-    let symbol = format!("{PREFIX}export_{name}_{}", crate::unique_name());
+    let symbol = format!("{PREFIX}export_{name}_{}", crate::names::unique_name());
     let record_symbol = format_ident!("{symbol}_record").to_string();
     Ok(quote! {
         #[doc = "Implements the interface that this module exports."]

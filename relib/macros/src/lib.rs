@@ -8,13 +8,12 @@ mod export;
 mod implement;
 mod interface;
 mod lifetimes;
+mod names;
 mod recursion;
 mod saved;
 mod section;
 mod signature;
 mod transfer;
-
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as TokenStream2;
@@ -22,14 +21,6 @@ use quote::quote;
 
 fn respond(result: syn::Result<TokenStream2>) -> TokenStream {
     result.unwrap_or_else(|error| error.into_compile_error()).into()
-}
-
-/// A name that no other expansion gets in any crate that is linked into the same image.
-fn unique_name() -> String {
-    static EXPANSIONS: AtomicUsize = AtomicUsize::new(0);
-    let number = EXPANSIONS.fetch_add(1, Ordering::Relaxed);
-    // Cargo sets the variable for each compiler run, which expands the macros of one crate in their order.
-    format!("{}_{number}", std::env::var("CARGO_CRATE_NAME").unwrap_or_default())
 }
 
 /// Where the runtime support is found from a crate that depends on `relib_interface`.

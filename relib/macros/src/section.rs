@@ -6,7 +6,7 @@ use syn::Ident;
 
 /// A name for the sections of one item.
 pub fn own_name(item: &Ident) -> String {
-    format!("{item}.{}", crate::unique_name())
+    format!("{item}.{}", crate::names::unique_name())
 }
 
 /// The attribute that puts a static into the section `own` below `base`. PE linkers join what stands before the `$`.

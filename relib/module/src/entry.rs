@@ -1,13 +1,11 @@
-//! The module's end of the contract: the entry table, the build record, and taking over the host's context.
+//! The module's end of the contract: the entry table, the build record, and what is done when the host attaches the module.
 
-use std::sync::atomic::{AtomicPtr, Ordering};
-
-use relib_abi::entry::{HostContext, ModuleEntry, SystemTable};
+use relib_abi::entry::{HostContext, ModuleEntry};
 use relib_abi::metadata::{self, RecordKind};
 use relib_interface::panics;
 
 use crate::early::ARENA;
-use crate::{allocator, imp, state};
+use crate::{allocator, context, imp, state};
 
 #[unsafe(export_name = relib_abi::name!(entry))]
 static ENTRY: ModuleEntry = ModuleEntry {
@@ -25,18 +23,11 @@ const BUILD_LEN: usize = metadata::record_len(&[metadata::BUILD_PAYLOAD]);
 #[unsafe(export_name = relib_abi::name!(build_record))]
 static BUILD: [u8; BUILD_LEN] = metadata::record(RecordKind::Build, &[metadata::BUILD_PAYLOAD]);
 
-/// The context that the host gave, or null before that.
-///
-/// What a load writes or reads stands beside what the loader writes anyway, and not in a page of zeros of its own, which
-/// the system would have to make for each load.
-#[unsafe(link_section = ".data")]
-static CONTEXT: AtomicPtr<HostContext> = AtomicPtr::new(std::ptr::null_mut());
-
-unsafe extern "C" fn attach(context: *const HostContext) -> bool {
+unsafe extern "C" fn attach(host: *const HostContext) -> bool {
     // SAFETY: the host passes a context that stays in place until this image is gone.
-    let host = unsafe { &*context };
+    let host = unsafe { &*host };
     // Also if the heap is not taken over: the shims lead to the host from now on.
-    CONTEXT.store(context.cast_mut(), Ordering::Release);
+    context::set(host);
     let attached = allocator::attach(&host.heap);
     if attached {
         record_panics();
@@ -54,22 +45,4 @@ fn record_panics() {
             previous(info);
         });
     }));
-}
-
-/// The host's functions, and the pointer to pass back to them.
-///
-/// The shims that need it are reached through imports that the host redirected. It does so before it calls `attach`, but
-/// no code of the module runs in between; on Windows, where the loader calls images when threads end, the host has the
-/// loader's lock meanwhile.
-pub(crate) fn host() -> (&'static SystemTable, *const std::ffi::c_void) {
-    let context = context();
-    (&context.system, context.module)
-}
-
-/// What the host gave to this module.
-pub(crate) fn context() -> &'static HostContext {
-    let context = CONTEXT.load(Ordering::Acquire);
-    assert!(!context.is_null(), "the host was called before it attached the module");
-    // SAFETY: the pointer is the host's context, which stays in place until this image is gone.
-    unsafe { &*context }
 }

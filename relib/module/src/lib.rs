@@ -60,6 +60,7 @@
 extern crate self as relib_module;
 
 mod allocator;
+mod context;
 mod early;
 mod entry;
 mod imp;

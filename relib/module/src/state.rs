@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use relib_abi::entry;
 use relib_interface::{StateMut, Transfer};
 
-use crate::entry::context;
+use crate::context::context;
 
 /// Changes a state that the host has lent, in a scope in which the module's allocations go to the state's heap.
 ///

@@ -13,7 +13,7 @@ use fixture_interface::ledger::ModuleLibraries;
 use fixture_interface::load::{ModuleCounter, ModuleLinked};
 use fixture_interface::mismatch::ModuleSignature;
 use relib::{LoadError, LoadOptions, Module};
-use relib_harness::scenario::MUTATIONS_VARIABLE;
+use relib_harness::run::MUTATIONS_VARIABLE;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::source::Reference;
 use super::table::{Crate, TABLE, Table};
 use super::tree::Tree;
 
@@ -22,7 +21,9 @@ pub fn findings(root: &Path, table: &Table) -> Result<Vec<String>> {
             if !one.rooms.is_empty() && tree.files[0].path.starts_with(Path::new(&one.folder).join("src")) {
                 findings.extend(room_findings(one, &tree, &mut used));
             }
-            findings.extend(circles(one, &tree));
+            if !one.circles {
+                findings.extend(circles(one, &tree));
+            }
         }
         findings.extend(used.findings(one));
     }
@@ -207,13 +208,11 @@ fn circles(one: &Crate, tree: &Tree) -> Vec<String> {
     for (index, file) in tree.files.iter().enumerate() {
         let source = &file.source;
         // What a module only passes on it does not use.
-        let imports = source
-            .imports
-            .iter()
-            .filter(|import| !import.is_passed_on || source.words.iter().any(|word| *word == import.name));
-        let references: Vec<&Reference> =
-            imports.map(|import| &import.reference).chain(&source.references).collect();
-        for reference in references {
+        let imports = source.imports.iter().filter(|import| {
+            !import.reference.is_passed_on || source.words.iter().any(|word| *word == import.name)
+        });
+        let references = source.references.iter().filter(|reference| !reference.is_passed_on);
+        for reference in imports.map(|import| &import.reference).chain(references) {
             let path = tree.absolute(index, reference, &one.name);
             let target = path.and_then(|path| tree.target(index, &path, &one.name));
             if let Some(target) = target.filter(|target| *target != index) {

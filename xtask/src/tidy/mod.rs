@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::EXIT_FAILED;
+use crate::exit;
 use crate::runner::Places;
 use table::{MAP, TABLE, Table};
 
@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     for finding in &findings {
         eprintln!("{finding}");
     }
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) })
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
 }
 
 fn tracked_files(root: &Path) -> Result<Vec<String>> {

@@ -20,6 +20,8 @@ pub struct Reference {
     pub depth: usize,
     /// Whether it stands among what is handed to a macro.
     pub is_in_macro: bool,
+    /// Whether it is an import that others may import from here.
+    pub is_passed_on: bool,
 }
 
 /// A name that a module gets by an import.
@@ -28,8 +30,6 @@ pub struct Import {
     /// The name; `*` for everything.
     pub name: String,
     pub reference: Reference,
-    /// Others may import it from here: not only this module uses it, if it does at all.
-    pub is_passed_on: bool,
 }
 
 /// A module that stands in another file.
@@ -67,7 +67,13 @@ impl Source {
 
     fn reference(&mut self, path: Vec<String>, line: usize, is_in_macro: bool) {
         if path.len() > 1 {
-            self.references.push(Reference { path, line, depth: self.depth, is_in_macro });
+            self.references.push(Reference {
+                path,
+                line,
+                depth: self.depth,
+                is_in_macro,
+                is_passed_on: false,
+            });
         }
     }
 
@@ -98,9 +104,14 @@ impl Source {
         if path != "self" {
             full.push(path);
         }
-        let reference =
-            Reference { path: full, line: span.start().line, depth: self.depth, is_in_macro: false };
-        self.imports.push(Import { name, reference, is_passed_on });
+        let reference = Reference {
+            path: full,
+            line: span.start().line,
+            depth: self.depth,
+            is_in_macro: false,
+            is_passed_on,
+        };
+        self.imports.push(Import { name, reference });
     }
 
     /// Paths in tokens that are nobody's syntax but a macro's.
@@ -261,7 +272,7 @@ mod inner {
         assert_eq!(paths(&imports), expected.map(|(path, line, depth)| (path.to_owned(), line, depth)));
         let names: Vec<&str> = source.imports.iter().map(|import| import.name.as_str()).collect();
         assert_eq!(names, ["a", "c", "*", "F"]);
-        assert_eq!(source.imports.iter().filter(|import| import.is_passed_on).count(), 1);
+        assert_eq!(source.imports.iter().filter(|import| import.reference.is_passed_on).count(), 1);
         let references = paths(&source.references);
         for expected in [
             ("super::h", 8, 0),

@@ -34,6 +34,9 @@ pub struct Crate {
     pub folder: String,
     /// The crates of this repository that it may use, in code and in tests.
     pub uses: Vec<String>,
+    /// Whether its files may import each other in a circle.
+    #[serde(default)]
+    pub circles: bool,
     /// From the highest to the lowest; empty if the crate is one room.
     #[serde(default, rename = "room")]
     pub rooms: Vec<Room>,

@@ -101,7 +101,7 @@ impl Tree {
         let files = self.modules.get(module).into_iter().flatten();
         files
             .flat_map(|file| &self.files[*file].source.imports)
-            .any(|import| import.is_passed_on && import.name == name)
+            .any(|import| import.reference.is_passed_on && import.name == name)
     }
 
     /// The file that defines what an absolute path leads to, also through modules that pass it on.
@@ -136,7 +136,8 @@ impl Tree {
             // What comes from another crate is as good as defined here.
             return follow(import, &path[len + 1..]).or(Some(file));
         }
-        let passed_on = source.imports.iter().filter(|import| import.name == "*" && import.is_passed_on);
+        let passed_on =
+            source.imports.iter().filter(|import| import.name == "*" && import.reference.is_passed_on);
         for import in passed_on {
             if let Some(found) = follow(import, &path[len..])
                 && self.files[found].source.items.contains(name)

@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Effort, alternate, row};
+use super::turns::{alternate, row};
+use crate::effort::Effort;
 use crate::machine;
 use crate::peers::{self, Files};
 use crate::results::Results;

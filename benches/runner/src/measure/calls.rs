@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use super::{Effort, alternate, row};
+use super::turns::{alternate, row};
+use crate::effort::Effort;
 use crate::peers::{self, Files, Plain};
 use crate::results::Results;
 

@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 use anyhow::{Context as _, Result};
 
-use super::{Effort, alternate, median, row, timed};
+use super::turns::{alternate, median, row, timed};
+use crate::effort::Effort;
 use crate::machine::resident_memory;
 use crate::peers::{self, Files};
 use crate::results::{Note, Results, Series, Unit};

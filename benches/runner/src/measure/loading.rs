@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Effort, alternate, row, timed};
+use super::turns::{alternate, median, row, timed};
+use crate::effort::Effort;
 use crate::peers::{self, Changing, Files, Plain};
 use crate::results::{Note, Results, Unit};
 
@@ -142,6 +143,6 @@ impl Unloads {
     }
 
     fn median(self) -> f64 {
-        super::median(self.0.into_inner())
+        median(self.0.into_inner())
     }
 }

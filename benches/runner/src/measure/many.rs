@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 
-use super::{Effort, median, timed};
+use super::turns::{median, timed};
+use crate::effort::Effort;
 use crate::machine::resident_memory;
 use crate::peers::{self, Changing, Files};
 use crate::results::{Note, Results, Series, Unit};

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bench_interface::ModuleExports;
 
-use super::{Effort, alternate, row};
+use super::turns::{alternate, row};
+use crate::effort::Effort;
 use crate::peers::Files;
 use crate::results::Results;
 

@@ -6,7 +6,9 @@ use anyhow::{Context as _, Result};
 use wasmtime::{Engine, Instance, Module, Store, TypedFunc};
 
 use super::calls::per_call;
-use super::{Effort, alternate, loading, row, timed};
+use super::loading;
+use super::turns::{alternate, row, timed};
+use crate::effort::Effort;
 use crate::peers::{self, Changing, Files};
 use crate::results::Results;
 

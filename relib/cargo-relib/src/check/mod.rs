@@ -5,6 +5,7 @@
 //! findings (`finding.rs`), and these the verdict. A worker takes part in everything that the module does to its process,
 //! so its end outweighs its word.
 
+mod ended;
 mod finding;
 mod record;
 mod report;
@@ -20,7 +21,7 @@ use relib_harness::process::{self, WorkDir};
 
 use crate::console::MessageFormat;
 use crate::exit;
-use finding::Finding;
+use ended::Run;
 use record::Record;
 pub use worker::{Arguments as WorkerArguments, Story, run as work};
 
@@ -43,15 +44,6 @@ pub struct Arguments {
     /// How to print the verdict
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     message_format: MessageFormat,
-}
-
-/// What one worker came to.
-struct Run {
-    story: Story,
-    cycles: u64,
-    /// What relib reclaimed at the last unload.
-    reclaimed: Option<record::Reclaimed>,
-    findings: Vec<Finding>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {

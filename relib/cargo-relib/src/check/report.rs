@@ -3,7 +3,7 @@
 use relib::Inspection;
 use serde_json::{Value, json};
 
-use super::Run;
+use super::ended::Run;
 use super::finding::{Finding, Kind};
 use super::record::Reclaimed;
 use super::worker::Story;

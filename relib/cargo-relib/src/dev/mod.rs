@@ -4,7 +4,9 @@
 //! the host again when the host itself was built anew. One thread handles everything as events: changes of sources
 //! (`watch.rs`), ends of builds (`build.rs`) and of the host (`host.rs`), and Ctrl-C. What it says stands in `note.rs`.
 
+mod arguments;
 mod build;
+mod event;
 mod host;
 mod note;
 mod project;
@@ -22,48 +24,12 @@ use relib::HostInspection;
 
 use crate::console::MessageFormat;
 use crate::exit;
+pub use arguments::Arguments;
 use build::{Build, Built, Made};
+use event::Event;
 use host::{End, Host};
 use note::Note;
 use project::Project;
-
-#[derive(clap::Args)]
-pub struct Arguments {
-    /// The package of the host; needed if several packages with a program depend on relib
-    #[arg(long, value_name = "PACKAGE")]
-    host: Option<String>,
-    /// The package of a module; all that depend on relib_module, if none is given
-    #[arg(long = "module", value_name = "PACKAGE")]
-    modules: Vec<String>,
-    /// The manifest of the project
-    #[arg(long, value_name = "PATH")]
-    manifest_path: Option<PathBuf>,
-    /// Build in the release profile
-    #[arg(long)]
-    release: bool,
-    /// Leave the host running when its own sources change
-    #[arg(long)]
-    no_restart: bool,
-    /// How to say what is going on; as JSON it is one object a line on standard output, beside cargo's own, and what the
-    /// host prints goes to standard error
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    message_format: MessageFormat,
-    /// Arguments for the host
-    #[arg(last = true, value_name = "ARGUMENTS")]
-    host_arguments: Vec<String>,
-}
-
-/// Something that happens while the host runs.
-enum Event {
-    /// A source has changed.
-    Changed(PathBuf),
-    /// A build has ended.
-    Built(Result<Build>),
-    /// A host has ended.
-    Ended(End),
-    /// Ctrl-C, or a request to end.
-    Interrupted,
-}
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let project = Project::find(arguments)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package, PackageId, TargetKind};
 
-use super::Arguments;
+use super::arguments::Arguments;
 
 /// A workspace with a host and modules.
 pub struct Project {

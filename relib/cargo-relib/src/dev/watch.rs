@@ -7,10 +7,11 @@ use anyhow::{Context as _, Result};
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+use super::event;
 use super::project::Project;
 
 /// Sends an event for each source that changes, for as long as the result exists.
-pub fn start(project: &Project, events: Sender<super::Event>) -> Result<RecommendedWatcher> {
+pub fn start(project: &Project, events: Sender<event::Event>) -> Result<RecommendedWatcher> {
     let target_directory = project.target_directory.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         // An error is one of reading the queue; what was lost shows at the next change.
@@ -19,7 +20,7 @@ pub fn start(project: &Project, events: Sender<super::Event>) -> Result<Recommen
         {
             for path in event.paths.into_iter().filter(|path| is_source(path, &target_directory)) {
                 // Nobody listens any more when the session is over.
-                let _ = events.send(super::Event::Changed(path));
+                let _ = events.send(event::Event::Changed(path));
             }
         }
     })

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use relib_abi::entry::Destructor;
+use relib_abi::call::Destructor;
 
 use super::heap;
 use crate::lock::lock;

@@ -4,7 +4,8 @@
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
-use relib_abi::entry::{Destructor, ThreadStart};
+use relib_abi::call::Destructor;
+use relib_abi::entry::ThreadStart;
 
 use super::shim::{pass_on, redirects, shims, tell_host};
 use crate::allocator;

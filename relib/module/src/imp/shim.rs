@@ -92,7 +92,7 @@ macro_rules! redirects {
 /// Calls a function of the host's table with the module's context in front.
 macro_rules! tell_host {
     ($function:ident($($argument:expr),*)) => {{
-        let (table, module) = $crate::entry::host();
+        let (table, module) = $crate::context::host();
         // SAFETY: the table and the context come from the host; the arguments describe a call of the module's own.
         unsafe { (table.$function)(module, $($argument),*) }
     }};

@@ -7,11 +7,12 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use relib_abi::entry::{Destructor, ThreadMain};
+use relib_abi::call::Destructor;
+use relib_abi::entry::ThreadMain;
 
 use super::shim::{pass_on, redirects, shims, tell_host};
 use crate::allocator;
-use crate::entry::host;
+use crate::context::host;
 
 redirects! {
     Always:

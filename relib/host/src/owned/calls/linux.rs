@@ -5,7 +5,8 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 
-use relib_abi::entry::{Destructor, SystemTable, ThreadStart};
+use relib_abi::call::Destructor;
+use relib_abi::entry::{SystemTable, ThreadStart};
 
 use super::caller::called_by_modules;
 use crate::owned::allocation::is_in_scope;

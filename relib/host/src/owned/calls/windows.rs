@@ -5,7 +5,8 @@
 
 use std::ffi::{c_uint, c_void};
 
-use relib_abi::entry::{Destructor, SystemTable, ThreadMain};
+use relib_abi::call::Destructor;
+use relib_abi::entry::{SystemTable, ThreadMain};
 use windows_sys::Win32::Foundation::{ERROR_BUSY, GetLastError, SetLastError};
 use windows_sys::Win32::System::Memory::GetProcessHeap;
 
