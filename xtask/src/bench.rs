@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let root = arguments.places.root();
+    let root = arguments.places.root()?;
     let benches = root.join("benches");
     build(&benches, !arguments.quick && !arguments.without_wasmtime)?;
     let built = benches.join("target/release");

@@ -126,7 +126,7 @@ fn examples(root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let root = arguments.places.root();
+    let root = arguments.places.root()?;
     let steps = steps(&root)?;
     for step in &steps {
         println!("==> {}: cargo {}", step.name, step.command);

@@ -16,7 +16,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let root = arguments.places.root();
+    let root = arguments.places.root()?;
     // The demo changes a source, so it works on a copy.
     let copy = tempfile::Builder::new()
         .prefix("relib-demo-sources-")

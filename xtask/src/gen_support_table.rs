@@ -25,7 +25,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let root = arguments.places.root();
+    let root = arguments.places.root()?;
     let scenarios = scenarios(arguments)?;
     let path = root.join("README.md");
     let readme = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

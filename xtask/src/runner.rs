@@ -24,10 +24,22 @@ pub struct Places {
 }
 
 impl Places {
-    /// The root of the workspace: the parent of xtask's own folder unless told otherwise.
-    pub fn root(&self) -> PathBuf {
-        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-        self.root.clone().unwrap_or_else(|| own.parent().unwrap_or(own).to_owned())
+    /// The root of the checkout that xtask was started for: the one around its package, as cargo tells it at run time, or
+    /// else around the current folder. Which checkout it was compiled in does not matter: those that share a target folder
+    /// share the executable.
+    pub fn root(&self) -> Result<PathBuf> {
+        if let Some(root) = &self.root {
+            return Ok(root.clone());
+        }
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let current = std::env::current_dir().context("there is no current folder")?;
+        let starts = package.iter().chain([&current]);
+        let mut folders = starts.flat_map(|start| start.ancestors());
+        let root = folders.find(|folder| folder.join("xtask/Cargo.toml").is_file());
+        let root = root.with_context(|| {
+            format!("{} is in no checkout of relib; run `cargo xtask` inside of one", current.display())
+        })?;
+        Ok(root.to_owned())
     }
 
     /// Builds the runner executable for this profile.
@@ -42,14 +54,14 @@ impl Places {
     pub fn build_executable(&self, binary: &str, profile: Profile, variant: &Variant) -> Result<PathBuf> {
         eprintln!("building {binary} ({profile})");
         let mut build = escargot::CargoBuild::new()
-            .manifest_path(self.root().join("Cargo.toml"))
+            .manifest_path(self.root()?.join("Cargo.toml"))
             .package(PACKAGE)
             .bin(binary);
         if profile == Profile::Release {
             build = build.release();
         }
         if variant.folder.is_some() {
-            build = build.target_dir(variant.target_dir(&self.root(), "runner"));
+            build = build.target_dir(variant.target_dir(&self.root()?, "runner"));
         }
         let build = variant.apply(build, &[]);
         let artefacts = cargo::run(build).with_context(|| format!("cannot build {binary}"))?;
@@ -59,7 +71,7 @@ impl Places {
 
     /// Builds the fixtures for this profile and says how to run scenarios with them.
     pub fn prepare(&self, executable: PathBuf, profile: Profile, variant: &Variant) -> Result<Runner> {
-        let root = self.root();
+        let root = self.root()?;
         eprintln!("building fixtures ({profile})");
         let manifest = Fixtures::manifest_path(&root, profile, variant);
         Fixtures::build(&root, profile, variant)?.save(&manifest)?;

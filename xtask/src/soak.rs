@@ -29,7 +29,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let executable = arguments.places.build_executable(BINARY, Profile::Release, &Variant::default())?;
     eprintln!("building fixtures ({})", Profile::Release);
-    let fixtures = Fixtures::build(&arguments.places.root(), Profile::Release, &Variant::default())?;
+    let fixtures = Fixtures::build(&arguments.places.root()?, Profile::Release, &Variant::default())?;
     let mut command = Command::new(&executable);
     command
         .arg(fixtures.path(FIXTURE)?)

@@ -128,7 +128,7 @@ fn run_on(platform: Platform, arguments: &Arguments) -> Result<ExitCode> {
     let mut executables = BTreeMap::new();
     let first = arguments.places.build_runner(profiles[0], &variant)?;
     let wine = match platform {
-        Platform::WindowsX86_64 => Some(Wine::start(&arguments.places.root())?),
+        Platform::WindowsX86_64 => Some(Wine::start(&arguments.places.root()?)?),
         Platform::LinuxX86_64 => None,
     };
     let all = match &wine {
@@ -165,7 +165,7 @@ fn run_on(platform: Platform, arguments: &Arguments) -> Result<ExitCode> {
         runners.values_mut().for_each(|runner| runner.environment.push(variable.clone()));
     }
 
-    let root = arguments.places.root();
+    let root = arguments.places.root()?;
     let snapshots = Snapshots::new(&root, platform);
     if wine.is_some() {
         note_environment(&snapshots, arguments.bless)?;

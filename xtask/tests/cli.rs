@@ -70,6 +70,158 @@ fn a_filter_that_matches_nothing_says_so() {
     assert_eq!(output.stdout, "");
 }
 
+/// A checkout in miniature, with one file that tidy finds fault with.
+fn checkout() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("Cargo.toml", "[workspace]\nmembers = [\"high\"]\n");
+    write("xtask/Cargo.toml", "");
+    write("high/Cargo.toml", "[package]\nname = \"high\"\n");
+    write("high/src/lib.rs", "//! The face.\nmod upper;\nmod lower;\n");
+    write("high/src/upper.rs", "//! Uses what is below.\nuse crate::lower::Thing;\n");
+    write("high/src/lower.rs", "//! Is used.\npub struct Thing;\n");
+    write(
+        "docs/rooms.toml",
+        "[[crate]]\nname = \"high\"\nfolder = \"high\"\nuses = []\n\
+         [[crate.room]]\nname = \"lib\"\nis = \"the face\"\nuses = []\n\
+         [[crate.room]]\nname = \"upper\"\nis = \"above\"\nuses = [\"lower\"]\n\
+         [[crate.room]]\nname = \"lower\"\nis = \"below\"\nuses = []\n",
+    );
+    write("docs/ARCHITECTURE.md", "<!-- rooms:start -->\n<!-- rooms:end -->\n");
+    for arguments in [&["init", "--quiet"][..], &["add", "."]] {
+        let status = std::process::Command::new("git").args(arguments).current_dir(root.path()).status();
+        assert!(status.unwrap().success());
+    }
+    root
+}
+
+fn tidy(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = xtask();
+    // As when the executable is that of another checkout with the same target folder.
+    command.env_remove("CARGO_MANIFEST_DIR").current_dir(folder);
+    run(command.arg("tidy").args(arguments))
+}
+
+#[test]
+fn the_root_is_that_of_the_checkout_it_is_started_in() {
+    let root = checkout();
+    let output = tidy(&root.path().join("high/src"), &[]);
+    assert!(output.stderr.contains("run `cargo xtask tidy --write`"), "{}", output.stderr);
+    let output = tidy(&root.path().join("high/src"), &["--write"]);
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    let map = fs::read_to_string(root.path().join("docs/ARCHITECTURE.md")).unwrap();
+    assert!(map.contains("| `upper` | above | `lower` |"), "{map}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut command = xtask();
+    command.env("CARGO_MANIFEST_DIR", root.path().join("xtask")).current_dir(elsewhere.path());
+    assert_eq!(run(command.arg("tidy")).code, Some(0));
+    let output = tidy(elsewhere.path(), &[]);
+    assert!(output.stderr.contains("is in no checkout of relib"), "{}", output.stderr);
+}
+
+/// What tidy says of the checkout with these files changed, or added.
+fn tidy_with(files: &[(&str, &str)]) -> String {
+    let root = checkout();
+    for (path, text) in files {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let output = tidy(root.path(), &["--write"]);
+    assert_eq!(output.code, Some(if output.stderr.is_empty() { 0 } else { 1 }));
+    output.stderr
+}
+
+#[test]
+fn a_wrong_import_fails_tidy_by_file_line_and_rule() {
+    assert_eq!(tidy_with(&[]), "");
+    let rule = "`lower` must not use `upper`; by docs/rooms.toml it may use nobody";
+    for import in [
+        "use crate::upper::Other;",
+        "use crate::{lower, upper as other};",
+        "use super::upper::*;",
+        "use crate::{\n    lower, upper};",
+        "fn f() { super::upper::g(); }",
+        "fn f() { println!(\"{}\", crate::upper::NUMBER); }",
+        "pub(crate) use crate::upper::Other;",
+        "#[cfg(windows)] use crate::upper::Other;",
+    ] {
+        let said =
+            tidy_with(&[("high/src/lower.rs", &format!("//! Is used.\npub struct Thing;\n{import}\n"))]);
+        let line = if import.contains('\n') { 4 } else { 3 };
+        assert_eq!(
+            said.lines().next(),
+            Some(format!("high/src/lower.rs:{line}: {rule}").as_str()),
+            "{import}"
+        );
+    }
+    // A test of a room looks inside its own room only; a link in a text is no import.
+    let test =
+        "//! See [`crate::upper`].\n#[cfg(test)]\nmod tests {\n    use super::super::upper::Other;\n}\n";
+    let said = tidy_with(&[("high/src/lower.rs", test)]);
+    assert!(said.starts_with(&format!("high/src/lower.rs:4: {rule}\n")), "{said}");
+    let face = "//! The face.\nmod upper;\nmod lower;\npub use upper::Other;\n";
+    let said = tidy_with(&[("high/src/lib.rs", face)]);
+    assert!(said.contains("high/src/lib.rs:4: `lib` must not use `upper`"), "{said}");
+}
+
+#[test]
+fn the_inside_of_a_room_is_its_own() {
+    let lower = ("high/src/lower.rs", "//! Is used.\nmod part;\npub use part::Thing;\n");
+    let part = ("high/src/lower/part.rs", "//! A part.\npub struct Thing;\n");
+    assert_eq!(tidy_with(&[lower, part]), "");
+    let upper = ("high/src/upper.rs", "//! Looks inside.\nuse crate::lower::part::Thing;\n");
+    let said = tidy_with(&[lower, part, upper]);
+    assert!(said.contains("high/src/upper.rs:2: `upper` reaches into `lower`"), "{said}");
+}
+
+#[test]
+fn the_table_has_all_rooms_and_no_arrow_that_nobody_needs() {
+    let face = ("high/src/lib.rs", "//! The face.\nmod upper;\nmod lower;\nmod third;\n");
+    let said = tidy_with(&[face, ("high/src/third.rs", "//! Is new.\n")]);
+    assert!(said.contains("high has a room `third` that is not in it"), "{said}");
+    let said = tidy_with(&[("high/src/upper.rs", "//! Uses nobody.\n")]);
+    assert!(said.contains("`upper` of high does not use `lower`; take the arrow out"), "{said}");
+    let said = tidy_with(&[("high/src/lib.rs", "//! The face.\nmod lower;\n")]);
+    assert!(said.contains("high has no room `upper`; take it out"), "{said}");
+    let said = tidy_with(&[("Cargo.toml", "[workspace]\nmembers = [\"high\", \"another\"]\n")]);
+    assert!(said.contains("there is no crate with the folder another"), "{said}");
+}
+
+#[test]
+fn files_that_import_each_other_are_found() {
+    let lower = ("high/src/lower.rs", "//! Is used.\nmod a;\nmod b;\npub use a::Thing;\n");
+    let a = ("high/src/lower/a.rs", "//! One.\nuse super::b::Other;\npub struct Thing;\n");
+    let b = ("high/src/lower/b.rs", "//! Two.\nuse crate::lower::Thing;\npub struct Other;\n");
+    let said = tidy_with(&[lower, a, b]);
+    assert!(
+        said.contains(
+            "high/src/lower/a.rs:2 -> high/src/lower/b.rs:2: the files import each other in a circle"
+        ),
+        "{said}"
+    );
+    assert_eq!(tidy_with(&[lower, a, ("high/src/lower/b.rs", "//! Two.\npub struct Other;\n")]), "");
+}
+
+#[test]
+fn crates_know_only_whom_the_table_allows() {
+    let table = "[[crate]]\nname = \"low\"\nfolder = \"low\"\nuses = []\n\
+                 [[crate]]\nname = \"high\"\nfolder = \"high\"\nuses = []\n";
+    let low = ("low/src/lib.rs", "//! Must know nobody.\npub use high::Thing;\n");
+    for section in ["[dependencies]", "[dev-dependencies]", "[target.'cfg(windows)'.build-dependencies]"] {
+        let manifest = format!("[package]\nname = \"low\"\n{section}\nhigh.path = \"../high\"\n");
+        let said = tidy_with(&[("docs/rooms.toml", table), ("low/Cargo.toml", &manifest), low]);
+        let rule = "`low` must not use `high`; by docs/rooms.toml it may use nobody";
+        for place in ["low/Cargo.toml:4", "low/src/lib.rs:2"] {
+            assert!(said.contains(&format!("{place}: {rule}")), "{section}: {said}");
+        }
+    }
+}
+
 #[test]
 fn an_unknown_format_is_refused() {
     assert_eq!(run(xtask().args(["test-matrix", "--format", "yaml"])).code, Some(2));

@@ -27,7 +27,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let root = arguments.places.root();
+    let root = arguments.places.root()?;
     let mut findings = Vec::new();
     for path in tracked_files(&root)? {
         if path.ends_with(".snap.new") {

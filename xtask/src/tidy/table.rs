@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn the_map_shows_it() {
         let table = table("[[crate]]\nname = \"a\"\nfolder = \"f\"\nuses = []\n");
-        let map = "before\n<!-- rooms:start -->\nold\n<!-- rooms:end -->\nafter\n";
+        let map = "before\n<!-- rooms:start -->\nstale\n<!-- rooms:end -->\nafter\n";
         let shown = shown_in(map, &table).unwrap();
-        assert!(shown.starts_with("before\n") && shown.ends_with("after\n") && !shown.contains("old"));
+        assert!(shown.starts_with("before\n") && shown.ends_with("after\n") && !shown.contains("stale"));
         assert!(shown.contains("| `a` | `f` | nobody |"), "{shown}");
         assert_eq!(shown_in(&shown, &table).as_deref(), Some(shown.as_str()));
         assert!(shown_in("no marks", &table).is_none());

@@ -254,16 +254,20 @@ fn add_missing_library(executable: &Path) -> Result<()> {
     if library.exists() {
         return Ok(());
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/windows/bcryptprimitives.c");
-    let status = Command::new(GCC)
+    let mut compiler = Command::new(GCC)
         .args(["-shared", "-O2", "-o"])
         .arg(&library)
-        .arg(&source)
-        .arg("-ladvapi32")
-        .status()
+        .args(["-x", "c", "-", "-ladvapi32"])
+        .stdin(Stdio::piped())
+        .spawn()
         .with_context(|| format!("cannot run {GCC}"))?;
+    // The compiler waits for the end of it, which is when the pipe is dropped.
+    let mut source = compiler.stdin.take().context("the compiler has no input")?;
+    source.write_all(include_bytes!("bcryptprimitives.c")).context("the compiler does not read")?;
+    drop(source);
+    let status = compiler.wait().with_context(|| format!("cannot wait for {GCC}"))?;
     if !status.success() {
-        bail!("cannot compile {}", source.display());
+        bail!("{GCC} cannot compile bcryptprimitives.c; its messages stand above");
     }
     Ok(())
 }
