@@ -10,7 +10,9 @@ use core::ffi::c_void;
 use core::ffi::{c_int, c_uint};
 use core::sync::atomic::AtomicPtr;
 
-use crate::call::{Destructor, FunctionEntry, RawSlice};
+#[cfg(unix)]
+use crate::call::Destructor;
+use crate::call::{FunctionEntry, RawSlice};
 #[cfg(windows)]
 pub use crate::windows::{SystemTable, ThreadMain};
 

@@ -11,7 +11,7 @@ mod shim;
 mod platform;
 
 #[cfg(windows)]
-#[path = "windows.rs"]
+#[path = "windows/mod.rs"]
 mod platform;
 
 pub(crate) use platform::REDIRECTS;

@@ -74,7 +74,7 @@ macro_rules! redirects {
         const SHIMS: &[*const ()] = &[$($always::shim as *const (),)* $($allocation::shim as *const (),)*];
         const NAMES: &str = concat!($(stringify!($always), "\0",)* $(stringify!($allocation), "\0",)*);
 
-        // See `entry::CONTEXT`.
+        // See `context::CONTEXT`.
         #[unsafe(link_section = ".data")]
         static ORIGINALS: [$crate::imp::shim::Original; SHIMS.len()] =
             [const { $crate::imp::shim::Original::new() }; SHIMS.len()];

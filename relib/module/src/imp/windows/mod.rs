@@ -4,8 +4,11 @@
 //! function of the host's, and callbacks of fiber-local slots are kept by the host, because the system would call
 //! them when the module may be gone.
 
+mod c_memory;
+mod slots;
+mod told;
+
 use std::ffi::{c_int, c_uint, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use relib_abi::call::Destructor;
 use relib_abi::entry::ThreadMain;
@@ -13,6 +16,9 @@ use relib_abi::entry::ThreadMain;
 use super::shim::{pass_on, redirects, shims, tell_host};
 use crate::allocator;
 use crate::context::host;
+use c_memory::{freed, is_process_heap, reallocated};
+use slots::{for_each_slot, keep_slot, run_thread_callbacks};
+use told::{Bool, Handle, file_mapped, library, library_at, mapped, opened, opened_at};
 
 redirects! {
     Always:
@@ -28,12 +34,6 @@ redirects! {
         malloc calloc realloc free _msize _aligned_malloc _aligned_realloc _aligned_free
         HeapAlloc HeapReAlloc HeapFree HeapSize;
 }
-
-type Handle = *mut c_void;
-type Bool = c_int;
-
-/// What functions that open files return for an error.
-const INVALID_HANDLE: usize = usize::MAX;
 
 /// What `TlsAlloc` and `FlsAlloc` return for an error.
 const OUT_OF_INDEXES: c_uint = u32::MAX;
@@ -57,115 +57,16 @@ fn start_thread(
     result
 }
 
-/// The module's thread-local slots, one bit each.
-static SLOTS: [AtomicU64; MAX_SLOTS / 64] = [const { AtomicU64::new(0) }; MAX_SLOTS / 64];
-
-/// `TLS_MINIMUM_AVAILABLE` and the expansion slots, rounded up: there are no more in a process.
-const MAX_SLOTS: usize = 64 + 1024;
-
-/// Notes that a slot is the module's, or no longer.
-fn keep_slot(slot: c_uint, is_ours: bool) {
-    let Some(word) = SLOTS.get(slot as usize / 64) else { return };
-    let bit = 1 << (slot % 64);
-    if is_ours {
-        word.fetch_or(bit, Ordering::Relaxed);
-    } else {
-        word.fetch_and(!bit, Ordering::Relaxed);
-    }
-}
-
 /// Runs the destructors of the calling thread, and empties the module's slots on it: should the image stay, the system
 /// calls the same functions at the end of the thread once more, which must find nothing.
 ///
 /// The host calls it before the image goes, for each slot that the thread has set to something.
 unsafe extern "C" fn finish_thread(_value: *mut c_void) {
     run_thread_callbacks();
-    for (index, word) in SLOTS.iter().enumerate() {
-        let mut bits = word.load(Ordering::Relaxed);
-        while bits != 0 {
-            let slot = index as c_uint * 64 + bits.trailing_zeros();
-            bits &= bits - 1;
-            // SAFETY: the slot is the module's; what it referred to has been destroyed, or has no destructor.
-            unsafe { TlsSetValue::original(slot, std::ptr::null_mut()) };
-        }
-    }
-}
-
-/// Calls what the system calls in this image when a thread ends: std runs its destructors there, and so does C code.
-fn run_thread_callbacks() {
-    const DLL_THREAD_DETACH: c_uint = 3;
-    type Callback = unsafe extern "C" fn(image: *const c_void, reason: c_uint, reserved: *const c_void);
-
-    unsafe extern "C" {
-        /// The start of the callbacks, before the first; a null pointer stands behind the last. The host has taken them
-        /// out of the image's directory of thread-local storage, so that nobody but this function calls them.
-        #[link_name = "__xl_a"]
-        static BEFORE_FIRST: Option<Callback>;
-        #[link_name = "__ImageBase"]
-        static IMAGE_BASE: u8;
-    }
-
-    // SAFETY: both are made by the linker and the C runtime's start files for every image. The callbacks expect the call
-    // on a thread that runs no other code of the image, which the host makes sure of.
-    unsafe {
-        let mut callback = (&raw const BEFORE_FIRST).add(1);
-        while let Some(function) = *callback {
-            function((&raw const IMAGE_BASE).cast(), DLL_THREAD_DETACH, std::ptr::null());
-            callback = callback.add(1);
-        }
-    }
-}
-
-/// Passes on a handle that a call has returned.
-fn opened(handle: Handle) -> Handle {
-    if !handle.is_null() && handle.addr() != INVALID_HANDLE {
-        tell_host!(handle_opened(handle));
-    }
-    handle
-}
-
-/// Passes on the handle that a system call with this status has stored.
-///
-/// # Safety
-/// If `status` is a success, `place` must point to a handle.
-unsafe fn opened_at(status: c_int, place: *const Handle) -> c_int {
-    if status >= 0 {
-        // SAFETY: the call succeeded, so it stored a handle, says the caller.
-        let handle = unsafe { *place };
-        tell_host!(handle_opened(handle));
-    }
-    status
-}
-
-/// Passes on memory that a call has reserved or mapped.
-fn mapped(address: *mut c_void) -> *mut c_void {
-    if !address.is_null() {
-        tell_host!(mapped(address));
-    }
-    address
-}
-
-/// Passes on a library that a call has returned.
-fn library(handle: Handle) -> Handle {
-    if !handle.is_null() {
-        tell_host!(library_opened(handle));
-    }
-    handle
-}
-
-/// Passes on the library that a call of `GetModuleHandleEx` has stored, if it counts.
-///
-/// # Safety
-/// If `result` is not zero, `place` must point to a handle.
-unsafe fn library_at(result: Bool, flags: c_uint, place: *const Handle) -> Bool {
-    const PIN: c_uint = 1;
-    const UNCHANGED_REFCOUNT: c_uint = 2;
-    if result != 0 && flags & (PIN | UNCHANGED_REFCOUNT) != UNCHANGED_REFCOUNT {
-        // SAFETY: the call succeeded, so it stored a handle, says the caller.
-        let handle = unsafe { *place };
-        tell_host!(library_opened(handle));
-    }
-    result
+    for_each_slot(|slot| {
+        // SAFETY: the slot is the module's; what it referred to has been destroyed, or has no destructor.
+        unsafe { TlsSetValue::original(slot, std::ptr::null_mut()) };
+    });
 }
 
 /// Calls a function with what a call of the module's has returned and where it stores a handle.
@@ -174,54 +75,6 @@ macro_rules! stored {
         // SAFETY: a successful call has stored a handle.
         unsafe { $function($($argument),*) }
     }};
-}
-
-/// Passes on that a file is mapped if a call has made a mapping of it.
-fn file_mapped(mapping: Handle, file: Handle) -> Handle {
-    if !mapping.is_null() && file.addr() != INVALID_HANDLE {
-        tell_host!(file_mapped(file));
-    }
-    mapping
-}
-
-/// Whether a heap is the process's, which is the one that `HeapAlloc` is redirected for.
-fn is_process_heap(heap: Handle) -> bool {
-    heap == host().0.process_heap
-}
-
-/// Resizes a block for C code: one of the heap's there, another by the original.
-///
-/// # Safety
-/// The block must be null or one that the module may resize, and is given up unless null is returned. `align` is a power
-/// of two.
-unsafe fn reallocated(
-    block: *mut c_void,
-    size: usize,
-    align: usize,
-    original: impl FnOnce() -> *mut c_void,
-) -> *mut c_void {
-    if block.is_null() {
-        allocator::allocate(size, align)
-    } else if tell_host!(heap_owns(block)) {
-        // SAFETY: the host says that the block is the heap's; the caller gives it up.
-        unsafe { allocator::reallocate(block, size, align) }
-    } else {
-        original()
-    }
-}
-
-/// Frees a block of C code: one of the heap's there, another by the original.
-///
-/// # Safety
-/// The block must be null or one that the module may free, and is given up.
-unsafe fn freed(block: *mut c_void, original: impl FnOnce()) {
-    if block.is_null() {
-    } else if tell_host!(heap_owns(block)) {
-        // SAFETY: the host says that the block is the heap's; the caller gives it up.
-        unsafe { allocator::free(block) }
-    } else {
-        original();
-    }
 }
 
 /// `dwFlags` of the heap functions.
