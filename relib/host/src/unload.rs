@@ -1,7 +1,8 @@
 //! Unloading: the module says goodbye, nothing of it runs any more, its image goes, and then what it owned.
 //!
 //! Everything that can refuse an unload comes before the image is touched, and hands the module back. What the module
-//! owned is freed last, when its code is really gone.
+//! owned is freed last, when its code is really gone. How an image is closed is `module`'s; this room must not know how a
+//! module was loaded.
 
 use std::error::Error;
 use std::fmt;

@@ -208,9 +208,10 @@ fn circles(one: &Crate, tree: &Tree) -> Vec<String> {
     for (index, file) in tree.files.iter().enumerate() {
         let source = &file.source;
         // What a module only passes on it does not use.
-        let imports = source.imports.iter().filter(|import| {
-            !import.reference.is_passed_on || source.words.iter().any(|word| *word == import.name)
-        });
+        let imports = source
+            .imports
+            .iter()
+            .filter(|import| !import.reference.is_passed_on || source.words.contains(&import.name));
         let references = source.references.iter().filter(|reference| !reference.is_passed_on);
         for reference in imports.map(|import| &import.reference).chain(references) {
             let path = tree.absolute(index, reference, &one.name);

@@ -6,6 +6,7 @@
 //! relib's metadata) is returned as an [`ImageFile`], so that the file is parsed once.
 //!
 //! `elf` knows ELF and `pe` knows PE; a format is picked by the platform, because a platform loads one format only.
+//! It must not know where a file comes from, nor what is done with it: the fuzz targets compile this room alone.
 
 mod contents;
 #[cfg(not(windows))]

@@ -62,13 +62,13 @@ pub(crate) struct Redirect<'a> {
 
 #[cfg(target_os = "linux")]
 #[path = "linux/mod.rs"]
-mod platform;
+mod imp;
 
 #[cfg(windows)]
 #[path = "windows/mod.rs"]
-mod platform;
+mod imp;
 
-pub(crate) use platform::*;
+pub(crate) use imp::*;
 
 #[cfg(not(any(target_os = "linux", windows)))]
 compile_error!("relib supports Linux and Windows for now");

@@ -38,7 +38,7 @@ pub(crate) fn thread_name(id: u32) -> String {
     }
 }
 
-/// A key of `threads.rs` is a thread-local slot, or a fiber-local one if it has this bit.
+/// A key of a module is a thread-local slot, or a fiber-local one if it has this bit.
 pub(crate) const FIBER: u32 = 1 << 31;
 
 /// The calling thread's value of a slot; `None` if it is null. That of a fiber-local slot becomes null; that of a
