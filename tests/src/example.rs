@@ -4,6 +4,7 @@
 //! (` ```text `) shows what the commands before it print to the standard output. It must not know what an example is
 //! about.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,9 @@ fn copies() -> PathBuf {
     root().join("target")
 }
 
+/// Where what the examples depend on is built, once for all: below [`copies`].
+const BUILD_FOLDER: &str = "examples-build";
+
 /// A copy of an example that commands may change. It keeps its own target folder, so that what has not changed since the
 /// last time is not built again; it is ours alone for as long as this lives.
 pub struct Example {
@@ -107,7 +111,9 @@ impl Example {
         let lock = File::create(folder.join(".lock"))?;
         lock.lock()?;
         let original = root().join("examples").join(name);
-        mirror(&original, &folder, &["target", ".lock", "Cargo.lock"])?;
+        mirror(&original, &folder, &["target", ".lock", "Cargo.lock", ".cargo"])?;
+        fs::create_dir_all(folder.join(".cargo"))?;
+        fs::write(folder.join(".cargo/config.toml"), settings(&original)?)?;
         // The same versions as everywhere in this repository, unless the example has dependencies of its own.
         let own = original.join("Cargo.lock");
         let lock_file = if is_tracked(&own) { own } else { root().join("Cargo.lock") };
@@ -168,6 +174,33 @@ impl Example {
         let shown = format!("{SHOWN_ROOT}/{}", self.name);
         printed.replace(&self.folder.display().to_string(), &shown)
     }
+}
+
+/// Settings for cargo by which an example finds what it depends on built by another.
+///
+/// Cargo tells packages of different workspaces apart by their names and versions only, and each example has a `shared`. It
+/// tells them by their settings too: the examples' own packages get one that differs, and that has next to no effect.
+fn settings(original: &Path) -> io::Result<String> {
+    const UNUSUAL: usize = 100;
+    let mut all = names(original.parent().unwrap_or(original))?;
+    all.sort();
+    let number = UNUSUAL + all.iter().position(|name| original.ends_with(name)).unwrap_or_default();
+    let build_folder = copies().join(BUILD_FOLDER);
+    let mut settings = format!("[build]\nbuild-dir = {:?}\n", build_folder.display().to_string());
+    for member in names(original)? {
+        let Ok(manifest) = fs::read_to_string(original.join(member).join("Cargo.toml")) else { continue };
+        let name = manifest.lines().find_map(|line| line.strip_prefix("name = "));
+        let name = name.unwrap_or_else(|| panic!("a package of {} has no name", original.display()));
+        for profile in ["dev", "release"] {
+            settings.push_str(&format!("[profile.{profile}.package.{name}]\ncodegen-units = {number}\n"));
+        }
+    }
+    Ok(settings)
+}
+
+/// The names of what is in a folder.
+fn names(folder: &Path) -> io::Result<Vec<OsString>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 /// Whether git knows the file: one that is ignored was left behind by a build in the example itself.

@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: everything that CI runs, what is quick before what takes long.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -45,10 +46,35 @@ fn formatting(what: &str, folder: impl AsRef<Path>) -> Step {
     step(&format!("formatting{what}"), folder, FMT, &advice)
 }
 
-/// Clippy for a workspace beside the main one, with a target folder of the main one's.
-fn clippy(what: &str, folder: impl AsRef<Path>, target: &str) -> Step {
-    let command = format!("clippy --workspace --all-targets --target-dir {target} -- -D warnings");
+/// Clippy for a workspace, with a target folder of the main one's and settings for cargo.
+fn clippy(what: &str, folder: impl AsRef<Path>, target: &str, settings: &[String]) -> Step {
+    let settings: String = settings.iter().map(|setting| format!(" --config {setting}")).collect();
+    let command = format!("clippy --workspace --all-targets --target-dir {target}{settings} -- -D warnings");
     step(&format!("clippy{what}"), folder, &command, MEND_CLIPPY)
+}
+
+/// Where clippy looks at the workspaces beside the main one: what they depend on is then looked at once for all.
+const CLIPPY_TARGET: &str = "target/clippy";
+
+/// Settings by which cargo tells the packages of one example from those of all others: it knows them by their names and
+/// versions only, and each example has a `shared`. What is set has no effect on what clippy finds.
+fn apart(root: &Path, folder: &Path, number: usize) -> Result<Vec<String>> {
+    const UNUSUAL: usize = 100;
+    let entries =
+        root.join(folder).read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut settings = Vec::new();
+    for entry in entries {
+        let manifest =
+            entry.with_context(|| format!("cannot read {}", folder.display()))?.path().join("Cargo.toml");
+        let Ok(text) = fs::read_to_string(&manifest) else { continue };
+        let manifest: toml::Table =
+            text.parse().with_context(|| format!("cannot make sense of {}", manifest.display()))?;
+        let name =
+            manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
+        let name = name.context("a package has a name")?;
+        settings.push(format!("profile.dev.package.{name}.codegen-units={}", UNUSUAL + number));
+    }
+    Ok(settings)
 }
 
 fn steps(root: &Path) -> Result<Vec<Step>> {
@@ -57,15 +83,17 @@ fn steps(root: &Path) -> Result<Vec<Step>> {
     steps.extend(examples.iter().map(|folder| formatting(&format!(" of {}", folder.display()), folder)));
     steps.push(formatting(" of the benchmarks", "benches"));
     steps.push(step("tidy", ".", "xtask tidy", "mend what the lines above say"));
-    steps.push(clippy("", ".", "target"));
-    // Built beside the fixtures that the scenarios load, so that their dependencies are checked once.
-    steps.push(clippy(" of the fixtures", "test-modules", "../target/fixtures-clippy"));
-    steps.push(clippy(" of the fuzz target", "relib/host/fuzz", "../../../target/fuzz-clippy"));
-    steps.push(clippy(" of the benchmarks", "benches", "../target/benches-clippy"));
-    for folder in &examples {
-        // Each has a crate called `shared`, which cargo cannot tell from another's in one target folder.
-        let target = format!("../../target/clippy-{}", folder.file_name().unwrap_or_default().display());
-        steps.push(clippy(&format!(" of {}", folder.display()), folder, &target));
+    steps.push(clippy("", ".", "target", &[]));
+    let beside = |what: &str, folder: &Path, settings: &[String]| {
+        let up: PathBuf = folder.components().map(|_| "..").collect();
+        clippy(what, folder, &up.join(CLIPPY_TARGET).display().to_string(), settings)
+    };
+    steps.push(beside(" of the fixtures", Path::new("test-modules"), &[]));
+    steps.push(beside(" of the fuzz target", Path::new("relib/host/fuzz"), &[]));
+    steps.push(beside(" of the benchmarks", Path::new("benches"), &[]));
+    for (number, folder) in examples.iter().enumerate() {
+        let settings = apart(root, folder, number)?;
+        steps.push(beside(&format!(" of {}", folder.display()), folder, &settings));
     }
     steps.push(Step {
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
@@ -98,7 +126,8 @@ fn steps(root: &Path) -> Result<Vec<Step>> {
     steps.push(step(
         "test matrix",
         ".",
-        "xtask test-matrix",
+        // The tests have run each scenario in debug, and compared it with its snapshot.
+        "xtask test-matrix --profile release",
         "mend the differences above; an intended one is accepted by `cargo xtask test-matrix --bless`",
     ));
     steps.push(step(

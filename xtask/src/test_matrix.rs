@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, stderr};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use relib_harness::cargo::Variant;
 use relib_harness::matrix::Matrix;
+use relib_harness::process::Runner;
 use relib_harness::run::MUTATIONS_VARIABLE;
 use relib_harness::snapshot::Snapshots;
 use relib_harness::{Platform, Profile, ScenarioInfo};
@@ -124,33 +126,28 @@ fn run_on(platform: Platform, arguments: &Arguments) -> Result<ExitCode> {
         (Platform::LinuxX86_64, None) => Variant::default(),
     };
 
-    // The list comes before the fixtures, so that a filter that matches nothing is told so at once.
-    let mut executables = BTreeMap::new();
-    let first = arguments.places.build_runner(profiles[0], &variant)?;
     let wine = match platform {
         Platform::WindowsX86_64 => Some(Wine::start(&arguments.places.root()?)?),
         Platform::LinuxX86_64 => None,
     };
-    let all = match &wine {
-        Some(wine) => wine.list(&first, arguments.self_tests)?,
-        None => list(&first, arguments.self_tests)?,
+    let list = |executable: &Path| match &wine {
+        Some(wine) => wine.list(executable, arguments.self_tests),
+        None => list(executable, arguments.self_tests),
     };
+    if let Some(filter) = &arguments.filter {
+        // Before anything else is built, so that a filter that matches nothing is told so soon.
+        let all = list(&arguments.places.build_runner(profiles[0], &variant)?)?;
+        if filtered(&all, Some(filter)).is_empty() {
+            eprintln!(
+                "nothing matched --filter {filter}: no id or feature of the {} scenarios contains it",
+                all.len()
+            );
+            return Ok(ExitCode::from(exit::USAGE));
+        }
+    }
+    let mut runners = build(&arguments.places, profiles, &variant)?;
+    let all = list(&runners[&profiles[0]].executable)?;
     let mut scenarios = filtered(&all, arguments.filter.as_deref());
-    if let (true, Some(filter)) = (scenarios.is_empty(), &arguments.filter) {
-        eprintln!(
-            "nothing matched --filter {filter}: no id or feature of the {} scenarios contains it",
-            all.len()
-        );
-        return Ok(ExitCode::from(exit::USAGE));
-    }
-    executables.insert(profiles[0], first);
-    for &profile in &profiles[1..] {
-        executables.insert(profile, arguments.places.build_runner(profile, &variant)?);
-    }
-    let mut runners = executables
-        .into_iter()
-        .map(|(profile, executable)| Ok((profile, arguments.places.prepare(executable, profile, &variant)?)))
-        .collect::<Result<BTreeMap<_, _>>>()?;
     if let Some(wine) = &wine {
         runners.values_mut().try_for_each(|runner| wine.launch(runner))?;
         // Wine reserves more address space than it uses.
@@ -192,6 +189,21 @@ fn run_on(platform: Platform, arguments: &Arguments) -> Result<ExitCode> {
         Format::Junit => report::junit::print(&summary)?,
     }
     Ok(if summary.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
+}
+
+/// Builds runner and fixtures for these profiles, at the same time: while one build is at a crate that nothing can be
+/// built beside, such as `core`, the other one has something to do.
+fn build(places: &Places, profiles: &[Profile], variant: &Variant) -> Result<BTreeMap<Profile, Runner>> {
+    let build = |profile| places.prepare(places.build_runner(profile, variant)?, profile, variant);
+    std::thread::scope(|scope| {
+        let builds: Vec<_> =
+            profiles.iter().map(|profile| (*profile, scope.spawn(|| build(*profile)))).collect();
+        let built = builds.into_iter().map(|(profile, build)| {
+            let runner = build.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((profile, runner))
+        });
+        built.collect()
+    })
 }
 
 /// Has the table say what accepted outcomes are those of. Without accepting any, tells when it is another by now.
