@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use escargot::CargoBuild;
 use relib_harness::cargo::Variant;
 use relib_harness::process::Runner;
 use relib_harness::{Feature, Fixtures, Profile, ScenarioInfo, cargo};
@@ -11,6 +12,9 @@ use relib_harness::{Feature, Fixtures, Profile, ScenarioInfo, cargo};
 /// The package and the executable that hold the scenarios.
 const PACKAGE: &str = "relib_tests";
 const BINARY: &str = "relib-scenario";
+
+/// Large crates that the executables depend on and that relib does not: a release build of them would tell nothing.
+const UNOPTIMISED: &[&str] = &["clap_builder", "escargot", "insta", "similar"];
 
 /// Where things are. The hidden arguments are for the tests of xtask, which work on a copy.
 #[derive(Debug, Clone, clap::Args)]
@@ -53,12 +57,12 @@ impl Places {
     /// Builds an executable of the package of the scenarios.
     pub fn build_executable(&self, binary: &str, profile: Profile, variant: &Variant) -> Result<PathBuf> {
         eprintln!("building {binary} ({profile})");
-        let mut build = escargot::CargoBuild::new()
-            .manifest_path(self.root()?.join("Cargo.toml"))
-            .package(PACKAGE)
-            .bin(binary);
+        let mut build =
+            CargoBuild::new().manifest_path(self.root()?.join("Cargo.toml")).package(PACKAGE).bin(binary);
         if profile == Profile::Release {
-            build = build.release();
+            let unoptimised =
+                UNOPTIMISED.iter().map(|name| format!("--config=profile.release.package.{name}.opt-level=0"));
+            build = unoptimised.fold(build.release(), CargoBuild::arg);
         }
         if variant.folder.is_some() {
             build = build.target_dir(variant.target_dir(&self.root()?, "runner"));
