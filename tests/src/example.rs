@@ -4,7 +4,6 @@
 //! (` ```text `) shows what the commands before it print to the standard output. It must not know what an example is
 //! about.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -182,25 +181,29 @@ impl Example {
 /// tells them by their settings too: the examples' own packages get one that differs, and that has next to no effect.
 fn settings(original: &Path) -> io::Result<String> {
     const UNUSUAL: usize = 100;
-    let mut all = names(original.parent().unwrap_or(original))?;
-    all.sort();
-    let number = UNUSUAL + all.iter().position(|name| original.ends_with(name)).unwrap_or_default();
+    let examples = fs::read_dir(original.parent().unwrap_or(original))?;
+    let mut examples = examples.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+    examples.sort();
+    let number = UNUSUAL + examples.iter().position(|example| example == original).unwrap_or_default();
     let build_folder = copies().join(BUILD_FOLDER);
     let mut settings = format!("[build]\nbuild-dir = {:?}\n", build_folder.display().to_string());
-    for member in names(original)? {
-        let Ok(manifest) = fs::read_to_string(original.join(member).join("Cargo.toml")) else { continue };
-        let name = manifest.lines().find_map(|line| line.strip_prefix("name = "));
-        let name = name.unwrap_or_else(|| panic!("a package of {} has no name", original.display()));
+    for name in packages(original) {
         for profile in ["dev", "release"] {
-            settings.push_str(&format!("[profile.{profile}.package.{name}]\ncodegen-units = {number}\n"));
+            settings.push_str(&format!("[profile.{profile}.package.{name:?}]\ncodegen-units = {number}\n"));
         }
     }
     Ok(settings)
 }
 
-/// The names of what is in a folder.
-fn names(folder: &Path) -> io::Result<Vec<OsString>> {
-    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+/// The names of the packages of a workspace.
+fn packages(folder: &Path) -> Vec<String> {
+    let mut metadata = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    metadata.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(folder);
+    let output = metadata.output().unwrap_or_else(|error| panic!("cannot run {metadata:?}: {error}"));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("cargo metadata says nothing of {}: {error}", folder.display()));
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    packages.filter_map(|package| Some(package["name"].as_str()?.to_owned())).collect()
 }
 
 /// Whether git knows the file: one that is ignored was left behind by a build in the example itself.

@@ -10,10 +10,13 @@ relib_tests::scenario_tests! {
     calls_callback => "calls-callback",
     call_main => "call-main",
     call_main_wrong_type => "call-main-wrong-type",
+    import_twice => "import-twice",
     two_interfaces => "two-interfaces",
     interface_mismatch_signature => "interface-mismatch-signature",
     interface_mismatch_missing => "interface-mismatch-missing",
     interface_mismatch_field => "interface-mismatch-field",
+    interface_mismatch_values => "interface-mismatch-values",
+    interface_mismatch_lifetime => "interface-mismatch-lifetime",
     interface_superset => "interface-superset",
     host_is_dylib => "host-is-dylib",
 }

@@ -11,6 +11,7 @@ relib_tests::scenario_tests! {
     load_truncated => "load-truncated",
     load_mutated => "load-mutated",
     load_other_rustc => "load-other-rustc",
+    load_unconnected => "load-unconnected",
     load_other_relib => "load-other-relib",
     load_other_target => "load-other-target",
     load_twice => "load-twice",

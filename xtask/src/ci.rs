@@ -1,6 +1,5 @@
 //! `cargo xtask ci`: everything that CI runs, what is quick before what takes long.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
@@ -60,21 +59,20 @@ const CLIPPY_TARGET: &str = "target/clippy";
 /// versions only, and each example has a `shared`. What is set has no effect on what clippy finds.
 fn apart(root: &Path, folder: &Path, number: usize) -> Result<Vec<String>> {
     const UNUSUAL: usize = 100;
-    let entries =
-        root.join(folder).read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut settings = Vec::new();
-    for entry in entries {
-        let manifest =
-            entry.with_context(|| format!("cannot read {}", folder.display()))?.path().join("Cargo.toml");
-        let Ok(text) = fs::read_to_string(&manifest) else { continue };
-        let manifest: toml::Table =
-            text.parse().with_context(|| format!("cannot make sense of {}", manifest.display()))?;
-        let name =
-            manifest.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
-        let name = name.context("a package has a name")?;
-        settings.push(format!("profile.dev.package.{name}.codegen-units={}", UNUSUAL + number));
-    }
-    Ok(settings)
+    let output = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(root.join(folder))
+        .output()
+        .context("cannot run cargo metadata")?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("cargo metadata says nothing of {}", folder.display()))?;
+    let names =
+        metadata["packages"].as_array().into_iter().flatten().filter_map(|package| package["name"].as_str());
+    Ok(names.map(|name| format!("profile.dev.package.{name}.codegen-units={}", UNUSUAL + number)).collect())
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 fn steps(root: &Path) -> Result<Vec<Step>> {
@@ -171,7 +169,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn succeeds(step: &Step, root: &Path) -> Result<bool> {
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = cargo()
         .args(step.command.split_whitespace())
         .envs(step.environment.iter().copied())
         .current_dir(root.join(&step.folder))

@@ -29,7 +29,7 @@ pub mod windows;
 /// - the names of sections and symbols.
 ///
 /// Beside this number the versions of relib must be equal too, at least before 1.0.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// The version of the relib crates, from the workspace's manifest.
 pub const RELIB_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -164,6 +164,7 @@ const fn write_interface<const N: usize>(
             p += 1;
         }
         writer.number64(function.returns.fingerprint);
+        writer.text(function.lifetimes);
         types.insert(function.returns);
         i += 1;
     }
@@ -265,26 +266,31 @@ impl<const N: usize> Writer<N> {
 struct TypeSet {
     types: [Option<&'static Type>; TypeSet::CAPACITY],
     len: usize,
+    /// Where in `types` a fingerprint is, plus one; at the place that its lower bits give, or behind it (open addressing). An
+    /// interface is described by the compiler's interpreter, which takes too long for a search through all types.
+    places: [u16; TypeSet::PLACES],
 }
 
 impl TypeSet {
     const CAPACITY: usize = 1024;
+    const PLACES: usize = 4 * Self::CAPACITY;
 
     const fn new() -> Self {
-        Self { types: [None; Self::CAPACITY], len: 0 }
+        Self { types: [None; Self::CAPACITY], len: 0, places: [0; Self::PLACES] }
     }
 
     const fn insert(&mut self, ty: &'static Type) {
-        let mut i = 0;
-        while i < self.len {
-            if self.get(i).fingerprint == ty.fingerprint {
+        let mut place = ty.fingerprint as usize % Self::PLACES;
+        while self.places[place] != 0 {
+            if self.get(self.places[place] as usize - 1).fingerprint == ty.fingerprint {
                 return;
             }
-            i += 1;
+            place = (place + 1) % Self::PLACES;
         }
         assert!(self.len < Self::CAPACITY, "an interface may refer to at most 1024 different types");
         self.types[self.len] = Some(ty);
         self.len += 1;
+        self.places[place] = self.len as u16;
     }
 
     const fn get(&self, index: usize) -> &'static Type {

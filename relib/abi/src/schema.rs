@@ -43,6 +43,9 @@ pub enum Shape {
     Struct(&'static [Field]),
     /// An enum with its variants.
     Enum(&'static [Variant]),
+    /// The value of a constant that a type has as an argument: its lower half stands in the place of the size, its upper
+    /// half in that of the alignment. See [`Type::constant`].
+    Constant,
 }
 
 /// A [`Shape`] without what it carries, as metadata names it.
@@ -65,10 +68,12 @@ pub enum ShapeKind {
     Struct = 6,
     /// [`Shape::Enum`]
     Enum = 7,
+    /// [`Shape::Constant`]
+    Constant = 8,
 }
 
 impl ShapeKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Opaque,
         Self::Reference,
         Self::MutableReference,
@@ -77,6 +82,7 @@ impl ShapeKind {
         Self::Array,
         Self::Struct,
         Self::Enum,
+        Self::Constant,
     ];
 
     /// The kind with this number.
@@ -97,6 +103,7 @@ impl Shape {
             Self::Array => ShapeKind::Array,
             Self::Struct(_) => ShapeKind::Struct,
             Self::Enum(_) => ShapeKind::Enum,
+            Self::Constant => ShapeKind::Constant,
         }
     }
 }
@@ -123,8 +130,8 @@ impl Field {
 pub struct Variant {
     /// The variant's name.
     pub name: &'static str,
-    /// What tells the variant apart: its value for an enum without fields; otherwise the text of an explicit
-    /// discriminant, hashed, or zero, because the compiler chooses.
+    /// What tells the variant apart: the value that is given to it, or one more than that of the variant before. Without any
+    /// that is given these are the variants' places, whatever the compiler stores.
     pub discriminant: i128,
     /// The variant's fields.
     pub fields: &'static [Field],
@@ -139,6 +146,10 @@ pub struct Function {
     pub parameters: &'static [Parameter],
     /// The return type.
     pub returns: &'static Type,
+    /// Which lifetimes the references have that it takes and returns, and their bounds, in a form that does not depend on
+    /// their names: `(&'0, &'1) -> &'0 where '0: '1`. Empty if it returns no reference: what is lent for a call alone
+    /// may be lent for any time.
+    pub lifetimes: &'static str,
 }
 
 /// A parameter of a function.
@@ -154,6 +165,11 @@ impl Type {
     /// Describes a type that relib does not look into, such as a primitive or a collection of the standard library.
     pub const fn opaque<T>(path: &'static str, arguments: &'static [&'static Type]) -> Self {
         Self::new(path, size_of::<T>(), align_of::<T>(), arguments, Shape::Opaque)
+    }
+
+    /// Describes the value of a constant that a type has as an argument, extended to 128 bits if it is shorter.
+    pub const fn constant(value: u128) -> Self {
+        Self::new("constant", value as usize, (value >> 64) as usize, &[], Shape::Constant)
     }
 
     /// Describes a type from its parts.
@@ -226,7 +242,7 @@ impl Type {
 }
 
 impl Function {
-    /// Covers the name, the parameters' types and the return type.
+    /// Covers the name, the parameters' types, the return type and, if a reference is returned, the lifetimes.
     pub const fn fingerprint(&self) -> u64 {
         let mut hash = Fnv::new().text(self.name).number(self.parameters.len());
         let mut i = 0;
@@ -234,7 +250,7 @@ impl Function {
             hash = hash.number(self.parameters[i].ty.fingerprint as usize);
             i += 1;
         }
-        hash.number(self.returns.fingerprint as usize).0
+        hash.number(self.returns.fingerprint as usize).text(self.lifetimes).0
     }
 }
 
@@ -339,15 +355,31 @@ mod tests {
     }
 
     #[test]
+    fn constants_differ_in_each_of_their_bits() {
+        let values = [0, 1, 1 << 63, 1 << 64, (1 << 64) + 1, u128::MAX];
+        let fingerprints = values.map(|value| Type::constant(value).fingerprint);
+        for (index, one) in fingerprints.iter().enumerate() {
+            assert!(!fingerprints[..index].contains(one), "{}", values[index]);
+        }
+    }
+
+    #[test]
     fn function_fingerprint_ignores_parameter_names_only() {
         const fn function(
             name: &'static str,
             parameters: &'static [Parameter],
             returns: &'static Type,
         ) -> u64 {
-            Function { name, parameters, returns }.fingerprint()
+            Function { name, parameters, returns, lifetimes: "" }.fingerprint()
         }
         let base = function("f", const { &[Parameter { name: "x", ty: U32 }] }, U64);
+        let lent = Function {
+            name: "f",
+            parameters: const { &[Parameter { name: "x", ty: U32 }] },
+            returns: U64,
+            lifetimes: "(&'0) -> &'0",
+        };
+        assert_ne!(base, lent.fingerprint());
         assert_eq!(base, function("f", const { &[Parameter { name: "y", ty: U32 }] }, U64));
         assert_ne!(base, function("g", const { &[Parameter { name: "x", ty: U32 }] }, U64));
         assert_ne!(base, function("f", const { &[Parameter { name: "x", ty: U64 }] }, U64));

@@ -446,20 +446,93 @@ mod tests {
                 High = 1,
             }
         }
-        use relib_abi::schema::{Shape, Type};
-
-        fn values(ty: &Type) -> Vec<i128> {
-            match ty.shape {
-                Shape::Enum(variants) => variants.iter().map(|variant| variant.discriminant).collect(),
-                _ => panic!("not an enum"),
-            }
-        }
         assert_eq!(values(first::Level::TYPE), [1, 2]);
         assert_eq!(values(second::Level::TYPE), [2, 1]);
 
         #[derive(crate::Transfer)]
         struct Id<const KIND: u32>(u64);
         assert_ne!(<Id<1>>::TYPE.fingerprint, <Id<2>>::TYPE.fingerprint);
+    }
+
+    /// The values of an enum's variants.
+    fn values(ty: &Type) -> Vec<i128> {
+        match ty.shape {
+            Shape::Enum(variants) => variants.iter().map(|variant| variant.discriminant).collect(),
+            _ => panic!("not an enum"),
+        }
+    }
+
+    #[test]
+    fn fingerprints_see_the_values_behind_names() {
+        /// Two definitions that read alike, with other values for the names in them.
+        macro_rules! command {
+            ($module:ident, $first:literal, $second:literal) => {
+                mod $module {
+                    pub const FIRST: u8 = $first;
+                    pub const SECOND: u8 = $second;
+
+                    #[derive(crate::Transfer)]
+                    #[repr(u8)]
+                    pub enum Command {
+                        Keep(u8) = FIRST,
+                        Next {},
+                        Delete() = SECOND,
+                    }
+                }
+            };
+        }
+        command!(one, 1, 10);
+        command!(other, 10, 1);
+        assert_eq!(values(one::Command::TYPE), [1, 2, 10]);
+        assert_eq!(values(other::Command::TYPE), [10, 11, 1]);
+        assert_ne!(one::Command::TYPE.fingerprint, other::Command::TYPE.fingerprint);
+        let _ = [one::Command::Keep(1), one::Command::Next {}, one::Command::Delete()];
+        let _ = [other::Command::Keep(1), other::Command::Next {}, other::Command::Delete()];
+
+        #[derive(crate::Transfer)]
+        enum Signed {
+            Low = -5,
+            Next,
+            High = 100,
+        }
+        assert_eq!(values(Signed::TYPE), [-5, -4, 100]);
+        let _ = [Signed::Low, Signed::Next, Signed::High];
+    }
+
+    #[test]
+    fn fingerprints_see_whole_constants_in_their_places() {
+        #[derive(crate::Transfer)]
+        struct Tagged<
+            const TAG: u128,
+            const SIGNED: i64 = 0,
+            const LETTER: char = 'a',
+            const FLAG: bool = false,
+        >;
+        let fingerprints = [
+            <Tagged<1>>::TYPE,
+            <Tagged<{ 1 << 64 }>>::TYPE,
+            <Tagged<{ 1 + (1 << 64) }>>::TYPE,
+            <Tagged<{ u128::MAX }>>::TYPE,
+            <Tagged<0, 1>>::TYPE,
+            <Tagged<0, -1>>::TYPE,
+            <Tagged<0, 0, 'b'>>::TYPE,
+            <Tagged<0, 0, 'a', true>>::TYPE,
+            <Tagged<0>>::TYPE,
+        ]
+        .map(|ty| ty.fingerprint);
+        let different: std::collections::BTreeSet<_> = fingerprints.into_iter().collect();
+        assert_eq!(different.len(), fingerprints.len());
+    }
+
+    #[test]
+    fn default_parameters_stay_where_they_are_declared() {
+        #[derive(crate::Transfer)]
+        struct Pair<A, B = A> {
+            first: A,
+            second: B,
+        }
+        assert_eq!(fields(<Pair<u8>>::TYPE)[1].fingerprint, u8::TYPE.fingerprint);
+        assert_eq!(fields(<Pair<u8, u16>>::TYPE)[1].fingerprint, u16::TYPE.fingerprint);
     }
 
     /// The descriptions of a struct's fields.

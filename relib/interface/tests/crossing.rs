@@ -28,6 +28,12 @@ fn an_alias_with_an_honest_lifetime_is_a_reference() {
     assert_eq!(ModuleHonest::__RELIB_INTERFACE.functions[0].parameters.len(), 2);
 }
 
+struct Ignored;
+
+impl PanicObserver for Ignored {
+    fn panicked(&self, _report: ReceivedReport) {}
+}
+
 /// The number of copies that may still be made.
 static COPIES: AtomicUsize = AtomicUsize::new(0);
 
@@ -65,10 +71,6 @@ fn a_copy_back_that_panics_changes_nothing() {
             "returned".to_owned()
         }
     }
-    struct Ignored;
-    impl PanicObserver for Ignored {
-        fn panicked(&self, _report: ReceivedReport) {}
-    }
     // SAFETY: the functions are those of the interface that the handle is made for, in this image.
     let bound = unsafe { BoundExports::new(Implementation::__RELIB_FUNCTIONS.into(), Arc::new(Ignored)) };
     let handle = ModuleChanging(bound);
@@ -83,4 +85,27 @@ fn a_copy_back_that_panics_changes_nothing() {
     assert_eq!(call(1), unchanged, "the copy on the way back panicked");
     let changed = (Some("returned".to_owned()), "name changed".to_owned(), Fussy(2), [String::new()]);
     assert_eq!(call(2), changed);
+}
+
+#[relib_interface::interface]
+trait Panicking {
+    fn change(number: &mut u64, numbers: &mut [u8; 2], name: &mut String);
+}
+
+#[test]
+fn a_panic_leaves_what_can_own_memory_and_not_what_cannot() {
+    struct Implementation;
+    impl Panicking for Implementation {
+        fn change(number: &mut u64, numbers: &mut [u8; 2], name: &mut String) {
+            *number += 1;
+            numbers[0] += 1;
+            name.push_str(" changed");
+            panic!("in the middle");
+        }
+    }
+    // SAFETY: the functions are those of the interface that the handle is made for, in this image.
+    let bound = unsafe { BoundExports::new(Implementation::__RELIB_FUNCTIONS.into(), Arc::new(Ignored)) };
+    let (mut number, mut numbers, mut name) = (1, [1, 1], "name".to_owned());
+    assert_eq!(ModulePanicking(bound).change(&mut number, &mut numbers, &mut name), None);
+    assert_eq!((number, numbers, name.as_str()), (2, [2, 1], "name"));
 }

@@ -22,6 +22,41 @@ trait Imports {
     fn log(entry: &str, outcome: u32, thunk: Thunk, result: &mut Outcome);
 }
 
+/// Constants of a user's, which are called as a macro might call its own.
+mod constants {
+    use relib_interface::{Transfer, interface};
+
+    pub const LEN: usize = 3;
+    pub const FUNCTIONS: usize = 4;
+    pub const PAYLOAD: usize = 5;
+    pub const RECORD: usize = 6;
+    pub const TABLE: usize = 7;
+    pub const SLOTS: usize = 8;
+
+    #[derive(Transfer)]
+    pub struct Row(pub [u8; LEN]);
+
+    #[interface]
+    pub trait Exports {
+        fn row(values: [u8; LEN], more: &[[u8; FUNCTIONS]]) -> [u8; PAYLOAD];
+    }
+
+    #[interface(imports)]
+    pub trait Imports {
+        fn row(values: [u8; RECORD], more: &[[u8; TABLE]]) -> Vec<[u8; SLOTS]>;
+    }
+}
+
+#[test]
+fn constants_of_a_user_are_those_that_are_meant() {
+    let sizes = |interface: &relib_interface::interface::Interface| {
+        let function = &interface.functions[0];
+        (function.parameters[0].ty.size, function.returns.size)
+    };
+    assert_eq!(sizes(constants::ModuleExports::__RELIB_INTERFACE), (3, 5));
+    assert_eq!(sizes(constants::ModuleImports::__RELIB_INTERFACE).0, 6);
+}
+
 #[test]
 fn parameters_keep_their_names() {
     let names = |functions: &[relib_interface::__private::Function]| {

@@ -103,29 +103,30 @@ impl NamedExport {
         quote! {
             const _: () = {
                 #[allow(improper_ctypes_definitions)]
-                unsafe extern "C" fn thunk(#parameters) -> #root::Outcome<<#returns as #root::Return>::Wire> {
+                unsafe extern "C" fn __relib_thunk(#parameters) -> #root::Outcome<<#returns as #root::Return>::Wire> {
                     #root::catch(move || <#returns as #root::Return>::send({ #body }))
                 }
 
                 #[unsafe(export_name = #symbol)]
-                pub static ENTRY: #root::FunctionEntry = #root::FunctionEntry {
-                    call: thunk as *const (),
+                pub static __RELIB_ENTRY: #root::FunctionEntry = #root::FunctionEntry {
+                    call: __relib_thunk as *const (),
                     release: <#returns as #root::Return>::RELEASE,
                 };
 
-                const FUNCTIONS: &[#root::Function] = &[#root::Function {
+                const __RELIB_FUNCTIONS: &[#root::Function] = &[#root::Function {
                     name: #text,
                     parameters: &[],
                     returns: #described,
+                    lifetimes: "",
                 }];
-                const PAYLOAD_LEN: usize = #root::metadata::interface_payload_len(#text, FUNCTIONS);
-                const PAYLOAD: [u8; PAYLOAD_LEN] = #root::metadata::interface_payload(#text, FUNCTIONS);
-                const LEN: usize = #root::metadata::record_len(&[&PAYLOAD]);
+                const __RELIB_PAYLOAD_LEN: usize = #root::metadata::interface_payload_len(#text, __RELIB_FUNCTIONS);
+                const __RELIB_PAYLOAD: [u8; __RELIB_PAYLOAD_LEN] = #root::metadata::interface_payload(#text, __RELIB_FUNCTIONS);
+                const __RELIB_LEN: usize = #root::metadata::record_len(&[&__RELIB_PAYLOAD]);
 
                 #[unsafe(link_section = #SECTION)]
                 #[unsafe(export_name = #record_symbol)]
-                pub static RECORD: [u8; LEN] =
-                    #root::metadata::record(#root::metadata::RecordKind::#kind, &[&PAYLOAD]);
+                pub static __RELIB_RECORD: [u8; __RELIB_LEN] =
+                    #root::metadata::record(#root::metadata::RecordKind::#kind, &[&__RELIB_PAYLOAD]);
             };
         }
     }
@@ -154,19 +155,19 @@ fn export_interface(item: &ItemImpl, root: &TokenStream) -> Result<TokenStream> 
 
         const _: () = {
             #[unsafe(export_name = #symbol)]
-            pub static TABLE: #root::ExportTable = #root::ExportTable {
+            pub static __RELIB_TABLE: #root::ExportTable = #root::ExportTable {
                 functions: #root::RawSlice::new(<#implementor as #interface>::__RELIB_FUNCTIONS),
             };
 
-            const SYMBOL_LEN: usize = #root::metadata::symbol_payload_len(#symbol);
-            const SYMBOL: [u8; SYMBOL_LEN] = #root::metadata::symbol_payload(#symbol);
-            const PAYLOAD: &[u8] = <#implementor as #interface>::__RELIB_INTERFACE.payload;
-            const LEN: usize = #root::metadata::record_len(&[&SYMBOL, PAYLOAD]);
+            const __RELIB_SYMBOL_LEN: usize = #root::metadata::symbol_payload_len(#symbol);
+            const __RELIB_SYMBOL: [u8; __RELIB_SYMBOL_LEN] = #root::metadata::symbol_payload(#symbol);
+            const __RELIB_PAYLOAD: &[u8] = <#implementor as #interface>::__RELIB_INTERFACE.payload;
+            const __RELIB_LEN: usize = #root::metadata::record_len(&[&__RELIB_SYMBOL, __RELIB_PAYLOAD]);
 
             #[unsafe(link_section = #SECTION)]
             #[unsafe(export_name = #record_symbol)]
-            pub static RECORD: [u8; LEN] =
-                #root::metadata::record(#root::metadata::RecordKind::Export, &[&SYMBOL, PAYLOAD]);
+            pub static __RELIB_RECORD: [u8; __RELIB_LEN] =
+                #root::metadata::record(#root::metadata::RecordKind::Export, &[&__RELIB_SYMBOL, __RELIB_PAYLOAD]);
         };
     })
 }

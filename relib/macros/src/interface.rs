@@ -25,15 +25,14 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
     if !item.generics.params.is_empty() {
         return Err(Error::new(item.generics.span(), "an interface cannot be generic"));
     }
-    let mut functions = Vec::new();
+    let mut read = Vec::new();
     for member in &item.items {
         match member {
-            TraitItem::Fn(function) => functions.push(Function::from_trait_item(function)?),
-            other => {
-                return Err(Error::new(other.span(), "an interface may contain only functions"));
-            }
+            TraitItem::Fn(function) => read.push(Function::from_trait_item(function)),
+            other => read.push(Err(Error::new(other.span(), "an interface may contain only functions"))),
         }
     }
+    let functions = all_or_errors(read)?;
     let name = interface_name(&item.ident);
     let handle = format_ident!("Module{}", item.ident);
     for function in &functions {
@@ -76,6 +75,19 @@ pub fn expand(arguments: TokenStream, item: TokenStream, root: &TokenStream) -> 
 
         #(#checks)*
     })
+}
+
+/// The functions, or what is wrong with each of those that are none of an interface.
+fn all_or_errors(read: Vec<Result<Function>>) -> Result<Vec<Function>> {
+    let (functions, errors): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
+    let errors = errors.into_iter().filter_map(Result::err).reduce(|mut all, error| {
+        all.combine(error);
+        all
+    });
+    match errors {
+        Some(errors) => Err(errors),
+        None => Ok(functions.into_iter().filter_map(Result::ok).collect()),
+    }
 }
 
 fn direction(arguments: TokenStream) -> Result<Direction> {
@@ -186,19 +198,23 @@ fn description(name: &TokenStream, functions: &[Function], root: &TokenStream) -
         let name = function.name.to_string();
         let (types, returns) = static_types(function);
         let names = function.parameters.iter().map(|(name, _)| name.to_string());
+        let written: Vec<&Type> = function.parameters.iter().map(|(_, ty)| ty).collect();
+        let lifetimes = lifetimes::normal_form(&function.generics, &written, &function.returns);
         quote!(#root::Function {
             name: #name,
             parameters: const { &[#(#root::Parameter { name: #names, ty: <#types as #root::Argument>::TYPE }),*] },
             returns: <#returns as #root::Return>::TYPE,
+            lifetimes: #lifetimes,
         })
     });
     quote! {
-        const FUNCTIONS: &[#root::Function] = &[#(#functions),*];
+        const __RELIB_FUNCTIONS: &[#root::Function] = &[#(#functions),*];
         #[allow(long_running_const_eval)]
-        const LEN: usize = #root::metadata::interface_payload_len(#name, FUNCTIONS);
+        const __RELIB_LEN: usize = #root::metadata::interface_payload_len(#name, __RELIB_FUNCTIONS);
         #[allow(long_running_const_eval)]
-        const PAYLOAD: [u8; LEN] = #root::metadata::interface_payload::<LEN>(#name, FUNCTIONS);
-        &#root::Interface { name: #name, functions: FUNCTIONS, payload: &PAYLOAD }
+        const __RELIB_PAYLOAD: [u8; __RELIB_LEN] =
+            #root::metadata::interface_payload::<__RELIB_LEN>(#name, __RELIB_FUNCTIONS);
+        &#root::Interface { name: #name, functions: __RELIB_FUNCTIONS, payload: &__RELIB_PAYLOAD }
     }
 }
 
@@ -267,6 +283,7 @@ fn exports_handle(
             }
         } else {
             let generics = &function.generics;
+            let bounds = &generics.where_clause;
             let names = function.parameters.iter().map(|(name, _)| name);
             let types = function.parameters.iter().map(|(_, ty)| ty);
             let returns = &function.returns;
@@ -274,7 +291,7 @@ fn exports_handle(
                 #(#attributes)*
                 #[inline]
                 #[allow(unused_mut)]
-                #visibility fn #name #generics (&self, #(mut #names: #types),*) -> ::core::option::Option<#returns> #body
+                #visibility fn #name #generics (&self, #(mut #names: #types),*) -> ::core::option::Option<#returns> #bounds #body
             }
         }
     });
@@ -323,6 +340,8 @@ fn imports_handle(
         let attributes = &function.attributes;
         let ident = &function.name;
         let generics = &function.generics;
+        // `generics` writes the parameters alone.
+        let bounds = &generics.where_clause;
         let names = function.parameters.iter().map(|(name, _)| name);
         let types = function.parameters.iter().map(|(_, ty)| ty);
         let returns = &function.returns;
@@ -335,7 +354,7 @@ fn imports_handle(
             #[allow(unused_mut)]
             #[inline]
             #[track_caller]
-            #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns {
+            #visibility fn #ident #generics (#(mut #names: #types),*) -> #returns #bounds {
                 let __relib_entry = Self::__relib_slots().function(#index, #name, ::core::stringify!(#ident));
                 let __relib_outcome = #call;
                 // SAFETY: the outcome is that of the entry, whose return type is this.
@@ -356,20 +375,20 @@ fn imports_handle(
             #[doc(hidden)]
             #found_by
             #visibility fn __relib_slots() -> &'static #root::ImportSlots<#count> {
-                const PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
-                const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
+                const __RELIB_PAYLOAD: &[u8] = #handle::__RELIB_INTERFACE.payload;
+                const __RELIB_LEN: usize = #root::metadata::record_len(&[__RELIB_PAYLOAD]);
                 #record_section
-                static RECORD: [u8; LEN] =
-                    #root::metadata::record::<LEN>(#root::metadata::RecordKind::Import, &[PAYLOAD]);
+                static __RELIB_RECORD: [u8; __RELIB_LEN] =
+                    #root::metadata::record::<__RELIB_LEN>(#root::metadata::RecordKind::Import, &[__RELIB_PAYLOAD]);
                 #table_section
-                static TABLE: #root::ImportTable = #root::ImportTable {
-                    interface: #root::metadata::interface_id(PAYLOAD),
-                    slots: SLOTS.as_ptr(),
+                static __RELIB_TABLE: #root::ImportTable = #root::ImportTable {
+                    interface: #root::metadata::interface_id(__RELIB_PAYLOAD),
+                    slots: __RELIB_SLOTS.as_ptr(),
                     len: #count,
                 };
                 #slots_section
-                static SLOTS: #root::ImportSlots<#count> = #root::ImportSlots::new(&RECORD, &TABLE);
-                &SLOTS
+                static __RELIB_SLOTS: #root::ImportSlots<#count> = #root::ImportSlots::new(&__RELIB_RECORD, &__RELIB_TABLE);
+                &__RELIB_SLOTS
             }
         }
     }

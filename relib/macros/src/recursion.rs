@@ -6,7 +6,10 @@
 use proc_macro2::TokenStream;
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{DeriveInput, Error, GenericArgument, Path, PathArguments, Result, Type, TypePath, parse_quote};
+use syn::{
+    DeriveInput, Error, GenericArgument, GenericParam, Path, PathArguments, Result, Type, TypePath,
+    parse_quote,
+};
 
 /// The type of a field of `owner`, with a placeholder wherever `owner` itself is named: by `Self`, or by its plain name.
 ///
@@ -47,15 +50,16 @@ impl Cut<'_> {
     fn types_in(&mut self, path: &Path) -> Vec<Type> {
         let PathArguments::AngleBracketed(list) = &path.segments[0].arguments else { return Vec::new() };
         let mut types = Vec::new();
-        for argument in &list.args {
+        for (place, argument) in list.args.iter().enumerate() {
             match argument {
-                GenericArgument::Type(ty) if self.is_own_constant(ty) => {}
+                GenericArgument::Type(ty) if self.is_own_constant(ty, place) => {}
                 GenericArgument::Type(ty) => types.push(ty.clone()),
                 other => {
                     self.error = Some(Error::new(
                         other.span(),
-                        "a recursive type can be described with its own constants only: name the parameter, or mark the \
-                         field #[transfer(unsafe(recursive))] if you know that both sides have the same definition",
+                        "a recursive type can be described with its own constants only, each in its own place: name the \
+                         parameter there, or mark the field #[transfer(unsafe(recursive))] if you know that both sides have \
+                         the same definition",
                     ));
                 }
             }
@@ -63,8 +67,13 @@ impl Cut<'_> {
         types
     }
 
-    fn is_own_constant(&self, ty: &Type) -> bool {
+    /// Whether this is the constant that the type itself has as its parameter in this place.
+    fn is_own_constant(&self, ty: &Type, place: usize) -> bool {
         let Type::Path(TypePath { qself: None, path }) = ty else { return false };
-        self.owner.generics.const_params().any(|parameter| path.is_ident(&parameter.ident))
+        // Lifetimes come first, and a type with some does not cross.
+        match self.owner.generics.params.iter().nth(place) {
+            Some(GenericParam::Const(parameter)) => path.is_ident(&parameter.ident),
+            _ => false,
+        }
     }
 }

@@ -47,11 +47,11 @@ pub fn host_record(
     root: &TokenStream,
 ) -> TokenStream {
     quote! {
-        const PAYLOAD: &[u8] = #interface.payload;
-        const LEN: usize = #root::metadata::record_len(&[PAYLOAD]);
+        const __RELIB_PAYLOAD: &[u8] = #interface.payload;
+        const __RELIB_LEN: usize = #root::metadata::record_len(&[__RELIB_PAYLOAD]);
         #section
-        static RECORD: [u8; LEN] =
-            #root::metadata::record::<LEN>(#root::metadata::RecordKind::#kind, &[PAYLOAD]);
-        #root::keep_record(&RECORD);
+        static __RELIB_RECORD: [u8; __RELIB_LEN] =
+            #root::metadata::record::<__RELIB_LEN>(#root::metadata::RecordKind::#kind, &[__RELIB_PAYLOAD]);
+        #root::keep_record(&__RELIB_RECORD);
     }
 }

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Index, Member, Result, Type,
+    Attribute, Data, DeriveInput, Error, Field, Fields, GenericParam, Ident, Index, Member, Result, Type,
     parse_quote, parse2,
 };
 
@@ -41,7 +41,15 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
         }
     }
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
-    let declared = &generics.params;
+    // As parameters of an implementation, which have no defaults.
+    let declared = generics.params.iter().cloned().map(|mut parameter| {
+        match &mut parameter {
+            GenericParam::Type(parameter) => (parameter.eq_token, parameter.default) = (None, None),
+            GenericParam::Const(parameter) => (parameter.eq_token, parameter.default) = (None, None),
+            GenericParam::Lifetime(_) => {}
+        }
+        parameter
+    });
     let bounds = where_clause.map(|clause| {
         let predicates = &clause.predicates;
         quote!(where #predicates)
@@ -52,11 +60,8 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
             Some(quote!(<#ident as #root::Transfer>::TYPE))
         }
         GenericParam::Const(parameter) => {
-            // The value stands where a type has its size, so that the fingerprint has it.
             let ident = &parameter.ident;
-            Some(quote!(const {
-                &#root::Type::new(::core::stringify!(#ident), #ident as usize, 1, &[], #root::Shape::Opaque)
-            }))
+            Some(quote!(const { &#root::Type::constant(#ident as u128) }))
         }
         GenericParam::Lifetime(_) => None,
     });
@@ -88,7 +93,7 @@ pub fn expand(item: TokenStream, root: &TokenStream) -> Result<TokenStream> {
 
         impl #impl_generics #root::MustNotImplementDrop for #name #type_generics #where_clause {}
 
-        #root::cross_by_copy!([#declared] #name #type_generics #bounds);
+        #root::cross_by_copy!([#(#declared),*] #name #type_generics #bounds);
     })
 }
 
@@ -126,17 +131,10 @@ fn of_enum(owner: &DeriveInput, data: &syn::DataEnum, root: &TokenStream) -> Res
     let mut variants = Vec::new();
     let mut arms = Vec::new();
     let mut visiting_arms = Vec::new();
-    let fieldless = data.variants.iter().all(|variant| variant.fields.is_empty());
-    for variant in &data.variants {
+    let discriminants = discriminants(owner, data)?;
+    for (variant, discriminant) in data.variants.iter().zip(discriminants) {
         let ident = &variant.ident;
         let text = ident.to_string();
-        let discriminant = match &variant.discriminant {
-            _ if fieldless => quote!(Self::#ident {} as i128),
-            Some((_, expression)) => {
-                quote!(#root::schema_hash(::core::stringify!(#expression).as_bytes()) as i128)
-            }
-            None => quote!(0),
-        };
         let mut descriptions = Vec::new();
         let mut bindings = Vec::new();
         let mut copies = Vec::new();
@@ -179,6 +177,38 @@ fn of_enum(owner: &DeriveInput, data: &syn::DataEnum, root: &TokenStream) -> Res
         copy: quote!(match self { #(#arms),* }),
         visit: quote!(match self { #(#visiting_arms),* }),
     })
+}
+
+/// The values that tell the variants apart, as expressions of the type `i128`: what is given to a variant, or one more than
+/// the one before has.
+fn discriminants(owner: &DeriveInput, data: &syn::DataEnum) -> Result<Vec<TokenStream>> {
+    let ty = discriminant_type(&owner.attrs)?;
+    let mut given = quote!(0i128);
+    let mut behind: i128 = 0;
+    let values = data.variants.iter().map(|variant| {
+        if let Some((_, expression)) = &variant.discriminant {
+            given = quote!({
+                let discriminant: #ty = #expression;
+                discriminant as i128
+            });
+            behind = 0;
+        }
+        let value = quote!(#given + #behind);
+        behind += 1;
+        value
+    });
+    Ok(values.collect())
+}
+
+/// The type of an enum's discriminants: the integer of its `#[repr(...)]`, or `isize`.
+fn discriminant_type(attributes: &[Attribute]) -> Result<Ident> {
+    let representation = representation(attributes)?;
+    let words = representation.split(|letter: char| !letter.is_alphanumeric());
+    let is_integer = |word: &&str| {
+        let width = word.strip_prefix(['u', 'i']).unwrap_or_default();
+        ["8", "16", "32", "64", "128", "size"].contains(&width)
+    };
+    Ok(format_ident!("{}", words.into_iter().find(is_integer).unwrap_or("isize")))
 }
 
 fn members(fields: &Fields) -> Vec<Member> {

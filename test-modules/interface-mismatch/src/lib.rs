@@ -1,6 +1,9 @@
 //! Was built with another version of the crate that it shares with the host.
 
-use fixture_interface::mismatch::{Event, Field, Layout, Missing, Player, Signature, Superset, Team};
+use fixture_interface::mismatch::{
+    Command, Constants, Event, Field, KIND, Layout, Missing, Player, Signature, Superset, Tagged, Team,
+    Values,
+};
 
 #[relib_module::export]
 impl Signature for SignatureImpl {
@@ -55,4 +58,20 @@ impl Superset for SupersetImpl {
 #[relib_module::export]
 fn main() -> (Vec<Player>, Option<u64>) {
     (Vec::new(), None)
+}
+
+#[relib_module::export]
+impl Values for ValuesImpl {
+    fn obey(command: &Command) -> u8 {
+        match command {
+            Command::Keep(what) | Command::Delete(what) => *what,
+        }
+    }
+}
+
+#[relib_module::export]
+impl Constants for ConstantsImpl {
+    fn untag(tagged: Tagged<KIND>) -> u64 {
+        tagged.value
+    }
 }

@@ -75,3 +75,49 @@ pub trait Imports {
     /// Has got a level.
     fn log(level: u8, line: &str);
 }
+
+/// The value of one command, which was another's.
+pub const FIRST: u8 = 2;
+/// The value of the other.
+pub const SECOND: u8 = 1;
+
+/// Its values have changed, and the texts by which they are given do not.
+#[derive(Clone, Debug, PartialEq, Transfer)]
+#[repr(u8)]
+pub enum Command {
+    /// Keeps something.
+    Keep(u8) = FIRST,
+    /// Deletes it.
+    Delete(u8) = SECOND,
+}
+
+/// A type inside a parameter has got other values.
+#[interface]
+pub trait Values {
+    /// Reads the same in both versions.
+    fn obey(command: &Command) -> u8;
+}
+
+/// A constant that is an argument of a type, which has changed in its upper half only.
+pub const KIND: u128 = 1 + (1 << 64);
+
+/// Has a constant.
+#[derive(Clone, Debug, PartialEq, Transfer)]
+pub struct Tagged<const TAG: u128> {
+    /// The same in both versions.
+    pub value: u64,
+}
+
+/// A constant inside a parameter has changed.
+#[interface]
+pub trait Constants {
+    /// Reads the same in both versions.
+    fn untag(tagged: Tagged<KIND>) -> u64;
+}
+
+/// What is returned lives longer than in the other version.
+#[interface(imports)]
+pub trait Names {
+    /// Reads the same in both versions, but for the lifetime.
+    fn name(text: &str) -> &'static str;
+}

@@ -74,3 +74,49 @@ pub trait Imports {
     /// Takes more in the other version.
     fn log(line: &str);
 }
+
+/// The value of one command, which the other version gives to another one.
+pub const FIRST: u8 = 1;
+/// The value of the other.
+pub const SECOND: u8 = 2;
+
+/// Its values change, and the texts by which they are given do not.
+#[derive(Clone, Debug, PartialEq, Transfer)]
+#[repr(u8)]
+pub enum Command {
+    /// Keeps something.
+    Keep(u8) = FIRST,
+    /// Deletes it.
+    Delete(u8) = SECOND,
+}
+
+/// A type inside a parameter gets other values.
+#[interface]
+pub trait Values {
+    /// Reads the same in both versions.
+    fn obey(command: &Command) -> u8;
+}
+
+/// A constant that is an argument of a type, and changes in its upper half only.
+pub const KIND: u128 = 1;
+
+/// Has a constant.
+#[derive(Clone, Debug, PartialEq, Transfer)]
+pub struct Tagged<const TAG: u128> {
+    /// The same in both versions.
+    pub value: u64,
+}
+
+/// A constant inside a parameter changes.
+#[interface]
+pub trait Constants {
+    /// Reads the same in both versions.
+    fn untag(tagged: Tagged<KIND>) -> u64;
+}
+
+/// What is returned lives longer in the other version.
+#[interface(imports)]
+pub trait Names {
+    /// Reads the same in both versions, but for the lifetime.
+    fn name(text: &str) -> &str;
+}

@@ -11,7 +11,8 @@ use fixture_interface::exports_imports::{
     ModulePrimitives, ModuleRight, ModuleStrings, ModuleStructs, Nothing, Pair, Point, Summary, Tree, World,
 };
 use fixture_interface::mismatch::{
-    Imports, ModuleField, ModuleLayout, ModuleMissing, ModuleSignature, ModuleSuperset, Player,
+    Imports, ModuleConstants, ModuleField, ModuleLayout, ModuleMissing, ModuleSignature, ModuleSuperset,
+    ModuleValues, Names, Player,
 };
 use relib::{LoadOptions, Module, Transfer};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
@@ -29,10 +30,13 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("calls-callback", Feature::ExportsImports, calls_callback),
     Scenario::new("call-main", Feature::ExportsImports, call_main),
     Scenario::new("call-main-wrong-type", Feature::ExportsImports, call_main_wrong_type),
+    Scenario::new("import-twice", Feature::ExportsImports, import_twice),
     Scenario::new("two-interfaces", Feature::ExportsImports, two_interfaces),
     Scenario::new("interface-mismatch-signature", Feature::ExportsImports, interface_mismatch_signature),
     Scenario::new("interface-mismatch-missing", Feature::ExportsImports, interface_mismatch_missing),
     Scenario::new("interface-mismatch-field", Feature::ExportsImports, interface_mismatch_field),
+    Scenario::new("interface-mismatch-values", Feature::ExportsImports, interface_mismatch_values),
+    Scenario::new("interface-mismatch-lifetime", Feature::ExportsImports, interface_mismatch_lifetime),
     Scenario::new("interface-superset", Feature::ExportsImports, interface_superset),
     Scenario::new("host-is-dylib", Feature::ExportsImports, host_is_dylib),
 ];
@@ -448,6 +452,52 @@ fn interface_mismatch_field(run: &mut Run) -> Result<(), Failure> {
     observe_mismatch::<ModuleField>(run)?;
     let error = load_error::<ModuleLayout>(&run.fixture("interface-mismatch"), &Default::default())?;
     run.observe("error for a representation", error);
+    Ok(())
+}
+
+/// Two versions of the crate that declares an interface, which has not changed between them.
+fn import_twice(run: &mut Run) -> Result<(), Failure> {
+    #[relib::implement]
+    impl import_twice_interface::Words for WordsImpl {
+        fn next() -> String {
+            "a word".to_owned()
+        }
+    }
+
+    let path = run.fixture("import-twice");
+    for baseline in [true, false] {
+        let module = load_file::<()>(&path, &LoadOptions::new(), WordsImpl)?;
+        let words = module.call_main::<(String, String)>();
+        run.check_eq("words", words, Some(("a word".to_owned(), "a word".to_owned())))?;
+        module.unload()?;
+        if baseline {
+            run.baseline();
+        }
+    }
+    Ok(())
+}
+
+/// Values of an enum's variants and of constants, which are written alike on both sides.
+fn interface_mismatch_values(run: &mut Run) -> Result<(), Failure> {
+    observe_mismatch::<ModuleValues>(run)?;
+    let error = load_error::<ModuleConstants>(&run.fixture("interface-mismatch"), &Default::default())?;
+    run.observe("error for a constant", error);
+    Ok(())
+}
+
+/// The module would keep a reference for ever that the host lends for the call.
+fn interface_mismatch_lifetime(run: &mut Run) -> Result<(), Failure> {
+    #[relib::implement]
+    impl Names for NamesImpl {
+        fn name(text: &str) -> &str {
+            text
+        }
+    }
+
+    warm_up::<()>(run, "interface-mismatch")?;
+    let path = run.fixture("interface-mismatch-lifetime");
+    let loaded = load_file::<()>(&path, &LoadOptions::new(), NamesImpl);
+    run.observe("error", loaded.err().or_fail("the import was accepted")?.message());
     Ok(())
 }
 

@@ -39,6 +39,7 @@ pub const SCENARIOS: &[Scenario] = &[
     // Each of the 20,000 mutations that `test-matrix --mutations` may ask for takes some milliseconds.
     Scenario::new("load-mutated", Feature::Load, load_mutated).time_limit_secs(1200),
     Scenario::new("load-other-rustc", Feature::Load, load_other_rustc),
+    Scenario::new("load-unconnected", Feature::Load, load_unconnected),
     Scenario::new("load-other-relib", Feature::Load, load_other_relib),
     Scenario::new("load-other-target", Feature::Load, load_other_target),
     Scenario::new("load-twice", Feature::Load, load_twice),
@@ -374,11 +375,10 @@ fn overwrite(file: &mut std::fs::File, start: usize, bytes: &[u8]) -> std::io::R
 }
 
 /// Refuses a copy of the fixture in whose build record `from` was replaced by `to`, without running its constructor.
-fn observe_other_build(run: &mut Run, from: &[u8], to: &[u8]) -> Result<(), Failure> {
-    warm_up::<ModuleCounter>(run, FIXTURE)?;
-    run.check(std::fs::remove_file(TRACE).is_ok(), "a constructor that ran left no trace")?;
+/// A copy of a fixture whose metadata has `to` instead of `from`, which is there once.
+fn with_other_metadata(run: &Run, fixture: &str, from: &[u8], to: &[u8]) -> Result<PathBuf, Failure> {
     let mut found = 0;
-    let path = scratch_copy(run, FIXTURE, "libother.so", |bytes| {
+    let path = scratch_copy(run, fixture, "libother.so", |bytes| {
         let metadata = platform::section(bytes, ".relib").expect("the fixture has metadata");
         for start in metadata {
             if bytes[start..].starts_with(from) {
@@ -389,6 +389,13 @@ fn observe_other_build(run: &mut Run, from: &[u8], to: &[u8]) -> Result<(), Fail
         platform::seal(bytes);
     })?;
     run.check_eq("places in the metadata", found, 1)?;
+    Ok(path)
+}
+
+fn observe_other_build(run: &mut Run, from: &[u8], to: &[u8]) -> Result<(), Failure> {
+    warm_up::<ModuleCounter>(run, FIXTURE)?;
+    run.check(std::fs::remove_file(TRACE).is_ok(), "a constructor that ran left no trace")?;
+    let path = with_other_metadata(run, FIXTURE, from, to)?;
     let error = load_error::<ModuleCounter>(&path, &defaults())?;
     let LoadError::BuildMismatch { host, module, .. } = &error else {
         return Err(error.into());
@@ -404,8 +411,40 @@ fn observe_other_build(run: &mut Run, from: &[u8], to: &[u8]) -> Result<(), Fail
     run.check(!std::fs::exists(TRACE)?, "the module's constructor ran")
 }
 
+/// What a compiler calls itself, and what none does.
+const OTHER_RUSTC: (&[u8], &[u8]) = (b"rustc 1.", b"rustc 0.");
+
 fn load_other_rustc(run: &mut Run) -> Result<(), Failure> {
-    observe_other_build(run, b"rustc 1.", b"rustc 0.")
+    observe_other_build(run, OTHER_RUSTC.0, OTHER_RUSTC.1)
+}
+
+/// Without its imports a module of another compiler is loaded; but nothing of it may cross.
+fn load_unconnected(run: &mut Run) -> Result<(), Failure> {
+    const MAIN: &str = "import-twice";
+    let own = run.fixture(MAIN);
+    let other = with_other_metadata(run, MAIN, OTHER_RUSTC.0, OTHER_RUSTC.1)?;
+    let load = |path: &Path| {
+        // SAFETY: the fixture is our own.
+        unsafe { LoadOptions::new().load_unconnected(path) }
+    };
+    load(&own)?.unload()?;
+    run.baseline();
+    for (compiler, path) in [("the host's", &own), ("another", &other)] {
+        let module = load(path)?;
+        let returned = module.try_call_main::<(String, String)>().map(|_| "a value");
+        let text = returned.map_or_else(|error| error.to_string(), str::to_owned);
+        run.observe(&format!("main of {compiler}"), text);
+        run.observe(&format!("main of {compiler}, dropped"), format!("{:?}", module.run_main()));
+        run.check(module.save_state()?.is_none(), "there is no state")?;
+        module.unload()?;
+    }
+    let module = load(&{
+        let (from, to) = OTHER_RUSTC;
+        with_other_metadata(run, "reload-saved", from, to)?
+    })?;
+    run.check(module.save_state()?.is_none(), "state was saved by another compiler")?;
+    module.unload()?;
+    Ok(())
 }
 
 fn load_other_relib(run: &mut Run) -> Result<(), Failure> {

@@ -36,6 +36,8 @@ pub(crate) struct FunctionDescription {
     pub(crate) name: String,
     pub(super) parameters: Vec<(String, u64)>,
     pub(crate) returns: u64,
+    /// See [`schema::Function::lifetimes`].
+    pub(super) lifetimes: String,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +61,7 @@ pub(super) enum ShapeDescription {
     Array,
     Struct(Vec<FieldDescription>),
     Enum(Vec<VariantDescription>),
+    Constant,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +85,7 @@ impl FunctionDescription {
             name: reader.text()?,
             parameters: reader.list(|reader| Ok((reader.text()?, reader.number64()?)))?,
             returns: reader.number64()?,
+            lifetimes: reader.text()?,
         })
     }
 }
@@ -106,6 +110,7 @@ impl TypeDescription {
             ShapeKind::Array => ShapeDescription::Array,
             ShapeKind::Struct => ShapeDescription::Struct(reader.list(FieldDescription::read)?),
             ShapeKind::Enum => ShapeDescription::Enum(reader.list(VariantDescription::read)?),
+            ShapeKind::Constant => ShapeDescription::Constant,
         };
         Ok((fingerprint, Self { path, size, align, arguments, repr, shape }))
     }
@@ -126,6 +131,10 @@ impl FieldDescription {
         Ok(Self { name: reader.text()?, offset: reader.number64()?, ty: reader.number64()? })
     }
 }
+
+/// How deeply the name of a type nests, and how many parts it has, at most: more than anybody reads.
+const MOST_NESTED: usize = 8;
+const MOST_NAMED: usize = 256;
 
 impl InterfaceDescription {
     /// Reads the payload that a side's own macro made.
@@ -165,16 +174,24 @@ impl InterfaceDescription {
 
     /// A type as it is written in source code, with the paths of the types that users define.
     pub(crate) fn type_name(&self, fingerprint: u64) -> String {
-        self.type_name_within(fingerprint, 8)
+        self.type_name_within(fingerprint, MOST_NESTED, &mut { MOST_NAMED })
     }
 
-    /// Names nest as deeply as `depth`: a file that is not to be trusted can describe a type that contains itself.
-    fn type_name_within(&self, fingerprint: u64, depth: usize) -> String {
+    /// Names nest as deeply as `depth`, and have so many parts: a file that is not to be trusted can describe a type that
+    /// contains itself, and that many times.
+    fn type_name_within(&self, fingerprint: u64, depth: usize, parts: &mut usize) -> String {
+        *parts = parts.saturating_sub(1);
         let (Some(ty), Some(depth)) = (self.types.get(&fingerprint), depth.checked_sub(1)) else {
             return "_".to_owned();
         };
-        let names: Vec<String> =
-            ty.arguments.iter().map(|argument| self.type_name_within(*argument, depth)).collect();
+        let mut names = Vec::new();
+        for argument in &ty.arguments {
+            if *parts == 0 {
+                names.push("_".to_owned());
+                break;
+            }
+            names.push(self.type_name_within(*argument, depth, parts));
+        }
         let first = names.first().map_or("_", String::as_str);
         match &ty.shape {
             ShapeDescription::Reference => format!("&{first}"),
@@ -186,6 +203,7 @@ impl InterfaceDescription {
                 let len = ty.arguments.get(1).and_then(|len| self.types.get(len)).map_or(0, |len| len.size);
                 format!("[{first}; {len}]")
             }
+            ShapeDescription::Constant => (u128::from(ty.align) << 64 | u128::from(ty.size)).to_string(),
             _ if ty.path == "Box<[_]>" => format!("Box<[{first}]>"),
             _ if names.is_empty() => ty.path.clone(),
             _ => format!("{}<{}>", ty.path, names.join(", ")),
@@ -286,6 +304,7 @@ fn describe(ty: &'static Type, types: &mut HashMap<u64, TypeDescription>) {
         Shape::Slice => ShapeDescription::Slice,
         Shape::Tuple => ShapeDescription::Tuple,
         Shape::Array => ShapeDescription::Array,
+        Shape::Constant => ShapeDescription::Constant,
         Shape::Struct(fields) => ShapeDescription::Struct(describe_fields(types, fields)),
         Shape::Enum(variants) => {
             let describe_variant = |variant: &'static schema::Variant| VariantDescription {

@@ -1,5 +1,7 @@
 //! How two descriptions differ, in words: the first difference, as far inside as there is one.
 
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::fmt;
 
 use relib_abi::schema::{Field, Type};
@@ -38,7 +40,7 @@ impl InterfaceDescription {
         }
         let host = Self::of_main(asked);
         let sides = Sides { caller: "the host", implementor: "the module" };
-        let comparison = Comparison { caller: &host, implementor: self, sides };
+        let comparison = Comparison::new(&host, self, sides);
         Err(OtherType {
             asked: host.type_name(asked.fingerprint),
             returns: self.type_name(returns),
@@ -50,7 +52,7 @@ impl InterfaceDescription {
 /// How the state that `old` saves differs from the one that `new` restores, if their names read alike.
 pub(crate) fn state_difference(old: &InterfaceDescription, new: &InterfaceDescription) -> Option<String> {
     let sides = Sides { caller: "the old module", implementor: "the new one" };
-    Comparison { caller: old, implementor: new, sides }.of_types(old.returned(), new.returned(), 16)
+    Comparison::new(old, new, sides).of_types(old.returned(), new.returned(), 16)
 }
 
 /// How two descriptions of an interface differ.
@@ -124,15 +126,16 @@ pub(super) fn first_problem(
     implementor: &InterfaceDescription,
     sides: Sides,
 ) -> InterfaceProblem {
+    let offered = by_name(&implementor.functions, |function| &function.name);
     for expected in &caller.functions {
-        let Some(found) = implementor.functions.iter().find(|found| found.name == expected.name) else {
+        let Some((_, found)) = offered.get(expected.name.as_str()) else {
             return InterfaceProblem::MissingFunction {
                 implementor: sides.implementor,
                 signature: caller.signature(expected),
             };
         };
         if found.fingerprint != expected.fingerprint {
-            let comparison = Comparison { caller, implementor, sides };
+            let comparison = Comparison::new(caller, implementor, sides);
             return InterfaceProblem::Signature {
                 caller: sides.caller,
                 expected: caller.signature(expected),
@@ -146,17 +149,49 @@ pub(super) fn first_problem(
     InterfaceProblem::MissingFunction { implementor: sides.implementor, signature: caller.name.clone() }
 }
 
+/// The first of each name, with its place.
+fn by_name<'a, T>(list: &'a [T], name: impl Fn(&'a T) -> &'a String) -> HashMap<&'a str, (usize, &'a T)> {
+    let mut map = HashMap::with_capacity(list.len());
+    for (place, item) in list.iter().enumerate() {
+        map.entry(name(item).as_str()).or_insert((place, item));
+    }
+    map
+}
+
 /// Looks for the innermost difference between two descriptions.
 struct Comparison<'a> {
     caller: &'a InterfaceDescription,
     implementor: &'a InterfaceDescription,
     sides: Sides,
+    /// How many pairs of types may still be looked at. The descriptions are read from a file that is not to be trusted, and
+    /// one of a type that contains itself many times has no end.
+    left: Cell<usize>,
 }
 
-impl Comparison<'_> {
+/// More pairs of types than a signature that people write leads to.
+const MOST_COMPARED: usize = 1000;
+
+impl<'a> Comparison<'a> {
+    fn new(caller: &'a InterfaceDescription, implementor: &'a InterfaceDescription, sides: Sides) -> Self {
+        Self { caller, implementor, sides, left: Cell::new(MOST_COMPARED) }
+    }
+
     fn of_functions(&self, expected: &FunctionDescription, found: &FunctionDescription) -> Option<String> {
         let pairs = expected.parameters.iter().zip(&found.parameters).map(|((_, a), (_, b))| (*a, *b));
-        pairs.chain([(expected.returns, found.returns)]).find_map(|(a, b)| self.of_types(a, b, 16))
+        let mut pairs = pairs.chain([(expected.returns, found.returns)]);
+        let of_lifetimes = || {
+            let Sides { caller, implementor } = self.sides;
+            let same_types =
+                expected.parameters.iter().map(|(_, ty)| ty).eq(found.parameters.iter().map(|(_, ty)| ty))
+                    && expected.returns == found.returns;
+            (same_types && expected.lifetimes != found.lifetimes).then(|| {
+                format!(
+                    "its lifetimes are `{}` in {caller}, `{}` in {implementor}",
+                    expected.lifetimes, found.lifetimes
+                )
+            })
+        };
+        pairs.find_map(|(a, b)| self.of_types(a, b, 16)).or_else(of_lifetimes)
     }
 
     /// The difference inside two types that have the same name; `None` if the names say it all.
@@ -165,6 +200,7 @@ impl Comparison<'_> {
         if expected == found {
             return None;
         }
+        self.left.set(self.left.get().checked_sub(1)?);
         if self.caller.type_name(expected) != self.implementor.type_name(found) {
             return None;
         }
@@ -210,12 +246,12 @@ impl Comparison<'_> {
         depth: usize,
     ) -> Option<String> {
         let Sides { caller, implementor } = self.sides;
+        let by_name = by_name(theirs, |variant| &variant.name);
         for (index, variant) in ours.iter().enumerate() {
             let owner = format!("variant `{}` of `{path}`", variant.name);
-            let Some(place) = theirs.iter().position(|other| other.name == variant.name) else {
+            let Some((place, other)) = by_name.get(variant.name.as_str()).copied() else {
                 return Some(format!("{owner} is missing in {implementor}"));
             };
-            let other = &theirs[place];
             if let Some(difference) = self.of_fields(&owner, &variant.fields, &other.fields, depth) {
                 return Some(difference);
             }
@@ -237,9 +273,10 @@ impl Comparison<'_> {
         depth: usize,
     ) -> Option<String> {
         let Sides { caller, implementor } = self.sides;
+        let [our_names, their_names] = [ours, theirs].map(|fields| by_name(fields, |field| &field.name));
         for field in ours {
             let subject = format!("field `{}` of {owner}", field.name);
-            let Some(other) = theirs.iter().find(|other| other.name == field.name) else {
+            let Some((_, other)) = their_names.get(field.name.as_str()) else {
                 return Some(format!("{subject} is missing in {implementor}"));
             };
             if field.ty != other.ty {
@@ -250,12 +287,12 @@ impl Comparison<'_> {
                 });
             }
         }
-        if let Some(extra) = theirs.iter().find(|other| !ours.iter().any(|field| field.name == other.name)) {
+        if let Some(extra) = theirs.iter().find(|other| !our_names.contains_key(other.name.as_str())) {
             return Some(format!("field `{}` of {owner} is missing in {caller}", extra.name));
         }
         // Offsets come last, because each of the differences above moves the fields that follow.
         let (field, other) = ours.iter().find_map(|field| {
-            let other = theirs.iter().find(|other| other.name == field.name)?;
+            let (_, other) = their_names.get(field.name.as_str())?;
             (field.offset != other.offset && field.offset != Field::NO_OFFSET as u64)
                 .then_some((field, other))
         })?;
@@ -263,5 +300,49 @@ impl Comparison<'_> {
             "field `{}` of {owner} is at offset {} in {caller}, at offset {} in {implementor}",
             field.name, field.offset, other.offset
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The payload of an interface whose only function takes a type, which is described by what `arguments` says.
+    fn payload(fingerprint: u64, ty: u64, arguments: &[u64]) -> Vec<u8> {
+        let text = |text: &str| [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+        let number = |number: usize| (number as u32).to_le_bytes().to_vec();
+        let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        [
+            text("Exports"),
+            number(1),
+            words(&[fingerprint]),
+            text("f"),
+            number(1),
+            text("value"),
+            words(&[ty, ty]),
+            text(""),
+            number(1),
+            words(&[ty]),
+            text("T"),
+            words(&[8, 8]),
+            number(arguments.len()),
+            words(arguments),
+            text(""),
+            vec![0],
+            number(0),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn types_that_contain_themselves_many_times_are_explained_at_once() {
+        let [one, other] =
+            [1, 2].map(|ty| InterfaceDescription::parse(&payload(ty, ty, &[ty; 300])).expect("it is whole"));
+        let sides = Sides { caller: "the host", implementor: "the module" };
+        let problem = first_problem(&one, &other, sides);
+        let InterfaceProblem::Signature { expected, found, .. } = &problem else { panic!("{problem}") };
+        assert_eq!(expected, found);
+        assert!(expected.starts_with("fn f(value: T<T<") && expected.len() < 10_000, "{expected}");
+        assert!(one.user_types().is_empty());
     }
 }

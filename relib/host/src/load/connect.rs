@@ -111,13 +111,16 @@ unsafe fn fill_imports(parts: &Parts, imports: &[PlannedImport]) -> Result<(), &
     };
     let tables: Vec<&ImportTable> = parts.image.import_tables.iter().flat_map(section).collect();
     for import in imports {
-        let table =
-            tables.iter().find(|table| table.interface == import.id).ok_or("an import table is missing")?;
-        if table.len != import.functions.len() {
-            return Err("an import table has another length");
+        // There are several if the crate that declares the interface is linked in more than once.
+        let mut found = tables.iter().filter(|table| table.interface == import.id).peekable();
+        found.peek().ok_or("an import table is missing")?;
+        for table in found {
+            if table.len != import.functions.len() {
+                return Err("an import table has another length");
+            }
+            // SAFETY: the table has as many slots as it says; nothing of the module reads them yet.
+            unsafe { std::ptr::copy_nonoverlapping(import.functions.as_ptr(), table.slots, table.len) };
         }
-        // SAFETY: the table has as many slots as it says; nothing of the module reads them yet.
-        unsafe { std::ptr::copy_nonoverlapping(import.functions.as_ptr(), table.slots, table.len) };
     }
     Ok(())
 }

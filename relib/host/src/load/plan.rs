@@ -107,17 +107,21 @@ pub(super) fn plan<E: ExportsHandle>(
     }
     let function =
         |name, present: bool| present.then(|| symbol_address(name, size_of::<FunctionEntry>())).transpose();
+    // Functions of which values cross, which they do between two images of one compiler only.
+    let same_compiler = build.rustc == Build::own().rustc;
+    let crossing = |name, described: Option<InterfaceDescription>| {
+        let described = described.filter(|_| same_compiler);
+        Ok(function(name, described.is_some())?.zip(described))
+    };
     Ok(Plan {
         entry: symbol_address(symbol::ENTRY, size_of::<ModuleEntry>())?,
         exports,
         imports: filled,
         before_unload: function(symbol::BEFORE_UNLOAD, module.before_unload)?,
         run_main: function(symbol::RUN_MAIN, module.main.is_some())?,
-        main: function(symbol::MAIN, module.main.is_some())?.zip(module.main),
-        save_state: function(symbol::SAVE_STATE, module.save_state.is_some())?.zip(module.save_state),
-        restore_state: function(symbol::RESTORE_STATE, module.restore_state.is_some())?
-            .zip(module.restore_state),
-        migrate_state: function(symbol::MIGRATE_STATE, module.migrate_state.is_some())?
-            .zip(module.migrate_state),
+        main: crossing(symbol::MAIN, module.main)?,
+        save_state: crossing(symbol::SAVE_STATE, module.save_state)?,
+        restore_state: crossing(symbol::RESTORE_STATE, module.restore_state)?,
+        migrate_state: crossing(symbol::MIGRATE_STATE, module.migrate_state)?,
     })
 }

@@ -25,7 +25,10 @@ impl<E: ExportsHandle> Module<E> {
     /// If the module exports no `main`, if it returns another type than `R`, in which case it is not called, or if it
     /// panicked.
     pub fn try_call_main<R: Transfer + Return>(&self) -> Result<R, CallMainError> {
-        let main = self.parts.main.as_ref().ok_or(CallMainError::Missing)?;
+        let main = self.parts.main.as_ref().ok_or(match self.parts.run_main {
+            Some(_) => CallMainError::OtherCompiler,
+            None => CallMainError::Missing,
+        })?;
         main.description.refuse_other_type(<R as Return>::TYPE).map_err(
             |OtherType { asked, returns, difference }| CallMainError::OtherType {
                 asked,
@@ -56,6 +59,10 @@ impl<E: ExportsHandle> Module<E> {
 pub enum CallMainError {
     /// The module exports no `main`.
     Missing,
+    /// The module comes from another compiler than the host, which only a load
+    /// [without its imports](crate::LoadOptions::load_unconnected) allows: no value crosses. `main` was not called; it can be,
+    /// by [`Module::run_main`].
+    OtherCompiler,
     /// `main` returns another type than the host asked for; it was not called.
     OtherType {
         /// The type that the host asked for.
@@ -73,6 +80,11 @@ impl fmt::Display for CallMainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => write!(f, "the module exports no `main`; mark it with #[relib_module::export]"),
+            Self::OtherCompiler => write!(
+                f,
+                "the module comes from another compiler than the host, so that nothing that its `main` returns may cross; \
+                 call it by Module::run_main, or build both with the same compiler"
+            ),
             Self::OtherType { asked, returns, difference: None } => {
                 write!(f, "the module's `main` returns `{returns}`, not `{asked}`; ask for what it returns")
             }
