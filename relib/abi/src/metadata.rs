@@ -235,9 +235,14 @@ impl<const N: usize> Writer<N> {
 
     const fn bytes(&mut self, bytes: &[u8]) {
         if N > 0 {
-            let (_, rest) = self.buffer.split_at_mut(self.len);
-            let (place, _) = rest.split_at_mut(bytes.len());
-            place.copy_from_slice(bytes);
+            assert!(bytes.len() <= N - self.len, "the buffer is shorter than what was counted");
+            // Not by slices of the buffer: the compiler's interpreter would take most of its time for them.
+            // SAFETY: the place begins inside the buffer and has room for the bytes, as was just made sure; what is written
+            // there is borrowed from somewhere else, since the buffer is borrowed for writing.
+            unsafe {
+                let place = self.buffer.as_mut_ptr().add(self.len);
+                core::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+            }
         }
         self.len += bytes.len();
     }

@@ -180,10 +180,11 @@ impl Type {
         arguments: &'static [&'static Type],
         shape: Shape,
     ) -> Self {
-        let mut hash = Fnv::new().text(path).number(size).number(align).number(shape.kind() as usize);
+        let mut hash =
+            Hash::new().text(path).number(size as u64).number(align as u64).number(shape.kind() as u64);
         let mut i = 0;
         while i < arguments.len() {
-            hash = hash.number(arguments[i].fingerprint as usize);
+            hash = hash.number(arguments[i].fingerprint);
             i += 1;
         }
         match &shape {
@@ -192,9 +193,11 @@ impl Type {
                 let mut i = 0;
                 while i < variants.len() {
                     let variant = &variants[i];
+                    let discriminant = variant.discriminant;
                     hash = hash
                         .text(variant.name)
-                        .bytes(&variant.discriminant.to_le_bytes())
+                        .number(discriminant as u64)
+                        .number((discriminant >> 64) as u64)
                         .fields(variant.fields);
                     i += 1;
                 }
@@ -207,7 +210,7 @@ impl Type {
     /// The same type with a `#[repr(...)]`.
     pub const fn with_repr(mut self, repr: &'static str) -> Self {
         self.repr = repr;
-        self.fingerprint = Fnv(self.fingerprint).text(repr).0;
+        self.fingerprint = Hash(self.fingerprint).text(repr).0;
         self
     }
 }
@@ -217,7 +220,7 @@ impl Type {
     /// a struct or an enum is defined nor how it is laid out. Types that a former build had under another name have the
     /// same form.
     pub const fn form(&self) -> u64 {
-        let mut hash = Fnv::new().number(self.shape.kind() as usize);
+        let mut hash = Hash::new().number(self.shape.kind() as u64);
         match &self.shape {
             Shape::Struct(fields) => return hash.forms(fields).0,
             Shape::Enum(variants) => {
@@ -229,12 +232,12 @@ impl Type {
                 return hash.0;
             }
             // The size tells arrays of different lengths apart, whose length is an argument of that "size".
-            _ if self.arguments.is_empty() => hash = hash.text(self.path).number(self.size),
+            _ if self.arguments.is_empty() => hash = hash.text(self.path).number(self.size as u64),
             _ => hash = hash.text(self.path),
         }
         let mut i = 0;
         while i < self.arguments.len() {
-            hash = hash.number(self.arguments[i].form() as usize);
+            hash = hash.number(self.arguments[i].form());
             i += 1;
         }
         hash.0
@@ -244,67 +247,71 @@ impl Type {
 impl Function {
     /// Covers the name, the parameters' types, the return type and, if a reference is returned, the lifetimes.
     pub const fn fingerprint(&self) -> u64 {
-        let mut hash = Fnv::new().text(self.name).number(self.parameters.len());
+        let mut hash = Hash::new().text(self.name).number(self.parameters.len() as u64);
         let mut i = 0;
         while i < self.parameters.len() {
-            hash = hash.number(self.parameters[i].ty.fingerprint as usize);
+            hash = hash.number(self.parameters[i].ty.fingerprint);
             i += 1;
         }
-        hash.number(self.returns.fingerprint as usize).text(self.lifetimes).0
+        hash.number(self.returns.fingerprint).text(self.lifetimes).0
     }
 }
 
 /// The hash of some bytes, as fingerprints use it.
 pub const fn hash(bytes: &[u8]) -> u64 {
-    Fnv::new().bytes(bytes).0
+    Hash::new().number(bytes.len() as u64).bytes(bytes).0
 }
 
-/// The hash of all fingerprints: FNV-1a with 64 bits. It guards against mistakes, not against forgery.
-struct Fnv(u64);
+/// The hash of all fingerprints: as FNV-1a, but by words of 64 bits instead of bytes, because it is computed by the
+/// compiler's interpreter, which takes microseconds for each step. It guards against mistakes, not against forgery.
+struct Hash(u64);
 
-impl Fnv {
+impl Hash {
     const fn new() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 
-    const fn byte(self, byte: u8) -> Self {
-        Self((self.0 ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
+    /// A multiplication carries differences upwards only, so the upper half is mixed into the lower one.
+    const fn number(self, number: u64) -> Self {
+        let product = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self(product ^ product >> 32)
     }
 
-    const fn bytes(mut self, bytes: &[u8]) -> Self {
-        let mut i = 0;
-        while i < bytes.len() {
-            self = self.byte(bytes[i]);
-            i += 1;
+    /// Of bytes whose number is hashed too: the last word is filled up with zeros.
+    const fn bytes(mut self, mut bytes: &[u8]) -> Self {
+        while let Some((word, rest)) = bytes.split_first_chunk::<8>() {
+            self = self.number(u64::from_le_bytes(*word));
+            bytes = rest;
         }
-        self
-    }
-
-    const fn number(self, number: usize) -> Self {
-        self.bytes(&(number as u64).to_le_bytes())
+        let (mut last, mut i) = (0, bytes.len());
+        while i > 0 {
+            i -= 1;
+            last = last << 8 | bytes[i] as u64;
+        }
+        self.number(last)
     }
 
     /// Hashes the length too, so that neighbouring texts cannot run into each other.
     const fn text(self, text: &str) -> Self {
-        self.number(text.len()).bytes(text.as_bytes())
+        self.number(text.len() as u64).bytes(text.as_bytes())
     }
 
     const fn forms(mut self, fields: &[Field]) -> Self {
-        self = self.number(fields.len());
+        self = self.number(fields.len() as u64);
         let mut i = 0;
         while i < fields.len() {
-            self = self.text(fields[i].name).number(fields[i].ty.form() as usize);
+            self = self.text(fields[i].name).number(fields[i].ty.form());
             i += 1;
         }
         self
     }
 
     const fn fields(mut self, fields: &[Field]) -> Self {
-        self = self.number(fields.len());
+        self = self.number(fields.len() as u64);
         let mut i = 0;
         while i < fields.len() {
             let field = &fields[i];
-            self = self.text(field.name).number(field.offset).number(field.ty.fingerprint as usize);
+            self = self.text(field.name).number(field.offset as u64).number(field.ty.fingerprint);
             i += 1;
         }
         self
@@ -352,6 +359,20 @@ mod tests {
         assert_eq!(base.form(), moved.form());
         assert_ne!(base.form(), renamed.form());
         assert_ne!(base.form(), retyped.form());
+    }
+
+    #[test]
+    fn each_bit_of_bytes_counts_and_so_does_their_number() {
+        let mut bytes = [0; 21];
+        let mut seen = [0; 172];
+        seen[..4].copy_from_slice(&[hash(&bytes), hash(&bytes[..20]), hash(&[]), hash(&[0])]);
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            seen[4 + bit] = hash(&bytes);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        seen.sort_unstable();
+        assert!(seen.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]
