@@ -19,6 +19,7 @@ relib_tests::scenario_tests! {
     reloader_host_state => "reloader-host-state",
     reloader_heap_state => "reloader-heap-state",
     reloader_heap_state_moved => "reloader-heap-state-moved",
+    reloader_heap_state_between => "reloader-heap-state-between",
     reloader_heap_state_changed => "reloader-heap-state-changed",
     reloader_saved_state => "reloader-saved-state",
 }

@@ -159,8 +159,9 @@ pub struct ScopeTable {
     /// Enters a scope on the calling thread. `state` is the host's handle of the state's heap, or null for a scope in
     /// which the module allocates as if it were in none.
     ///
-    /// `scope` must stay in place until it is left, by the same thread and after all scopes that it entered since.
-    pub enter: unsafe extern "C" fn(*const c_void, state: *const c_void, scope: *mut Scope),
+    /// `scope` must stay in place until it is left, by the same thread and after all scopes that it entered since. Returns
+    /// false, and has entered none, if the module's allocator is not the host's, so that it cannot allocate for a state.
+    pub enter: unsafe extern "C" fn(*const c_void, state: *const c_void, scope: *mut Scope) -> bool,
     /// Leaves a scope.
     pub leave: unsafe extern "C" fn(*const c_void, scope: *const Scope),
 }

@@ -50,6 +50,11 @@ pub enum UnloadError {
         /// Number of blocks.
         blocks: usize,
     },
+    /// A [`State`](crate::State) holds memory of another one, which would go with that.
+    StateHoldsOtherState {
+        /// Number of blocks.
+        blocks: usize,
+    },
     /// The dynamic loader keeps the image: it was closed and is still there, or it cannot go for a reason that is known
     /// before.
     ImageStayed {
@@ -178,6 +183,12 @@ impl fmt::Display for UnloadError {
                 f,
                 "a state holds memory of the module's own ({blocks} of its blocks), moved into it from a static or a \
                  thread-local; pass a copy as the argument of ChangeState::change, or drop the state first"
+            ),
+            Self::StateHoldsOtherState { blocks } => write!(
+                f,
+                "a state holds memory of another state ({blocks} of its blocks), which the module has moved there by way of \
+                 a static or a thread-local; pass a copy as the argument of ChangeState::change, or drop the state that \
+                 holds it first"
             ),
             Self::ImageStayed { reasons } => {
                 write!(f, "the module's image did not leave the process: ")?;
@@ -310,7 +321,7 @@ impl<E: ExportsHandle> Module<E> {
     }
 
     /// Refuses if a state that outlives the module has memory of it: of its heap, of its image, or what its constructors
-    /// have allocated before it had a heap.
+    /// have allocated before it had a heap; or if it has memory of another state, which the module alone keeps.
     fn refuse_if_in_state(&self, deadline: Instant) -> Result<(), UnloadError> {
         let image = self.address_range();
         let runtime = &self.parts.runtime;
@@ -321,10 +332,12 @@ impl<E: ExportsHandle> Module<E> {
                 || runtime.heap.owns(block.cast())
                 || early.is_some_and(|early| early.contains(block.addr()))
         };
-        for state in runtime.states() {
-            state.refuse_memory(is_of_module, deadline).map_err(|holds| match holds {
+        let states = runtime.states();
+        for state in &states {
+            state.refuse_memory(is_of_module, &states, deadline).map_err(|holds| match holds {
                 Holds::InScope => UnloadError::StateInUse,
                 Holds::ModuleMemory(blocks) => UnloadError::StateHoldsMemory { blocks },
+                Holds::OtherStates(blocks) => UnloadError::StateHoldsOtherState { blocks },
             })?;
         }
         Ok(())

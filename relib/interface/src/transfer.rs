@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use relib_abi::schema::{Shape, Type};
 
@@ -93,8 +94,6 @@ pub unsafe trait Transfer: Sized + 'static {
     fn deep_copy(&self) -> Self;
 
     /// Shows an address inside each block of heap memory that the value owns, beside others that are in no block.
-    ///
-    /// A tree without entries may own a block that it does not show.
     fn visit_memory(&self, visit: &mut dyn FnMut(*const u8));
 }
 
@@ -195,13 +194,21 @@ container!([K: Eq + Hash, V] HashMap<K, V> = "HashMap", owns: true, reaches_imag
     copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect(),
     visit: |value, visit| value.iter().for_each(|(key, value)| visit_entry(key, value, visit)));
 container!([K: Ord, V] BTreeMap<K, V> = "BTreeMap", owns: true,
-    copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect(),
-    visit: |value, visit| value.iter().for_each(|(key, value)| visit_entry(key, value, visit)));
+copy: |value| value.iter().map(|(key, value)| (key.deep_copy(), value.deep_copy())).collect(),
+visit: |value, visit| if value.is_empty() {
+    visit_emptied_tree(value, visit);
+} else {
+    value.iter().for_each(|(key, value)| visit_entry(key, value, visit));
+});
 container!([T: Eq + Hash] HashSet<T> = "HashSet", owns: true, reaches_image: true,
     copy: |value| value.iter().map(T::deep_copy).collect(),
     visit: |value, visit| value.iter().for_each(|entry| visit_entry(entry, &(), visit)));
 container!([T: Ord] BTreeSet<T> = "BTreeSet", owns: true, copy: |value| value.iter().map(T::deep_copy).collect(),
-    visit: |value, visit| value.iter().for_each(|entry| visit_entry(entry, &(), visit)));
+visit: |value, visit| if value.is_empty() {
+    visit_emptied_tree(value, visit);
+} else {
+    value.iter().for_each(|entry| visit_entry(entry, &(), visit));
+});
 container!([T] Option<T> = "Option", owns: T::OWNS_MEMORY, copy: |value| value.as_ref().map(T::deep_copy),
     visit: |value, visit| value.iter().for_each(|value| value.visit_memory(visit)));
 container!([T, E] Result<T, E> = "Result", owns: T::OWNS_MEMORY || E::OWNS_MEMORY,
@@ -241,6 +248,29 @@ fn visit_entry<K: Transfer, V: Transfer>(key: &K, value: &V, visit: &mut dyn FnM
     visit(std::ptr::from_ref(key).cast());
     key.visit_memory(visit);
     value.visit_memory(visit);
+}
+
+/// Shows the block that a tree may have without entries: one that has been emptied keeps its root.
+///
+/// `std` does not show it. All its trees are a pointer to the root, which is null if there is none, and two numbers, so that
+/// the pointer is where it is in a tree that was made for that.
+fn visit_emptied_tree<T>(tree: &T, visit: &mut dyn FnMut(*const u8)) {
+    static PLACE_OF_ROOT: OnceLock<Option<usize>> = OnceLock::new();
+    let place = *PLACE_OF_ROOT.get_or_init(|| {
+        let mut emptied = BTreeMap::from([(0u8, 0u8)]);
+        emptied.clear();
+        emptied.insert(0, 0);
+        emptied.remove(&0);
+        // SAFETY: the tree has a root, so that all its three words are initialised: the root, its height and the length.
+        let words: [usize; 3] = unsafe { std::ptr::from_ref(&emptied).cast::<[usize; 3]>().read() };
+        let mut roots = (0..words.len()).filter(|place| words[*place] != 0);
+        roots.next().filter(|_| roots.next().is_none())
+    });
+    const { assert!(size_of::<T>() == size_of::<[usize; 3]>(), "a tree is not what it was") };
+    if let Some(place) = place {
+        // SAFETY: the pointer is initialised, also if it is null.
+        visit(unsafe { std::ptr::from_ref(tree).cast::<*const u8>().add(place).read() });
+    }
 }
 
 /// Copies a range together with whether it has been iterated to its end, which its bounds do not tell.
@@ -422,6 +452,27 @@ mod tests {
         let mut expected = vec![in_leaf, in_note, in_children, in_key, in_tree];
         expected.sort();
         assert_eq!(visited, expected);
+    }
+
+    #[test]
+    fn a_tree_that_was_emptied_shows_its_root() {
+        fn visited(value: &impl Transfer) -> Vec<*const u8> {
+            let mut visited = Vec::new();
+            value.visit_memory(&mut |address| visited.push(address));
+            visited.retain(|address| !address.is_null());
+            visited
+        }
+        let mut map = BTreeMap::from([("key".to_owned(), [1u64; 5])]);
+        let entry = std::ptr::from_ref(map.values().next().unwrap()).cast::<u8>();
+        map.remove("key");
+        // The root has room for eleven entries.
+        let root = visited(&map);
+        assert!(root.len() == 1 && entry.addr() - root[0].addr() < 11 * (24 + 40) + 64, "{root:?} {entry:?}");
+        let mut set = BTreeSet::from([7u8]);
+        set.remove(&7);
+        assert_eq!(visited(&set).len(), 1);
+        let (no_map, no_set) = (BTreeMap::<u8, String>::new(), BTreeSet::<String>::new());
+        assert_eq!((visited(&no_map), visited(&no_set)), (vec![], vec![]));
     }
 
     #[test]

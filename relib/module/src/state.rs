@@ -51,7 +51,7 @@ pub trait ChangeState<T: Transfer> {
     /// Changes the value.
     ///
     /// # Panics
-    /// If there is none; see [`init`](Self::init).
+    /// If there is none; see [`init`](Self::init). All three functions panic in a module whose global allocator is not relib's.
     fn change<A: Transfer, R: Transfer>(&mut self, argument: A, change: fn(&mut T, A) -> R) -> R;
 }
 
@@ -116,7 +116,12 @@ impl Scope {
         let context = context();
         // SAFETY: the handle is that of a state that is lent for the call, or null. The scope is pinned, and `Entered`
         // leaves it before its place is used otherwise, on this thread and in the reverse order.
-        unsafe { (context.scopes.enter)(context.module, heap, self.raw.get()) };
+        let entered = unsafe { (context.scopes.enter)(context.module, heap, self.raw.get()) };
+        assert!(
+            entered,
+            "a module whose global allocator takes its memory from somewhere else than relib \
+             (LoadOptions::allow_foreign_allocator) cannot change a state; compose it with relib_module::ModuleAlloc"
+        );
         Entered(self)
     }
 }

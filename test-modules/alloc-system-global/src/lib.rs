@@ -3,7 +3,9 @@
 use std::alloc::System;
 use std::hint::black_box;
 
-use fixture_interface::memory::Leak;
+use fixture_interface::memory::{Changes, Leak};
+use relib_interface::StateMut;
+use relib_module::ChangeState;
 
 // Without the feature, which the harness sets, cargo builds this package together with those that want relib's allocator.
 #[cfg_attr(feature = "own-global-allocator", global_allocator)]
@@ -35,5 +37,13 @@ impl Leak for LeakImpl {
         for _ in 0..blocks {
             std::mem::forget(black_box(vec![1u8; bytes].into_boxed_slice()));
         }
+    }
+}
+
+#[relib_module::export]
+impl Changes for ChangesImpl {
+    fn add(mut state: StateMut<'_, Vec<u64>>, number: u64) {
+        state.init((), |()| Vec::new());
+        state.change(number, |numbers, number| numbers.push(number));
     }
 }

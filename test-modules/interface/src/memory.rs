@@ -1,6 +1,6 @@
 //! Interfaces of the fixtures for "Memory deallocation".
 
-use relib_interface::interface;
+use relib_interface::{StateMut, interface};
 
 /// Leaks blocks.
 #[interface]
@@ -74,4 +74,11 @@ pub trait CLibrary {
     /// Frees and resizes blocks that functions of the C library have allocated, and has one of its own looked at by
     /// `malloc_usable_size`; returns the number of surprises.
     fn mix() -> u32;
+}
+
+/// Changes a state.
+#[interface]
+pub trait Changes {
+    /// Adds a number.
+    fn add(state: StateMut<'_, Vec<u64>>, number: u64);
 }

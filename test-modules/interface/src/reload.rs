@@ -71,6 +71,12 @@ pub trait Worlds {
     fn keep(world: StateMut<'_, World>);
     /// Moves a name from a static of the module into the world, with its memory.
     fn give_own(world: StateMut<'_, World>, name: &str);
+    /// Moves all names of the world into a static of the module, with their memory.
+    fn take_names(world: StateMut<'_, World>);
+    /// Moves the names that were taken into the world.
+    fn put_names(world: StateMut<'_, World>);
+    /// Moves a tree that has been emptied from a static of the module into the world, with its memory.
+    fn give_emptied(world: StateMut<'_, World>);
     /// Makes the world anew, as a copy.
     fn renew(world: StateMut<'_, World>);
     /// Counts the lines of [`Worlds::keep`].

@@ -1,5 +1,6 @@
 //! Works on a state that lies in a heap of its own, in good and in bad ways.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -9,6 +10,9 @@ use relib_module::ChangeState;
 
 /// What the module keeps for itself of what it allocated in a scope.
 static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// A tree that keeps memory without entries.
+static EMPTIED: Mutex<BTreeMap<String, Vec<u64>>> = Mutex::new(BTreeMap::new());
 
 fn kept<R>(body: impl FnOnce(&mut Vec<String>) -> R) -> R {
     body(&mut KEPT.lock().unwrap_or_else(PoisonError::into_inner))
@@ -56,6 +60,26 @@ impl Worlds for WorldsImpl {
     fn give_own(mut world: StateMut<'_, World>, name: &str) {
         kept(|kept| kept.push(name.to_owned()));
         world.change((), |world, ()| world.names.extend(kept(Vec::pop)));
+    }
+
+    fn take_names(mut world: StateMut<'_, World>) {
+        world.change((), |world, ()| kept(|kept| *kept = std::mem::take(&mut world.names)));
+    }
+
+    fn put_names(mut world: StateMut<'_, World>) {
+        world.change((), |world, ()| kept(|kept| world.names = std::mem::take(kept)));
+    }
+
+    fn give_emptied(mut world: StateMut<'_, World>) {
+        let mut emptied = EMPTIED.lock().unwrap_or_else(PoisonError::into_inner);
+        emptied.insert("a place".to_owned(), Vec::new());
+        emptied.clear();
+        emptied.insert("a place".to_owned(), Vec::new());
+        emptied.remove("a place");
+        drop(emptied);
+        world.change((), |world, ()| {
+            world.places = std::mem::take(&mut EMPTIED.lock().unwrap_or_else(PoisonError::into_inner));
+        });
     }
 
     fn renew(mut world: StateMut<'_, World>) {

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use fixture_interface::memory::{
-    ModuleCLibrary, ModuleConstructed, ModuleCountingAllocator, ModuleForeignBlocks, ModuleLayouts,
-    ModuleLeak, ModuleSharedBlocks, ModuleStatics,
+    ModuleCLibrary, ModuleChanges, ModuleConstructed, ModuleCountingAllocator, ModuleForeignBlocks,
+    ModuleLayouts, ModuleLeak, ModuleSharedBlocks, ModuleStatics,
 };
-use relib::{LoadOptions, MemoryUse, Module, Unloaded};
+use relib::{LoadOptions, MemoryUse, Module, State, Unloaded};
 use relib_harness::probe::Probe;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
@@ -244,9 +244,15 @@ fn alloc_custom_global(run: &mut Run) -> Result<(), Failure> {
     }
     run.check(!std::fs::exists(END_TRACE)?, "a destructor ran although no constructor did")?;
     let options = LoadOptions::new().allow_foreign_allocator(true);
-    let module = load_with::<ModuleLeak>(run, "alloc-system-global", &options)?;
+    let module = load_with::<(ModuleLeak, ModuleChanges)>(run, "alloc-system-global", &options)?;
     run.check(std::fs::exists(TRACE)?, "a constructor that ran left no trace")?;
-    module.exports().leak(10, 1024).or_fail("leak panicked")?;
+    let (leak, changes) = module.exports();
+    leak.leak(10, 1024).or_fail("leak panicked")?;
+    let mut state: State<Vec<u64>> = State::new();
+    run.check_eq("a change of a state", changes.add(state.lend(), 7), None)?;
+    run.observe("a change of a state", module.last_panic().or_fail("there is no panic")?.message);
+    run.check_eq("the state", state.get(), None)?;
+    drop(state);
     // That is of the host's heap and stays, beside what relib remembers of two files.
     let heap = &mut run.tolerance().heap;
     *heap = heap.saturating_add(10 * 1024);

@@ -50,6 +50,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("reloader-host-state", Feature::Reload, reloader::host_state),
     Scenario::new("reloader-heap-state", Feature::Reload, reloader::heap_state),
     Scenario::new("reloader-heap-state-moved", Feature::Reload, reloader::heap_state_moved),
+    Scenario::new("reloader-heap-state-between", Feature::Reload, reloader::heap_state_between),
     Scenario::new("reloader-heap-state-changed", Feature::Reload, reloader::heap_state_changed)
         .time_limit_secs(300)
         .address_space(None)

@@ -12,15 +12,15 @@ use fixture_interface::reload::{
 };
 use fixture_interface::threads::ModuleThreads;
 use relib::{
-    ExportsHandle, HandOver, InUsePolicy, OldModule, ReloadError, ReloadEvent, ReloadOptions, Reloaded,
-    Reloader, State,
+    ExportsHandle, HandOver, InUsePolicy, LoadOptions, OldModule, ReloadError, ReloadEvent, ReloadOptions,
+    Reloaded, Reloader, State,
 };
 use relib_harness::{Failure, OrFail, Run};
 
 use crate::platform::{DELETED_AT_ONCE, delete, persist, symlink};
 use crate::project::{Project, replace};
 use crate::scenarios::reload::StoreImpl;
-use crate::support::{allow_for_threads, another_build, reason};
+use crate::support::{allow_for_threads, another_build, load_file, reason};
 
 /// Longer than a busy machine takes to notice a change.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -520,6 +520,46 @@ pub(super) fn heap_state_moved(run: &mut Run) -> Result<(), Failure> {
     drop(world);
     failed.into_module().unload()?;
     run.observe("without the state", "unloaded");
+    Ok(())
+}
+
+/// A module that moves memory of one state into another, or a tree of its own that keeps memory without entries.
+pub(super) fn heap_state_between(run: &mut Run) -> Result<(), Failure> {
+    let builds = Builds::of(run, "reload-heap")?;
+    warm_up::<ModuleWorlds>(run, &builds.path)?;
+    let load = || load_file::<ModuleWorlds>(&builds.path, &LoadOptions::new(), ());
+    let module = load()?;
+    let [mut one, mut other]: [State<World>; 2] = [State::new(), State::new()];
+    for world in [&mut one, &mut other] {
+        module.exports().tick(world.lend(), "a name").or_fail("tick panicked")?;
+    }
+    module.exports().take_names(one.lend()).or_fail("take_names panicked")?;
+    module.exports().put_names(other.lend()).or_fail("put_names panicked")?;
+    let Err(failed) = module.unload() else {
+        return Err(Failure::new("a state holds memory of another one"));
+    };
+    run.observe("names of another state", failed.error());
+    let module = failed.into_module();
+    // While the module is there, the names are.
+    drop(one);
+    run.observe("without the other state", format!("{:?}", other.get().map(|world| &world.names)));
+    module.exports().renew(other.lend()).or_fail("renew panicked")?;
+    module.unload()?;
+    run.observe("after a copy", format!("{:?}", other.get().map(|world| &world.names)));
+
+    let module = load()?;
+    module.exports().give_emptied(other.lend()).or_fail("give_emptied panicked")?;
+    let Err(failed) = module.unload() else {
+        return Err(Failure::new("a state holds memory of the module"));
+    };
+    run.observe("an emptied tree", failed.error());
+    let module = failed.into_module();
+    module.exports().renew(other.lend()).or_fail("renew panicked")?;
+    module.unload()?;
+    let module = load()?;
+    module.exports().tick(other.lend(), "another").or_fail("tick panicked")?;
+    module.unload()?;
+    run.observe("in the end", format!("{:?}", other.get()));
     Ok(())
 }
 

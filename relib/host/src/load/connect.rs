@@ -72,8 +72,11 @@ pub(super) unsafe fn connect<E: ExportsHandle>(
         return Err((parts, Disconnected::EarlyMemory));
     }
     // Before the constructors, so that nothing of the module has run if this refuses it.
-    if !options.allow_foreign_allocator && !allocates_from(&parts.runtime, entry) {
-        return Err((parts, Disconnected::ForeignAllocator));
+    if !allocates_from(&parts.runtime, entry) {
+        if !options.allow_foreign_allocator {
+            return Err((parts, Disconnected::ForeignAllocator));
+        }
+        parts.runtime.note_foreign_allocator();
     }
     if parts.copy.is_some() {
         // SAFETY: the loader was kept from running the constructors of the private copy; running them is sound, says

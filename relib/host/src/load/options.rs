@@ -99,7 +99,7 @@ impl LoadOptions {
     }
 
     /// Loads a module whose global allocator takes its memory from somewhere else than relib; an unload leaks what the
-    /// module has not freed.
+    /// module has not freed. Such a module cannot change a [`State`](crate::State): it panics when it tries to.
     pub fn allow_foreign_allocator(mut self, allow: bool) -> Self {
         self.allow_foreign_allocator = allow;
         self

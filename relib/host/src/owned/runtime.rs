@@ -3,6 +3,7 @@
 //! The functions that it calls by that pointer are in `calls`. Nothing here knows how a system call is made.
 
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::heap::Heap;
@@ -21,6 +22,8 @@ pub(crate) struct Runtime {
     states: Mutex<Vec<Arc<StateHeap>>>,
     /// The process that the module was loaded in.
     process: u32,
+    /// Whether the module's global allocator takes its memory from somewhere else than the heap.
+    foreign_allocator: AtomicBool,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -37,7 +40,17 @@ impl Runtime {
             ledger: Mutex::default(),
             states: Mutex::default(),
             process: std::process::id(),
+            foreign_allocator: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that the module's global allocator takes its memory from somewhere else than the heap.
+    pub(crate) fn note_foreign_allocator(&self) {
+        self.foreign_allocator.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_foreign_allocator(&self) -> bool {
+        self.foreign_allocator.load(Ordering::Relaxed)
     }
 
     /// Keeps the heap of a state until the module is gone.

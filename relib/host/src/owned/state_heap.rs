@@ -46,6 +46,8 @@ pub(crate) enum Holds {
     InScope,
     /// So many blocks of the state's value are the module's.
     ModuleMemory(usize),
+    /// So many blocks of the state's value are of the heaps of other states.
+    OtherStates(usize),
 }
 
 impl StateHeap {
@@ -81,11 +83,12 @@ impl StateHeap {
         self.left.notify_all();
     }
 
-    /// Makes sure that no block of the state's value is the module's, by `is_of_module`; waits for open scopes until
-    /// `deadline`.
+    /// Makes sure that no block of the state's value is the module's, by `is_of_module`, or of the heap of another one of
+    /// `states`; waits for open scopes until `deadline`.
     pub(crate) fn refuse_memory(
         &self,
         is_of_module: impl Fn(*const u8) -> bool,
+        states: &[Arc<Self>],
         deadline: Instant,
     ) -> Result<(), Holds> {
         let limit = deadline.saturating_duration_since(Instant::now());
@@ -97,11 +100,26 @@ impl StateHeap {
             return Err(Holds::InScope);
         }
         let Some(value) = &access.value else { return Ok(()) };
-        let mut blocks = 0;
+        let is_of_other_state = |block: *const u8| {
+            let mut others = states.iter().filter(|state| !std::ptr::eq(&raw const ***state, self));
+            others.any(|state| state.heap.owns(block.cast()))
+        };
+        let (mut of_module, mut of_other_states) = (0, 0);
+        let mut count = |block: *const u8| {
+            if is_of_module(block) {
+                of_module += 1;
+            } else if is_of_other_state(block) {
+                of_other_states += 1;
+            }
+        };
         // SAFETY: the cell is there until the state takes it away under this lock, and no scope is open; outside of
         // scopes the value is only read, says who has set it.
-        unsafe { (value.visit)(value.cell, &mut |block| blocks += usize::from(is_of_module(block))) };
-        if blocks == 0 { Ok(()) } else { Err(Holds::ModuleMemory(blocks)) }
+        unsafe { (value.visit)(value.cell, &mut count) };
+        match (of_module, of_other_states) {
+            (0, 0) => Ok(()),
+            (0, blocks) => Err(Holds::OtherStates(blocks)),
+            (blocks, _) => Err(Holds::ModuleMemory(blocks)),
+        }
     }
 }
 

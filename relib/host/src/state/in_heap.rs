@@ -153,7 +153,7 @@ mod tests {
         let context = host_context(module, None);
         let mut scope = Scope::new();
         // SAFETY: the scope is in place until it is left below.
-        unsafe { (context.scopes.enter)(context.module, state, &raw mut scope) };
+        assert!(unsafe { (context.scopes.enter)(context.module, state, &raw mut scope) });
         let result = body();
         // SAFETY: as above.
         unsafe { (context.scopes.leave)(context.module, &raw const scope) };
@@ -204,7 +204,7 @@ mod tests {
         let module = module();
         let mut state = State::<Vec<u64>>::new();
         let refuse = |state: &State<Vec<u64>>| {
-            state.heap.refuse_memory(|block| module.heap.owns(block.cast()), Instant::now())
+            state.heap.refuse_memory(|block| module.heap.owns(block.cast()), &module.states(), Instant::now())
         };
         // SAFETY: the block has room for the elements, which are plain; the state never drops it.
         *state.cell.value = Some(unsafe { Vec::from_raw_parts(allocate(&module).cast(), 0, 12) });
@@ -217,6 +217,25 @@ mod tests {
         assert_eq!(refuse(&state), Ok(()));
         within(&module, state.cell.heap, || assert_eq!(refuse(&state), Err(Holds::InScope)));
         assert_eq!(refuse(&state), Ok(()));
+    }
+
+    #[test]
+    fn a_value_of_another_state_is_found() {
+        let module = module();
+        let states = [(), ()].map(|()| State::<Vec<u64>>::new());
+        let [mut one, mut other] = states;
+        for state in [&mut one, &mut other] {
+            let value = within(&module, state.cell.heap, || {
+                // SAFETY: the block has room for the elements, which are plain; the state never drops it.
+                unsafe { Vec::from_raw_parts(allocate(&module).cast(), 0, 12) }
+            });
+            *state.cell.value = Some(value);
+        }
+        let refuse =
+            |state: &State<Vec<u64>>| state.heap.refuse_memory(|_| false, &module.states(), Instant::now());
+        assert_eq!((refuse(&one), refuse(&other)), (Ok(()), Ok(())));
+        std::mem::swap(&mut *one.cell.value, &mut *other.cell.value);
+        assert_eq!((refuse(&one), refuse(&other)), (Err(Holds::OtherStates(1)), Err(Holds::OtherStates(1))));
     }
 
     #[test]

@@ -15,7 +15,10 @@ pub(crate) fn table() -> ScopeTable {
 }
 
 called_by_modules! {
-    enter(module, state: *const c_void, scope: *mut Scope) {
+    enter(module, state: *const c_void, scope: *mut Scope) -> bool {
+        if !state.is_null() && module.has_foreign_allocator() {
+            return false;
+        }
         let state = (!state.is_null()).then(|| {
             let state = state.cast::<StateHeap>();
             // SAFETY: the handle is that of a state that is lent to the module, so its `Arc` is alive; the count is
@@ -31,6 +34,7 @@ called_by_modules! {
         });
         // SAFETY: the module keeps the scope in place and leaves it in order.
         unsafe { enter_scope(scope, module.heap, state) };
+        true
     }
 
     leave(module, scope: *const Scope) {
