@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 pub(crate) struct ImageFile {
     /// Virtual addresses that the mapped image occupies, from its first to its last segment.
     pub(crate) span: Range<u64>,
+    /// Virtual addresses of its code, from the first to the last.
+    pub(crate) code: Range<u64>,
     /// The part of a writable segment that the loader makes read-only after relocation.
     #[allow(dead_code, reason = "only ELF files have one")]
     pub(crate) relro: Option<Range<u64>>,

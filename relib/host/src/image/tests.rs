@@ -353,6 +353,45 @@ fn a_constructor_outside_code_is_refused() {
 }
 
 #[test]
+fn a_relocation_that_lost_its_kind_or_its_place_is_refused() {
+    const PART: &str = "the relocations";
+    let [dynamic, plt] = &relocations()[..] else { panic!("there are two sections of relocations") };
+    let entries: &[[U64<LE>; 3]] = pod_slice(&module()[dynamic.clone()]);
+    let is_relative = |entry: &[U64<LE>; 3]| entry[1].get(LE) == u64::from(elf::R_X86_64_RELATIVE.0);
+    // Neighbours, so that one that is moved by half a word overlaps the other.
+    let is_pair =
+        |pair: &[[U64<LE>; 3]]| pair.iter().all(is_relative) && pair[0][0].get(LE) + 8 == pair[1][0].get(LE);
+    let mut pairs = entries.windows(2).enumerate().filter(|(_, pair)| is_pair(pair)).map(|(index, _)| index);
+    // Behind the first ones, which are those of the array of constructors.
+    let index = pairs.nth(20).expect("there are many pointers side by side");
+    let (place, kind) = (dynamic.start + index * 24, dynamic.start + index * 24 + 8);
+    refused(place, entries[index][0].get(LE) + 4, PART);
+    refused(place, entries[index][0].get(LE) + 8, PART);
+    refused(kind, 0, PART);
+    refused(kind, 1 << 32 | u64::from(elf::R_X86_64_RELATIVE.0), PART);
+
+    let slots: &[[U64<LE>; 3]] = pod_slice(&module()[plt.clone()]);
+    let last = plt.start + (slots.len() - 1) * 24;
+    let info = slots[slots.len() - 1][1].get(LE);
+    for other in [elf::R_X86_64_NONE, elf::R_X86_64_RELATIVE, elf::R_X86_64_64, elf::R_X86_64_GLOB_DAT] {
+        refused(last + 8, info >> 32 << 32 | u64::from(other.0), PART);
+    }
+    refused(last, slots[0][0].get(LE), PART);
+    refused(last, slots[slots.len() - 1][0].get(LE) + 4, PART);
+}
+
+/// File offsets of the sections of relocations: of all but the procedure linkage table, and of that.
+fn relocations() -> Vec<std::ops::Range<usize>> {
+    let headers: &[SectionHeader64<LE>] = pod_slice(&module()[section_headers()]);
+    let sections = headers.iter().filter(|header| header.sh_type.get(LE) == elf::SHT_RELA);
+    let range = |header: &SectionHeader64<LE>| {
+        let start = usize::try_from(header.sh_offset.get(LE)).expect("an offset");
+        start..start + usize::try_from(header.sh_size.get(LE)).expect("a size")
+    };
+    sections.map(range).collect()
+}
+
+#[test]
 fn a_dynamic_entry_unlike_its_section_is_refused() {
     let start = section(elf::SHT_DYNAMIC).start;
     let entries: &[Dyn64<LE>] = pod_slice(&module()[section(elf::SHT_DYNAMIC)]);

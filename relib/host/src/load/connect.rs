@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::mem::offset_of;
 use std::ops::Range;
 use std::sync::Arc;
 
-use relib_abi::call::FunctionEntry;
-use relib_abi::entry::{ExportTable, ImportTable, ModuleEntry};
+use relib_abi::call::{FunctionEntry, RawSlice};
+use relib_abi::entry::{ExportTable, ImportTable, ModuleEntry, Redirects};
 use relib_interface::interface::{BoundExports, ExportBinder, ExportsHandle, Interface};
 
 use super::options::LoadOptions;
@@ -34,8 +35,11 @@ pub(super) unsafe fn connect<E: ExportsHandle>(
     plan: Plan,
     options: &LoadOptions,
 ) -> Result<Module<E>, (Box<Parts>, Disconnected)> {
+    if let Err(detail) = check_tables(&parts, &plan) {
+        return Err((parts, Disconnected::Damaged(detail)));
+    }
     // SAFETY: the verified file has the entry table at this address, and its metadata has our contract's version, which
-    // fixes the table's type.
+    // fixes the table's type; its pointers lead into the image, as was just checked.
     let entry = unsafe { &*pointer::<ModuleEntry>(&parts.library, plan.entry) };
     if entry.abi_version != relib_abi::ABI_VERSION {
         return Err((parts, Disconnected::Damaged("the entry table is of another version")));
@@ -100,6 +104,83 @@ pub(super) unsafe fn connect<E: ExportsHandle>(
     parts.before_unload = plan.before_unload.map(|vaddr| function_entry(&parts.library, vaddr));
     let exports = E::bind(&mut Binder { tables, panics: &parts.panics });
     Ok(Module::new(parts, exports))
+}
+
+/// Makes sure that the pointers in the module's own tables lead to where such tables have theirs: a word that the loader has
+/// not relocated, or to somewhere else, would be called by the host, or taken for a slice.
+fn check_tables(parts: &Parts, plan: &Plan) -> Result<(), &'static str> {
+    const REDIRECTS: usize = offset_of!(ModuleEntry, redirects);
+    let of_function = |vaddr: u64| {
+        let place = |offset: usize| vaddr + offset as u64;
+        leads_to_code(parts, place(offset_of!(FunctionEntry, call)), false)?;
+        leads_to_code(parts, place(offset_of!(FunctionEntry, release)), true)
+    };
+    let place = |offset: usize| plan.entry + offset as u64;
+    leads_to_code(parts, place(offset_of!(ModuleEntry, attach)), false)?;
+    leads_to_code(parts, place(offset_of!(ModuleEntry, probe_allocator)), false)?;
+    leads_into_image(parts, place(offset_of!(ModuleEntry, early_memory)), size_of::<usize>())?;
+    slice(parts, place(REDIRECTS + offset_of!(Redirects, names)), 1)?;
+    let (_, shims) = slice(parts, place(REDIRECTS + offset_of!(Redirects, shims)), size_of::<usize>())?;
+    leads_into_image(parts, place(REDIRECTS + offset_of!(Redirects, originals)), shims * size_of::<usize>())?;
+    for export in &plan.exports {
+        let functions = export.table + offset_of!(ExportTable, functions) as u64;
+        let (first, len) = slice(parts, functions, size_of::<FunctionEntry>())?;
+        for index in 0..len {
+            of_function(first + (index * size_of::<FunctionEntry>()) as u64)?;
+        }
+    }
+    let described = [&plan.main, &plan.save_state, &plan.restore_state, &plan.migrate_state];
+    let described = described.into_iter().flatten().map(|(vaddr, _)| *vaddr);
+    described.chain(plan.run_main).chain(plan.before_unload).try_for_each(of_function)?;
+    for table in
+        parts.image.import_tables.iter().flat_map(|section| section.clone().step_by(size_of::<ImportTable>()))
+    {
+        let len = word(parts, table + offset_of!(ImportTable, len) as u64);
+        let bytes = len.checked_mul(size_of::<FunctionEntry>()).ok_or(ELSEWHERE)?;
+        leads_into_image(parts, table + offset_of!(ImportTable, slots) as u64, bytes)?;
+    }
+    Ok(())
+}
+
+const ELSEWHERE: &str = "a pointer leads out of the image";
+
+/// What stands at a virtual address.
+fn word(parts: &Parts, vaddr: u64) -> usize {
+    // SAFETY: verification found a table at this address, which this is a word of; all are aligned.
+    unsafe { *pointer::<usize>(&parts.library, vaddr) }
+}
+
+/// Checks that the pointer at `vaddr` leads to `len` bytes of the image; returns their virtual address.
+fn leads_into_image(parts: &Parts, vaddr: u64, len: usize) -> Result<u64, &'static str> {
+    let target = word(parts, vaddr);
+    let image = parts.library.span(&parts.image);
+    let end = target.checked_add(len).ok_or(ELSEWHERE)?;
+    if target < image.start || end > image.end {
+        return Err(ELSEWHERE);
+    }
+    Ok(parts.image.span.start + (target - image.start) as u64)
+}
+
+/// Checks that the slice at `vaddr` lies in the image; returns its virtual address and its length.
+fn slice(parts: &Parts, vaddr: u64, size: usize) -> Result<(u64, usize), &'static str> {
+    const DATA: usize = offset_of!(RawSlice<u8>, data);
+    const LEN: usize = offset_of!(RawSlice<u8>, len);
+    let len = word(parts, vaddr + LEN as u64);
+    if len == 0 {
+        // The pointer of an empty one leads nowhere.
+        return Ok((parts.image.span.start, 0));
+    }
+    let bytes = len.checked_mul(size).ok_or(ELSEWHERE)?;
+    Ok((leads_into_image(parts, vaddr + DATA as u64, bytes)?, len))
+}
+
+/// Checks that the pointer at `vaddr` leads to code of the image, or, where there may be none, is null.
+fn leads_to_code(parts: &Parts, vaddr: u64, may_be_null: bool) -> Result<(), &'static str> {
+    if may_be_null && word(parts, vaddr) == 0 {
+        return Ok(());
+    }
+    let target = leads_into_image(parts, vaddr, 1)?;
+    if parts.image.code.contains(&target) { Ok(()) } else { Err("a function is no code") }
 }
 
 /// Writes the host's functions into the module's slots.

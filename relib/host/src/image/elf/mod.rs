@@ -69,6 +69,7 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
 
     Ok(ImageFile {
         span: segments.span(),
+        code: sections.code().hull(),
         relro: segments.relro(),
         tls: sections.tls_template(),
         import_slots: relocations.import_slots,

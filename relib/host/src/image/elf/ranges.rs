@@ -40,6 +40,14 @@ impl Ranges {
         self.find(start, len).is_some()
     }
 
+    /// From the first address of the set to the last.
+    pub(super) fn hull(&self) -> Range<u64> {
+        match (self.0.first(), self.0.last()) {
+            (Some(first), Some(last)) => first.range.start..last.range.end,
+            _ => 0..0,
+        }
+    }
+
     /// An upper bound of what [`Ranges::word_index`] returns.
     pub(super) fn word_count(&self) -> u64 {
         self.0.last().map_or(0, Run::words)

@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use object::U64;
 use object::elf::{self, Rela64, Sym64};
 use object::read::ReadRef;
+use object::{LittleEndian as LE, U64};
 
 use super::dynamic::Dynamic;
 use super::kinds::Kind;
@@ -19,7 +19,6 @@ use super::symbols::{Symbols, is_defined};
 use crate::image::contents::ImportSlots;
 use crate::image::error::{ImageError, Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const PART: &str = "the relocations";
 
@@ -46,11 +45,16 @@ impl Relocations {
             image_end: sections.image().last().map_or(0, Section::end),
             arrays: CallArrays::new(sections)?,
             written: Written::new(sections),
+            unaligned: Vec::new(),
             import_slots: ImportSlots::with_capacity(symbols.len(), symbols.strings_section().size),
         };
-        let rela_address = dynamic.get(elf::DT_RELA);
+        let (rela_address, plt_address) = (dynamic.get(elf::DT_RELA), dynamic.get(elf::DT_JMPREL));
         for section in sections.of_kind(elf::SHT_RELA) {
             let table: &[Rela64<LE>] = section.table(source)?;
+            if plt_address == Some(section.addr) {
+                table.iter().try_for_each(|entry| checker.check_plt_entry(entry))?;
+                continue;
+            }
             let mut leading = None;
             let mut rest = table;
             loop {
@@ -70,6 +74,8 @@ impl Relocations {
             checker.check_relr(section.table(source)?, source)?;
         }
         checker.arrays.check_complete()?;
+        checker.check_unaligned()?;
+        checker.check_plt_slots()?;
         Ok(Self { import_slots: checker.import_slots })
     }
 }
@@ -105,6 +111,8 @@ struct Checker<'a, 'data> {
     image_end: u64,
     arrays: CallArrays<'data>,
     written: Written,
+    /// Addresses of what is relocated and not aligned, as packed structs have it.
+    unaligned: Vec<u64>,
     import_slots: ImportSlots,
 }
 
@@ -119,12 +127,24 @@ impl<'data> Checker<'_, 'data> {
         };
         let (index, symbol) = self.symbol(entry)?;
         if kind == Kind::None {
+            // Linkers leave an empty entry in the place of one that they have dropped. One with a target is another one that
+            // lost its type, so that the target would not be relocated.
+            let empty = entry.r_offset.get(LE) == 0 && index == 0 && entry.r_addend.get(LE) == 0;
+            check!(empty, PART, "one does nothing to {:#x}", entry.r_offset.get(LE));
             return Ok(());
         }
         self.check_target(kind, entry.r_offset.get(LE))?;
         self.check_symbol(kind, index, symbol)?;
         self.check_called(kind, entry, symbol)?;
         self.collect_import(kind, entry, symbol)
+    }
+
+    /// Checks an entry of DT_JMPREL, which is about functions that are called through the procedure linkage table alone.
+    fn check_plt_entry(&mut self, entry: &Rela64<LE>) -> Result<()> {
+        let kind = machine::relocation_kind(type_of(entry));
+        let expected = matches!(kind, Some(Kind::JumpSlot | Kind::IRelative | Kind::TlsDescriptor) | None);
+        check!(expected, PART, "one of DT_JMPREL is not for the procedure linkage table");
+        self.check_entry(entry)
     }
 
     /// How many entries at the beginning of a table are as nearly all are, and right: relative relocations without a
@@ -183,11 +203,53 @@ impl<'data> Checker<'_, 'data> {
             return Err(malformed(PART, detail));
         };
         if target.is_multiple_of(WORD) {
-            check!(self.written.insert(word), PART, "two write to {target:#x}");
+            let both = size == WORD || self.written.insert(word + 1);
+            check!(self.written.insert(word) && both, PART, "two write to {target:#x}");
         } else {
-            let packed = matches!(kind, Kind::Relative | Kind::Symbolic);
+            let packed = matches!(kind, Kind::Relative | Kind::Symbolic) && !self.is_in_offset_table(target);
             check!(packed, PART, "one writes to {target:#x}, which is not aligned");
+            self.unaligned.push(target);
         }
+        Ok(())
+    }
+
+    /// Whether an address is in the global offset table, which linkers make of whole words.
+    fn is_in_offset_table(&self, address: u64) -> bool {
+        let is_table = |section: &&Section<'_>| matches!(section.name, b".got" | b".got.plt");
+        self.sections.image().iter().filter(is_table).any(|section| section.range().contains(&address))
+    }
+
+    /// Checks that what is relocated and not aligned overlaps nothing else that is.
+    fn check_unaligned(&mut self) -> Result<()> {
+        self.unaligned.sort_unstable();
+        let near = self.unaligned.windows(2).find(|pair| pair[1] - pair[0] < WORD);
+        check!(near.is_none(), PART, "two write to {:#x}", near.map_or(0, |pair| pair[1]));
+        for &target in &self.unaligned {
+            let first = target / WORD * WORD;
+            let overlapping = [first, first + WORD].into_iter().any(|word| self.is_written(word));
+            check!(!overlapping, PART, "two write to {target:#x}");
+        }
+        Ok(())
+    }
+
+    /// Whether a relocation writes an aligned word.
+    fn is_written(&self, address: u64) -> bool {
+        self.sections.data().word_index(address, WORD).is_some_and(|word| self.written.contains(word))
+    }
+
+    /// Checks that each slot of the procedure linkage table is relocated: the first three words are the loader's, and a call
+    /// through one of the others that is not goes anywhere.
+    fn check_plt_slots(&self) -> Result<()> {
+        const OF_LOADER: u64 = 3;
+        let Some(section) = self.sections.only_named(b".got.plt")? else { return Ok(()) };
+        let mut slots = (OF_LOADER..section.size / WORD).map(|slot| section.addr + slot * WORD);
+        let left = slots.find(|slot| !self.is_written(*slot));
+        check!(
+            left.is_none(),
+            PART,
+            "the slot {:#x} of {section} is not relocated",
+            left.unwrap_or_default()
+        );
         Ok(())
     }
 
@@ -212,7 +274,10 @@ impl<'data> Checker<'_, 'data> {
             Kind::Symbolic => {
                 check!(!is_tls, PART, "symbol {index} is a thread-local, but used as an address")
             }
-            Kind::None | Kind::Relative | Kind::IRelative => {}
+            Kind::Relative | Kind::IRelative => {
+                check!(index == 0, PART, "symbol {index} is used where none is asked for");
+            }
+            Kind::None => {}
         }
         Ok(())
     }
@@ -312,6 +377,10 @@ impl Written {
     /// Adds a word by its number. Returns whether it is new.
     fn insert(&mut self, word: u64) -> bool {
         usize::try_from(word).ok().and_then(|word| self.0.get_mut(word)).is_some_and(set)
+    }
+
+    fn contains(&self, word: u64) -> bool {
+        usize::try_from(word).ok().and_then(|word| self.0.get(word)).is_some_and(|written| *written)
     }
 
     /// The words with these numbers.

@@ -59,6 +59,7 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
 
     Ok(ImageFile {
         span: 0..u64::from(header.size_of_image),
+        code: sections.code(),
         relro: None,
         tls,
         import_slots: slots,

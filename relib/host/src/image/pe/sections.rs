@@ -104,6 +104,13 @@ impl Sections {
         self.0.iter().any(|section| section.has(MEM_EXECUTE) && section.contains(address, 1))
     }
 
+    /// From the first address of code to the last.
+    pub(super) fn code(&self) -> std::ops::Range<u64> {
+        let mut code = self.0.iter().filter(|section| section.has(MEM_EXECUTE));
+        let first = code.next().map_or(0..0, |section| section.start.into()..section.end().into());
+        code.fold(first, |code: std::ops::Range<u64>, section| code.start..section.end().into())
+    }
+
     pub(super) fn is_writable(&self, address: u32, size: u32) -> bool {
         self.0.iter().any(|section| section.has(MEM_WRITE) && section.contains(address, size))
     }
