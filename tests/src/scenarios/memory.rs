@@ -28,6 +28,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("memory-while-called", Feature::Memory, memory_while_called),
     Scenario::new("alloc-in-constructor", Feature::Memory, alloc_in_constructor),
     Scenario::new("alloc-custom-global", Feature::Memory, alloc_custom_global),
+    Scenario::new("state-foreign-allocator", Feature::Memory, state_foreign_allocator)
+        .leaves("the module's std keeps what it has read for a backtrace, in memory that is not relib's"),
     Scenario::new("dealloc-foreign", Feature::Memory, dealloc_foreign),
     Scenario::new("c-library-leak", Feature::Memory, c_library_leak),
 ];
@@ -244,15 +246,9 @@ fn alloc_custom_global(run: &mut Run) -> Result<(), Failure> {
     }
     run.check(!std::fs::exists(END_TRACE)?, "a destructor ran although no constructor did")?;
     let options = LoadOptions::new().allow_foreign_allocator(true);
-    let module = load_with::<(ModuleLeak, ModuleChanges)>(run, "alloc-system-global", &options)?;
+    let module = load_with::<ModuleLeak>(run, "alloc-system-global", &options)?;
     run.check(std::fs::exists(TRACE)?, "a constructor that ran left no trace")?;
-    let (leak, changes) = module.exports();
-    leak.leak(10, 1024).or_fail("leak panicked")?;
-    let mut state: State<Vec<u64>> = State::new();
-    run.check_eq("a change of a state", changes.add(state.lend(), 7), None)?;
-    run.observe("a change of a state", module.last_panic().or_fail("there is no panic")?.message);
-    run.check_eq("the state", state.get(), None)?;
-    drop(state);
+    module.exports().leak(10, 1024).or_fail("leak panicked")?;
     // That is of the host's heap and stays, beside what relib remembers of two files.
     let heap = &mut run.tolerance().heap;
     *heap = heap.saturating_add(10 * 1024);
@@ -260,6 +256,19 @@ fn alloc_custom_global(run: &mut Run) -> Result<(), Failure> {
     observe(run, "reclaimed when it is accepted", report.memory);
     run.check_eq("a destructor left a trace", std::fs::exists(END_TRACE)?, CONSTRUCTORS_WAIT_FOR_HOST)?;
     Ok(())
+}
+
+/// A module whose memory is not relib's cannot put some into a state.
+fn state_foreign_allocator(run: &mut Run) -> Result<(), Failure> {
+    let options = LoadOptions::new().allow_foreign_allocator(true);
+    let module = load_with::<ModuleChanges>(run, "alloc-system-global", &options)?;
+    let mut state: State<Vec<u64>> = State::new();
+    run.check_eq("a change of a state", module.exports().add(state.lend(), 7), None)?;
+    run.observe("a change of a state", module.last_panic().or_fail("there is no panic")?.message);
+    run.check_eq("the state", state.get(), None)?;
+    module.unload()?;
+    // The state is as good as before for a module that may change it.
+    run.check_eq("the state when the module is gone", state.get(), None)
 }
 
 /// Says to a second process of this scenario what it is to do wrong.

@@ -139,3 +139,21 @@ pub(super) use check;
 pub(super) fn malformed(part: &'static str, detail: impl Into<String>) -> ImageError {
     ImageError::Malformed { part, detail: detail.into() }
 }
+
+/// Refuses a module that is linked with the dynamic `std`: it would share that with the host, or with other modules, and so
+/// its allocator, its thread-locals and its panics, none of which an unload could take back.
+pub(super) fn check_std<'a>(libraries: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
+    let is_std =
+        |name: &&str| name.starts_with("libstd-") || name.starts_with("std-") && name.ends_with(".dll");
+    let Some(std) = libraries.clone().find(is_std) else { return Ok(()) };
+    // Rust's own have no version in their names, as those of the system have on Linux; on Windows they all look alike.
+    let others: Vec<&str> = libraries.filter(|name| !is_std(name) && name.ends_with(".so")).collect();
+    let by = match others.as_slice() {
+        [] => String::new(),
+        names => format!(", which may be by its dependency {}", names.join(" or ")),
+    };
+    Err(ImageError::Unsupported {
+        what: format!("std as a library of its own ({std}){by}"),
+        advice: "build the module without -C prefer-dynamic, and its dependencies as rlibs instead of crate-type = \"dylib\"",
+    })
+}

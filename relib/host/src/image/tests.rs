@@ -392,6 +392,60 @@ fn relocations() -> Vec<std::ops::Range<usize>> {
 }
 
 #[test]
+fn a_module_without_a_table_for_unwinding_is_refused() {
+    for linker in &LINKERS[..2] {
+        let arguments = [*linker, &["-O", "-Clink-arg=-Wl,--no-eh-frame-hdr"]].concat();
+        let bytes = try_build(&arguments).expect("build the module");
+        let error = check(&bytes).expect_err("it could not unwind");
+        assert!(error.to_string().contains("unwinding without .eh_frame_hdr"), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_table_for_unwinding_is_refused() {
+    const PART: &str = "the unwinder's table";
+    let header = named_section(".eh_frame_hdr");
+    let word = |offset: usize| {
+        let bytes = module()[header.start + offset..].first_chunk().expect("eight bytes");
+        u64::from_le_bytes(*bytes)
+    };
+    // Version and encodings, then the address of the frames.
+    refused(header.start, word(0) ^ 8 << 32, PART);
+    // The number of entries, before the first one's function.
+    refused(header.start + 8, word(8) | 0xffff_ffff, PART);
+    // An entry out of order, and one that leads elsewhere.
+    let entry = 12 + 8 * 10;
+    refused(header.start + entry, word(entry) ^ 1 << 20, PART);
+    refused(header.start + entry, word(entry) ^ 1 << 62, PART);
+}
+
+/// File offsets of a section by its name.
+fn named_section(name: &str) -> std::ops::Range<usize> {
+    let headers: &[SectionHeader64<LE>] = pod_slice(&module()[section_headers()]);
+    let offset = |header: &SectionHeader64<LE>| usize::try_from(header.sh_offset.get(LE)).expect("an offset");
+    let names = offset(&headers[usize::from(header().e_shstrndx.get(LE).0)]);
+    let has_name = |header: &&SectionHeader64<LE>| {
+        module()[names + header.sh_name.get(LE) as usize..].starts_with(format!("{name}\0").as_bytes())
+    };
+    let found = headers.iter().find(has_name).expect("the section is there");
+    offset(found)..offset(found) + usize::try_from(found.sh_size.get(LE)).expect("a size")
+}
+
+#[test]
+fn a_module_with_the_dynamic_std_is_refused() {
+    let bytes = try_build(&["-Cprefer-dynamic"]).expect("build the module");
+    let error = check(&bytes).expect_err("its std is another's too").to_string();
+    assert!(error.contains("std as a library of its own (libstd-"), "{error}");
+    assert!(error.contains("without -C prefer-dynamic"), "{error}");
+    let error = super::error::check_std(["libengine.so", "libstd-0123.so", "libc.so.6"].into_iter());
+    let error = error.expect_err("its std is the dependency's").to_string();
+    assert!(error.contains("by its dependency libengine.so"), "{error}");
+    let error = super::error::check_std(["KERNEL32.dll", "std-0123.dll"].into_iter());
+    assert!(error.expect_err("its std is another's too").to_string().contains("(std-0123.dll)"));
+    assert_eq!(super::error::check_std(["libstdc++.so.6", "libc.so.6"].into_iter()), Ok(()));
+}
+
+#[test]
 fn a_dynamic_entry_unlike_its_section_is_refused() {
     let start = section(elf::SHT_DYNAMIC).start;
     let entries: &[Dyn64<LE>] = pod_slice(&module()[section(elf::SHT_DYNAMIC)]);

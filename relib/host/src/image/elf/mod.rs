@@ -21,6 +21,7 @@ mod sections;
 mod segments;
 mod symbols;
 mod text;
+mod unwinding;
 mod versions;
 
 use std::fs::File;
@@ -31,7 +32,7 @@ use object::read::ReadRef;
 use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 
 use super::contents::{ImageFile, Metadata};
-use super::error::{Result, check};
+use super::error::{Result, check, check_std};
 use super::source::Source;
 
 use dynamic::Dynamic;
@@ -66,6 +67,11 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
     hash::check(source, &sections, &symbols)?;
     versions::check(source, &sections, &symbols, &dependencies)?;
     let relocations = Relocations::check(source, &sections, &dynamic, &symbols)?;
+    let metadata = metadata(source, &sections)?;
+    unwinding::check(source, &sections, metadata.is_some())?;
+    if metadata.is_some() {
+        check_std(dependencies.iter().map(String::as_str))?;
+    }
 
     Ok(ImageFile {
         span: segments.span(),
@@ -75,7 +81,7 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
         import_slots: relocations.import_slots,
         libraries: Vec::new(),
         exports: symbols.exports(export_prefix)?,
-        metadata: metadata(source, &sections)?,
+        metadata,
         import_tables: import_tables(&sections)?,
         flags_1: dynamic.patch_site(object::elf::DT_FLAGS_1),
         constructors: dynamic.constructors(),

@@ -18,7 +18,7 @@ use std::ops::Range;
 use object::read::ReadRef;
 
 use super::contents::{ImageFile, Metadata};
-use super::error::{Result, check};
+use super::error::{Result, check, check_std};
 use super::source::Source;
 
 use directories::Imports;
@@ -54,6 +54,7 @@ pub(crate) fn inspect<'data, R: ReadRef<'data>>(
     let metadata = metadata(source, &sections)?;
     // What is no module will be refused for that; those of Wine's own libraries do not even have the right sum.
     if metadata.is_some() {
+        check_std(libraries.iter().map(|name| &**name))?;
         checksum::check(source, &header)?;
     }
 
