@@ -11,6 +11,7 @@ relib_tests::scenario_tests! {
     memory_while_called => "memory-while-called",
     alloc_in_constructor => "alloc-in-constructor",
     alloc_custom_global => "alloc-custom-global",
+    memory_environment => "memory-environment",
     state_foreign_allocator => "state-foreign-allocator",
     dealloc_foreign => "dealloc-foreign",
     c_library_leak => "c-library-leak",

@@ -9,12 +9,13 @@ use fixture_interface::memory::{
 };
 use relib::{LoadOptions, MemoryUse, Module, State, Unloaded};
 use relib_harness::probe::Probe;
+use relib_harness::report::Report;
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
 use crate::platform::{CONSTRUCTORS_WAIT_FOR_HOST, aborted};
 use crate::support::{
-    END_TRACE, SECONDS, TRACE, allow_for_threads, another_process, load, load_error, load_with, reason,
-    warm_up,
+    END_TRACE, SECONDS, TRACE, allow_for_threads, another_process, load, load_error, load_file, load_with,
+    reason, warm_up,
 };
 
 /// The scenarios, in the order of the catalogue.
@@ -28,6 +29,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("memory-while-called", Feature::Memory, memory_while_called),
     Scenario::new("alloc-in-constructor", Feature::Memory, alloc_in_constructor),
     Scenario::new("alloc-custom-global", Feature::Memory, alloc_custom_global),
+    Scenario::new("memory-environment", Feature::Memory, memory_environment),
     Scenario::new("state-foreign-allocator", Feature::Memory, state_foreign_allocator)
         .leaves("the module's std keeps what it has read for a backtrace, in memory that is not relib's"),
     Scenario::new("dealloc-foreign", Feature::Memory, dealloc_foreign),
@@ -269,6 +271,43 @@ fn state_foreign_allocator(run: &mut Run) -> Result<(), Failure> {
     module.unload()?;
     // The state is as good as before for a module that may change it.
     run.check_eq("the state when the module is gone", state.get(), None)
+}
+
+/// What mimalloc reads from the environment, and which other programs may need.
+fn memory_environment(run: &mut Run) -> Result<(), Failure> {
+    const INNER: &str = "RELIB_TEST_ENVIRONMENT";
+    let path = run.fixture("leak-forget");
+    let cycle = || {
+        let module = load_file::<ModuleLeak>(&path, &LoadOptions::new(), ())?;
+        module.exports().leak(1000, 4096).or_fail("leak panicked")?;
+        Ok::<_, Failure>(module.unload()?.memory.blocks)
+    };
+    if std::env::var_os(INNER).is_some() {
+        cycle()?;
+        run.baseline();
+        // 120 MiB: what is not reclaimed is seen by the probe.
+        return (0..30).try_for_each(|_| run.check(cycle()? >= 1000, "blocks are not counted"));
+    }
+    warm_up::<ModuleLeak>(run, "leak-forget")?;
+    for (name, value) in [
+        ("MIMALLOC_ARENA_RESERVE", "0"),
+        ("MIMALLOC_DISALLOW_ARENA_ALLOC", "1"),
+        ("MIMALLOC_DISALLOW_OS_ALLOC", "1"),
+        ("MIMALLOC_ARENA_MAX_OBJECT_SIZE", "0"),
+        ("MIMALLOC_PURGE_DELAY", "-1"),
+    ] {
+        let work = run.scratch_dir().join(name);
+        std::fs::create_dir(&work)?;
+        let report = work.join("report");
+        let mut command = another_process(INNER, "")?;
+        command.arg("--report").arg(&report).arg("--scratch").arg(&work).env(name, value);
+        relib_harness::process::set_temporary_directory(&mut command, run.temp_dir());
+        let status = command.status()?;
+        let ending = Report::read(&report)?.ending;
+        run.check(status.success(), format!("the process ended with {status}"))?;
+        run.observe(&format!("{name}={value}"), format!("{:?}", ending.or_fail("the body did not end")?));
+    }
+    Ok(())
 }
 
 /// Says to a second process of this scenario what it is to do wrong.

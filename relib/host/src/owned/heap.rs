@@ -42,7 +42,10 @@ impl Heap {
     pub(super) fn make() -> Option<Self> {
         static FIRST_ARENA: Once = Once::new();
         static LATER_ARENAS: Once = Once::new();
-        FIRST_ARENA.call_once(|| reserve_in_steps_of(FIRST_ARENA_KIB));
+        FIRST_ARENA.call_once(|| {
+            keep_off_environment();
+            reserve_in_steps_of(FIRST_ARENA_KIB);
+        });
         // SAFETY: the function has no preconditions.
         let heap = NonNull::new(unsafe { mimalloc::mi_heap_new() })?;
         // The heap's own description is in the first arena.
@@ -101,15 +104,47 @@ impl Heap {
 /// The modules whose deallocations are validated, by the addresses of their heaps; for the message only.
 pub(super) static VALIDATED: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
 
-/// Has mimalloc reserve address space in steps of so many KiB, unless the user's environment says otherwise. Arenas grow with
-/// their number.
+/// Has mimalloc reserve address space in steps of so many KiB, unless the program has said otherwise. Arenas grow with their
+/// number.
 fn reserve_in_steps_of(kib: c_long) {
     // SAFETY: mimalloc allows setting options at any time; this one is read when the next arena is made.
-    unsafe { mimalloc::mi_option_set_default(ARENA_RESERVE, kib) };
+    unsafe {
+        if std::env::var_os("MIMALLOC_ARENA_RESERVE").is_some() {
+            mimalloc::mi_option_set(ARENA_RESERVE, kib);
+        } else {
+            mimalloc::mi_option_set_default(ARENA_RESERVE, kib);
+        }
+    }
 }
 
-/// `mi_option_arena_reserve` of mimalloc 3, which `libmimalloc-sys` does not declare; its unit is KiB.
+/// Options of mimalloc 3 (`mi_option_e` of its `mimalloc.h`), which `libmimalloc-sys` does not declare. The unit of sizes is
+/// KiB.
 const ARENA_RESERVE: mimalloc::mi_option_t = 23;
+const PURGE_DELAY: mimalloc::mi_option_t = 15;
+const DISALLOW_OS_ALLOC: mimalloc::mi_option_t = 17;
+const ARENA_PURGE_MULT: mimalloc::mi_option_t = 24;
+const DISALLOW_ARENA_ALLOC: mimalloc::mi_option_t = 26;
+const ARENA_MAX_OBJECT_SIZE: mimalloc::mi_option_t = 45;
+
+/// Gives options their defaults that relib relies on and that the environment changes, which may be meant for another
+/// program: heaps that do not take their pages from arenas are not reclaimed as a whole.
+fn keep_off_environment() {
+    const OPTIONS: [(&str, mimalloc::mi_option_t, c_long); 7] = [
+        ("MIMALLOC_DISALLOW_ARENA_ALLOC", DISALLOW_ARENA_ALLOC, 0),
+        ("MIMALLOC_DISALLOW_OS_ALLOC", DISALLOW_OS_ALLOC, 0),
+        ("MIMALLOC_LIMIT_OS_ALLOC", DISALLOW_OS_ALLOC, 0),
+        ("MIMALLOC_ARENA_MAX_OBJECT_SIZE", ARENA_MAX_OBJECT_SIZE, 2 << 20),
+        ("MIMALLOC_PURGE_DELAY", PURGE_DELAY, 1000),
+        ("MIMALLOC_RESET_DELAY", PURGE_DELAY, 1000),
+        ("MIMALLOC_ARENA_PURGE_MULT", ARENA_PURGE_MULT, 1),
+    ];
+    for (name, option, value) in OPTIONS {
+        if std::env::var_os(name).is_some() {
+            // SAFETY: as above.
+            unsafe { mimalloc::mi_option_set(option, value) };
+        }
+    }
+}
 
 /// Enough for the heaps of some hundred small modules.
 ///
