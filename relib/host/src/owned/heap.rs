@@ -313,8 +313,8 @@ unsafe extern "C" fn add_area(
 ) -> bool {
     // SAFETY: mimalloc passes an area that is valid during the call, and the pointer that `usage` gave it.
     let (area, usage) = unsafe { (&*area, &mut *usage.cast::<MemoryUse>()) };
-    // In version 3 `used` is a number of blocks.
-    usage.blocks += area.used;
-    usage.bytes += area.used * area.block_size;
+    // In version 3 `used` is a number of blocks. While other threads allocate it may be any number.
+    usage.blocks = usage.blocks.saturating_add(area.used);
+    usage.bytes = usage.bytes.saturating_add(area.used.saturating_mul(area.block_size));
     true
 }
