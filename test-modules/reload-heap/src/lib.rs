@@ -11,8 +11,12 @@ use relib_module::ChangeState;
 /// What the module keeps for itself of what it allocated in a scope.
 static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// A tree that keeps memory without entries.
-static EMPTIED: Mutex<BTreeMap<String, Vec<u64>>> = Mutex::new(BTreeMap::new());
+/// Its tree keeps memory without entries.
+static EMPTIED: Mutex<World> = Mutex::new(World { names: Vec::new(), places: BTreeMap::new(), ticks: 0 });
+
+fn emptied<R>(body: impl FnOnce(&mut World) -> R) -> R {
+    body(&mut EMPTIED.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 fn kept<R>(body: impl FnOnce(&mut Vec<String>) -> R) -> R {
     body(&mut KEPT.lock().unwrap_or_else(PoisonError::into_inner))
@@ -71,15 +75,11 @@ impl Worlds for WorldsImpl {
     }
 
     fn give_emptied(mut world: StateMut<'_, World>) {
-        let mut emptied = EMPTIED.lock().unwrap_or_else(PoisonError::into_inner);
-        emptied.insert("a place".to_owned(), Vec::new());
-        emptied.clear();
-        emptied.insert("a place".to_owned(), Vec::new());
-        emptied.remove("a place");
-        drop(emptied);
-        world.change((), |world, ()| {
-            world.places = std::mem::take(&mut EMPTIED.lock().unwrap_or_else(PoisonError::into_inner));
+        emptied(|emptied| {
+            emptied.places.insert("a place".to_owned(), Vec::new());
+            emptied.places.remove("a place");
         });
+        world.change((), |world, ()| world.places = emptied(|emptied| std::mem::take(&mut emptied.places)));
     }
 
     fn renew(mut world: StateMut<'_, World>) {
