@@ -14,6 +14,7 @@ relib_tests::scenario_tests! {
     tls_host_thread_alive => "tls-host-thread-alive",
     tls_host_thread_system => "tls-host-thread-system",
     tls_release_anew => "tls-release-anew",
+    tls_static => "tls-static",
     tls_release_in_call => "tls-release-in-call",
     tls_unload_in_drop => "tls-unload-in-drop",
     tls_key => "tls-key",

@@ -27,6 +27,13 @@ pub trait ThreadLocals {
     fn call_back();
 }
 
+/// A thread-local that the loader makes a place for on all threads.
+#[interface]
+pub trait StaticThreadLocal {
+    /// The number of calls on this thread.
+    fn count() -> u32;
+}
+
 /// What the objects report to.
 #[interface(imports)]
 pub trait Drops {

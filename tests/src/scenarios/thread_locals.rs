@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use fixture_interface::thread_locals::{Drops, ModuleThreadLocals};
+use fixture_interface::thread_locals::{Drops, ModuleStaticThreadLocal, ModuleThreadLocals};
 use relib::{LoadOptions, Module};
 use relib_harness::{Failure, Feature, OrFail, Run, Scenario};
 
@@ -29,6 +29,7 @@ pub const SCENARIOS: &[Scenario] = &[
     )
     .windows_only("elsewhere std's threads and those of C code begin and end in the same way"),
     Scenario::new("tls-release-anew", Feature::ThreadLocals, tls_release_anew),
+    Scenario::new("tls-static", Feature::ThreadLocals, tls_static),
     Scenario::new("tls-release-in-call", Feature::ThreadLocals, tls_release_in_call),
     Scenario::new("tls-unload-in-drop", Feature::ThreadLocals, tls_unload_in_drop),
     Scenario::new("tls-key", Feature::ThreadLocals, tls_key),
@@ -267,18 +268,18 @@ fn tls_host_thread_ending(run: &mut Run) -> Result<(), Failure> {
 }
 
 /// A module, and what to do with it on another thread.
-type Call = (Loaded, fn(&Loaded));
+type Call<L> = (L, fn(&L));
 
 /// A thread of the host that calls a module which is handed to it, and lives on.
-struct Caller {
-    calls: mpsc::Sender<Call>,
-    returns: mpsc::Receiver<Loaded>,
+struct Caller<L = Loaded> {
+    calls: mpsc::Sender<Call<L>>,
+    returns: mpsc::Receiver<L>,
     thread: thread::JoinHandle<()>,
 }
 
-impl Caller {
+impl<L: Send + 'static> Caller<L> {
     fn start(name: &str) -> Self {
-        let (calls, receiver) = mpsc::channel::<Call>();
+        let (calls, receiver) = mpsc::channel::<Call<L>>();
         let (sender, returns) = mpsc::channel();
         let body = move || {
             for (module, call) in receiver {
@@ -290,7 +291,7 @@ impl Caller {
         Self { calls, returns, thread }
     }
 
-    fn call(&self, module: Loaded, call: fn(&Loaded)) -> Loaded {
+    fn call(&self, module: L, call: fn(&L)) -> L {
         self.calls.send((module, call)).unwrap();
         self.returns.recv().unwrap()
     }
@@ -383,6 +384,39 @@ fn tls_release_anew(run: &mut Run) -> Result<(), Failure> {
     run.check_eq("count after another", module.exports().count(), Some(1))?;
     module.unload()?;
     run.check_eq("dropped at unload", take_dropped(), Vec::<String>::new())
+}
+
+/// The place of such a thread-local is there on a thread that was there before the module, and that has never asked the
+/// loader for anything of it.
+fn tls_static(run: &mut Run) -> Result<(), Failure> {
+    const COUNT_TWICE: fn(&Module<ModuleStaticThreadLocal>) = |module| {
+        assert_eq!(module.exports().count(), Some(1));
+        assert_eq!(module.exports().count(), Some(2));
+    };
+    const COUNT_AND_RELEASE: fn(&Module<ModuleStaticThreadLocal>) = |module| {
+        COUNT_TWICE(module);
+        module.release_thread().unwrap();
+    };
+    allow_for_threads(run);
+    let load = |run: &Run| -> Result<Module<ModuleStaticThreadLocal>, Failure> {
+        load_file(&run.fixture("thread-locals-static"), &LoadOptions::new(), ())
+    };
+    load(run)?.unload()?;
+    run.baseline();
+    let caller = Caller::start("caller");
+    // Whatever the next image has at this place begins anew as well.
+    for _ in 0..2 {
+        let mut module = load(run)?;
+        for _ in 0..3 {
+            module = caller.call(module, COUNT_AND_RELEASE);
+            COUNT_AND_RELEASE(&module);
+        }
+        COUNT_TWICE(&module);
+        module.unload()?;
+    }
+    caller.end().join().unwrap();
+    run.observe("counts that began anew", "on both threads");
+    Ok(())
 }
 
 fn tls_release_in_call(run: &mut Run) -> Result<(), Failure> {

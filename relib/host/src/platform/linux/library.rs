@@ -218,8 +218,23 @@ impl Library {
         }
         // SAFETY: the handle is open; for this request the call stores a pointer: the thread's block, or null if it has none yet.
         let result = unsafe { libc::dlinfo(self.handle, RTLD_DI_TLS_DATA, (&raw mut block).cast()) };
-        if result != 0 || block.is_null() {
+        if result != 0 {
             return;
+        }
+        if block.is_null() {
+            // Either the thread has none yet, or it is in the static storage, which code reaches without the loader's table
+            // of the thread: then that table may be older than the image, and the question above answers from it (glibc,
+            // `_dl_tls_get_addr_soft`).
+            let mut module = 0_usize;
+            // SAFETY: the handle is open; for this request the call stores the image's number among those with
+            // thread-local storage.
+            let result = unsafe { libc::dlinfo(self.handle, RTLD_DI_TLS_MODID, (&raw mut module).cast()) };
+            if result != 0 || module == 0 {
+                return;
+            }
+            // SAFETY: the image of this number is loaded as long as the handle is open. The call brings the table up to
+            // date and finds the block, or makes it.
+            block = unsafe { __tls_get_addr(&TlsIndex { module, offset: 0 }) }.cast();
         }
         let size = |bytes| usize::try_from(bytes).expect("sizes have the size of this machine's");
         let initial = std::ptr::with_exposed_provenance::<u8>(self.address(template.vaddr));
@@ -304,6 +319,21 @@ mod process_arguments {
             ENVIRONMENT.load(Ordering::Relaxed),
         )
     }
+}
+
+/// `dlinfo` request for the number of an image among those with thread-local storage (`dlfcn.h`).
+const RTLD_DI_TLS_MODID: c_int = 9;
+
+/// What `__tls_get_addr` takes (ELF Handling For Thread-Local Storage, `tls_index`).
+#[repr(C)]
+struct TlsIndex {
+    module: usize,
+    offset: usize,
+}
+
+unsafe extern "C" {
+    /// The address of an offset in the calling thread's block of an image (ELF Handling For Thread-Local Storage).
+    fn __tls_get_addr(index: *const TlsIndex) -> *mut c_void;
 }
 
 /// `dlinfo` request for the address of the calling thread's block of an image (`dlfcn.h`).
