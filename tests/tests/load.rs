@@ -17,6 +17,7 @@ relib_tests::scenario_tests! {
     load_twice => "load-twice",
     load_permanent => "load-permanent",
     load_replaced_in_place => "load-replaced-in-place",
+    load_replaced_meanwhile => "load-replaced-meanwhile",
     load_changed => "load-changed",
     load_failed_then_good => "load-failed-then-good",
     load_dependency_missing => "load-dependency-missing",

@@ -5,6 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fixture_interface::backtraces::ModuleBacktraces;
@@ -45,6 +46,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("load-twice", Feature::Load, load_twice),
     Scenario::new("load-permanent", Feature::Load, load_permanent).leaves("the module, which is permanent"),
     Scenario::new("load-replaced-in-place", Feature::Load, load_replaced_in_place),
+    Scenario::new("load-replaced-meanwhile", Feature::Load, load_replaced_meanwhile),
     Scenario::new("load-changed", Feature::Load, load_changed),
     Scenario::new("load-failed-then-good", Feature::Load, load_failed_then_good),
     Scenario::new("load-dependency-missing", Feature::Load, load_dependency_missing).leaves(
@@ -528,6 +530,57 @@ fn load_replaced_in_place(run: &mut Run) -> Result<(), Failure> {
     let strings = load_file::<ModuleStrings>(&path, &in_place, ())?;
     run.check_eq("own in place", strings.exports().own("x").as_deref(), Some("x"))?;
     strings.unload()?;
+    Ok(())
+}
+
+/// Builds are put at the path of a load that makes no copy: what is mapped is what was verified, whenever that happens.
+fn load_replaced_meanwhile(run: &mut Run) -> Result<(), Failure> {
+    const LOADS: usize = 300;
+    const FIXTURES: [&str; 2] = ["call-main-u64", "calls-strings"];
+    let path = scratch_copy(run, FIXTURES[0], "libmodule.so", |_| ())?;
+    let in_place = defaults().in_place(true);
+    load_file::<()>(&path, &in_place, ())?.unload()?;
+    run.baseline();
+    let over = AtomicBool::new(false);
+    let result = std::thread::scope(|scope| {
+        let build = || -> Result<(), Failure> {
+            let new = path.with_extension("new");
+            for fixture in FIXTURES.iter().cycle().take_while(|_| !over.load(Ordering::Relaxed)) {
+                std::fs::copy(run.fixture(fixture), &new)?;
+                // Windows refuses while the file is mapped.
+                let _ = std::fs::rename(&new, &path);
+            }
+            Ok(())
+        };
+        let builder = scope.spawn(build);
+        let load = || -> Result<usize, Failure> {
+            let mut loads = 0;
+            for _ in 0..LOADS {
+                // SAFETY: both are fixtures of this repository.
+                match unsafe { in_place.load::<()>(&path, ()) } {
+                    Ok(module) => {
+                        module.unload()?;
+                        loads += 1;
+                    }
+                    // There is one by the next time, or builds come too fast.
+                    Err(
+                        LoadError::Missing { .. }
+                        | LoadError::Inaccessible { .. }
+                        | LoadError::Replaced { .. },
+                    ) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(loads)
+        };
+        let loads = load();
+        over.store(true, Ordering::Relaxed);
+        builder.join().unwrap()?;
+        loads
+    });
+    run.check(result? > 0, "no load came through")?;
+    load_file::<()>(&path, &in_place, ())?.unload()?;
+    run.observe("loads", "each of what was verified");
     Ok(())
 }
 

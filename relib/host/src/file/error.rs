@@ -12,8 +12,8 @@ use crate::platform;
 /// Why a module was not loaded.
 ///
 /// No code of the file has run when one of these is returned, except, in a load [in place](crate::LoadOptions::in_place) and in
-/// any on Windows, for constructors before [`Linking`](Self::Linking), [`Redirecting`](Self::Redirecting),
-/// [`EarlyMemory`](Self::EarlyMemory), [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry
+/// any on Windows, for constructors before [`Linking`](Self::Linking), [`Replaced`](Self::Replaced),
+/// [`Redirecting`](Self::Redirecting), [`EarlyMemory`](Self::EarlyMemory), [`ForeignAllocator`](Self::ForeignAllocator) and what follows from a damaged entry
 /// table. A failed load leaves nothing behind, unless such constructors have started threads or the like that are in the
 /// way, or keep the memory that `EarlyMemory` is about; it never gets in the way of the next one.
 #[derive(Debug)]
@@ -118,6 +118,12 @@ pub enum LoadError {
     /// The file is to be loaded in place, but the dynamic loader has loaded a library by this path before, and would
     /// return that one.
     PathInUse {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Each time when the file had been verified, another one was at its path, so that a load without a private copy would
+    /// have mapped what was not verified.
+    Replaced {
         /// The path.
         path: PathBuf,
     },
@@ -241,6 +247,7 @@ impl LoadError {
             | Self::InterfaceMismatch { path, .. }
             | Self::ModuleAlreadyLoaded { path, .. }
             | Self::PathInUse { path }
+            | Self::Replaced { path }
             | Self::Staging { path, .. }
             | Self::Linking { path, .. }
             | Self::Redirecting { path, .. }
@@ -324,6 +331,11 @@ impl fmt::Display for LoadError {
                 f,
                 "the dynamic loader has already loaded a library by this path and would return that one; unload it \
                  first, or load a private copy, without LoadOptions::in_place"
+            ),
+            Self::Replaced { .. } => write!(
+                f,
+                "again and again another file was put at this path while it was being loaded; load it when its builds are \
+                 over, or load a private copy, without LoadOptions::in_place and LoadOptions::permanent"
             ),
             Self::Staging { .. } => write!(
                 f,

@@ -68,7 +68,16 @@ unsafe fn load<E: ExportsHandle>(
     path: &Path,
     imports: Imports<'_>,
 ) -> Result<Module<E>, LoadError> {
-    let verified = Copied::of(options, open(path)?)?.verify_for::<E>(imports)?;
-    // SAFETY: as the caller guarantees.
-    unsafe { verified.map() }
+    let mut more_attempts = ATTEMPTS - 1;
+    loop {
+        let verified = Copied::of(options, open(path)?)?.verify_for::<E>(imports)?;
+        // SAFETY: as the caller guarantees.
+        match unsafe { verified.map() } {
+            Err(LoadError::Replaced { .. }) if more_attempts > 0 => more_attempts -= 1,
+            result => return result,
+        }
+    }
 }
+
+/// How often a load that makes no copy begins anew because another file was put at the path. A build does that once.
+const ATTEMPTS: u32 = 10;

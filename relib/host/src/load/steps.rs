@@ -117,18 +117,35 @@ impl<E: ExportsHandle> Verified<E> {
         let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
         // Until the module is connected.
         let lock = LoaderLock::take();
-        // SAFETY: the file has been verified; running it is sound, says the caller.
-        let library = match unsafe { Library::open(loaded_path, &path, &image, options.permanent) } {
+        // The loader takes a path: what is there need not be what was verified, unless the copy is our own.
+        let is_verified = || staged.is_some() || reservation.is_at(&path);
+        let mut opened = Err(Refused::Replaced);
+        if is_verified() {
+            // SAFETY: the file has been verified; running it is sound, says the caller.
+            opened = unsafe { Library::open(loaded_path, &path, &image) };
+            if !is_verified() {
+                if let Ok(library) = &mut opened {
+                    // SAFETY: nobody has been told of the image. If it stays, its path is refused from now on.
+                    let _ = unsafe { library.close() };
+                }
+                opened = Err(Refused::Replaced);
+            }
+        }
+        let library = match opened {
             Ok(library) => library,
             Err(refused) => {
-                // SAFETY: the image was not loaded, so nothing has used the heap.
+                // SAFETY: no image was connected, so nothing has used the heap.
                 unsafe { heap.destroy() };
                 return Err(match refused {
                     Refused::Loaded => LoadError::PathInUse { path },
+                    Refused::Replaced => LoadError::Replaced { path },
                     Refused::Linking(source) => LoadError::Linking { path, source },
                 });
             }
         };
+        if options.permanent {
+            library.stay();
+        }
         let parts = Box::new(Parts {
             path,
             permanent: options.permanent,

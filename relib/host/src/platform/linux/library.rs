@@ -59,6 +59,8 @@ pub(crate) enum Refused {
     /// Somebody has loaded it already: one of the same name, even if there is another file at that path by now, or one of
     /// the same file.
     Loaded,
+    /// Another file than the verified one is at the path.
+    Replaced,
     /// The loader has something against it.
     Linking(libloading::Error),
 }
@@ -68,17 +70,12 @@ pub(crate) enum Refused {
 pub(crate) struct Stayed;
 
 impl Library {
-    /// Maps a file that has been verified, binds its imports and runs its constructors. `permanent` images are never
-    /// unmapped. Elsewhere libraries that the image is linked with are looked for beside the original.
+    /// Maps a file that has been verified, binds its imports and runs its constructors. Elsewhere libraries that the image
+    /// is linked with are looked for beside the original.
     ///
     /// # Safety
     /// Running the image's constructors must be sound.
-    pub(crate) unsafe fn open(
-        path: &Path,
-        original: &Path,
-        _image: &ImageFile,
-        permanent: bool,
-    ) -> Result<Self, Refused> {
+    pub(crate) unsafe fn open(path: &Path, original: &Path, _image: &ImageFile) -> Result<Self, Refused> {
         // A private copy has a path and a file of its own, which nobody else loads.
         let loaded = if path == original { LoadedImages::now() } else { LoadedImages::default() };
         // SAFETY: as the caller guarantees.
@@ -95,13 +92,15 @@ impl Library {
             unsafe { libc::dlclose(handle) };
             return Err(Refused::Loaded);
         }
-        if permanent {
-            let path =
-                CString::new(path.as_os_str().as_bytes()).expect("a path that was opened has no zero bytes");
-            // SAFETY: the image is loaded, so this only marks it and counts one more handle of it.
-            unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
-        }
         Ok(Self { path: path.to_owned(), handle, base })
+    }
+
+    /// Has the image never be unmapped.
+    pub(crate) fn stay(&self) {
+        let path =
+            CString::new(self.path.as_os_str().as_bytes()).expect("a path that was opened has no zero bytes");
+        // SAFETY: the image is loaded, so this only marks it and counts one more handle of it.
+        unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE) };
     }
 
     /// What the module's own `dlopen` of this image returns.

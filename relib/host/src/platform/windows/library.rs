@@ -85,6 +85,8 @@ impl Drop for LoaderLock {
 pub(crate) enum Refused {
     /// Somebody has loaded it already.
     Loaded,
+    /// Another file than the verified one is at the path.
+    Replaced,
     /// The loader has something against it.
     Linking(libloading::Error),
 }
@@ -94,20 +96,14 @@ pub(crate) enum Refused {
 pub(crate) struct Stayed;
 
 impl Library {
-    /// Maps a file that has been verified, binds its imports and runs its constructors. `permanent` images are never
-    /// unmapped.
+    /// Maps a file that has been verified, binds its imports and runs its constructors.
     ///
     /// The loader looks for the libraries of the imports in the file's folder first. Those that lie beside `original`,
     /// which the file may be a copy of, are therefore loaded before, and taken by the loader for what it looks for.
     ///
     /// # Safety
     /// Running the image's constructors must be sound.
-    pub(crate) unsafe fn open(
-        path: &Path,
-        original: &Path,
-        image: &ImageFile,
-        permanent: bool,
-    ) -> Result<Self, Refused> {
+    pub(crate) unsafe fn open(path: &Path, original: &Path, image: &ImageFile) -> Result<Self, Refused> {
         if is_open(path) {
             return Err(Refused::Loaded);
         }
@@ -117,10 +113,12 @@ impl Library {
         let base = unsafe { load_file(path) }.map_err(Refused::Linking)?.into_raw() as usize;
         // The image holds those that it imports from.
         drop(neighbours);
-        if permanent {
-            keep_module_at(base, GET_MODULE_HANDLE_EX_FLAG_PIN);
-        }
         Ok(Self { base, file: mapped_file(base), thread_callbacks: None })
+    }
+
+    /// Has the image never be unmapped.
+    pub(crate) fn stay(&self) {
+        keep_module_at(self.base, GET_MODULE_HANDLE_EX_FLAG_PIN);
     }
 
     /// What the module's own `LoadLibrary` of this image returns.
