@@ -11,7 +11,7 @@ use core::ffi::{c_int, c_uint};
 use core::sync::atomic::AtomicPtr;
 
 #[cfg(unix)]
-use crate::call::Destructor;
+pub use crate::call::Destructor;
 use crate::call::{FunctionEntry, RawSlice};
 #[cfg(windows)]
 pub use crate::windows::{SystemTable, ThreadMain};

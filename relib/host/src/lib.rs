@@ -114,3 +114,10 @@ pub unsafe fn load_module<E: ExportsHandle>(
 pub mod __private {
     pub use relib_interface::__private::*;
 }
+
+/// What hosts rely on without a word in any signature: that a module can be shared, and looked at within `catch_unwind`.
+const _: () = {
+    const fn has_auto_traits<T: Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    has_auto_traits::<Module<()>>();
+    has_auto_traits::<FailedUnload<()>>();
+};

@@ -1,6 +1,7 @@
 //! What a loaded module consists of.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +13,12 @@ use crate::file::InterfaceDescription;
 use crate::image::ImageFile;
 use crate::owned::{DescriptorPolicy, Early, PanicStore, Runtime};
 use crate::platform::Library;
+
+/// Whatever keeps the private copy of a file until it is dropped. It takes nothing from the module that it is part of: a host
+/// may look at one within `catch_unwind`.
+pub(crate) trait PrivateCopy: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {}
+
+impl<T: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe> PrivateCopy for T {}
 
 /// Everything that belongs to a loaded module.
 #[derive(Debug)]
@@ -27,7 +34,7 @@ pub(crate) struct Parts {
     pub(crate) early: Early,
     pub(crate) image: Arc<ImageFile>,
     /// Keeps the private copy that the image was mapped from, until this is dropped; `None` if that is the file itself.
-    pub(crate) copy: Option<Box<dyn fmt::Debug + Send + Sync>>,
+    pub(crate) copy: Option<Box<dyn PrivateCopy>>,
     pub(crate) panics: Arc<PanicStore>,
     pub(crate) main: Option<NamedFunction>,
     /// Calls `main` and drops what it returns.
