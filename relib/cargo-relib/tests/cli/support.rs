@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use assert_cmd::Command;
 use tempfile::TempDir;
 
 /// The root of the repository.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the package lies two folders deep")
+    static ROOT: LazyLock<PathBuf> =
+        LazyLock::new(|| relib_harness::checkout::root().expect("cargo runs the tests in a checkout"));
+    &ROOT
 }
 
 /// Where the projects that tests make are built. Their dependencies are built once for all.

@@ -125,7 +125,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::image::Metadata;
     use crate::lock::STARTING_PROCESSES;
     use crate::platform;
 
@@ -147,7 +146,7 @@ mod tests {
     }
 
     fn module() -> ImageFile {
-        ImageFile { metadata: Some(Metadata { bytes: Vec::new() }), ..ImageFile::default() }
+        ImageFile { metadata: Some(Vec::new()), ..ImageFile::default() }
     }
 
     /// Loads the file once more; returns whether it was known.
@@ -179,7 +178,10 @@ mod tests {
         thread::sleep(Duration::from_millis(3100));
         let _no_children = lock(&STARTING_PROCESSES);
         assert!(!is_remembered(&in_memory));
-        if !platform::notes_changes(&open(&written).file) {
+        let opened = open(&written);
+        let state = FileState::of(&opened.metadata).expect("files have states");
+        if !state.is_settled(&opened.file) {
+            // The file system does not note each change.
             assert!(!is_remembered(&written));
             return;
         }

@@ -1,7 +1,8 @@
 //! What a file says, before anything of it runs: whether it is a module, what built it, what it offers and asks for, and how
 //! that differs from what somebody else has.
 //!
-//! It must not know how a module is mapped, connected or called, nor what is kept for one that is.
+//! It must not know how a module is mapped, connected or called, nor what is kept for one that is: its error only has the
+//! names of what can fail there, because a load has one error from the path to the module.
 
 mod build;
 mod compare;

@@ -25,8 +25,9 @@ pub(crate) struct ImageFile {
     pub(crate) libraries: Vec<Box<str>>,
     /// Exported symbols whose names start with the prefix given to [`inspect_file`].
     pub(crate) exports: Vec<Export>,
-    /// The `.relib` sections, or `None` if the file is not a relib module.
-    pub(crate) metadata: Option<Metadata>,
+    /// The bytes of the sections `.relib` and `.relib.*`, one section after the other; `None` if the file is not a relib
+    /// module.
+    pub(crate) metadata: Option<Vec<u8>>,
     /// Virtual addresses of the `.relibp` sections: the tables of the interfaces that the module imports.
     pub(crate) import_tables: Vec<Range<u64>>,
     /// The state flags of the dynamic section, if the file has any.
@@ -129,13 +130,6 @@ pub(crate) struct Export {
     pub(crate) vaddr: u64,
     /// Size of the symbol; `vaddr + size` lies inside the image.
     pub(crate) size: u64,
-}
-
-/// The contents of the sections `.relib` and `.relib.*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Metadata {
-    /// The bytes as they stand in the file, one section after the other.
-    pub(crate) bytes: Vec<u8>,
 }
 
 /// The array of constructors, which was found to hold functions only.

@@ -21,8 +21,6 @@ mod tests;
 use std::fs::File;
 use std::io;
 
-#[cfg(test)]
-pub(crate) use contents::Metadata;
 pub(crate) use contents::{ImageFile, TlsTemplate};
 #[cfg(not(windows))]
 use elf as format;

@@ -68,7 +68,7 @@ pub(super) fn plan<E: ExportsHandle>(
     if let Imports::Provided(provided) = imports {
         own.extend(provided.iter().map(|offer| &offer.interface));
     }
-    let module = ModuleDescription::parse(&metadata.bytes, &own).map_err(|error| damaged(error.0))?;
+    let module = ModuleDescription::parse(metadata, &own).map_err(|error| damaged(error.0))?;
     let build = module.build.as_ref().ok_or_else(|| damaged("there is no build record"))?;
     let values_cross = matches!(imports, Imports::Provided(_));
     check_build(Build::own(), build, values_cross, path)?;

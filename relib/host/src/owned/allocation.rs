@@ -205,3 +205,26 @@ forward! {
     reallocate => mi_heap_realloc(block: *mut c_void, size: usize);
     reallocate_aligned => mi_heap_realloc_aligned(block: *mut c_void, size: usize, align: usize);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_in_the_scope_of_one_module_until_it_leaves() {
+        let [first, second, state] = std::array::from_fn(|_| Heap::new().expect("there is memory"));
+        let mut scope = Scope::new();
+        assert!(!is_in_scope(first));
+        // SAFETY: the scope is in place until it is left below, and is the innermost one.
+        unsafe { enter_scope(&raw mut scope, first, Some(state)) };
+        assert!(is_in_scope(first) && !is_in_scope(second));
+        // SAFETY: as above.
+        let left = unsafe { leave_scope(&raw const scope) };
+        assert_eq!(left.map(Heap::as_ptr), Some(state.as_ptr()));
+        assert!(!is_in_scope(first));
+        for heap in [first, second, state] {
+            // SAFETY: it has no blocks, and nobody else has it.
+            unsafe { heap.destroy() };
+        }
+    }
+}

@@ -14,8 +14,6 @@ mod runtime;
 mod state_heap;
 mod threads;
 
-#[cfg(test)]
-pub(crate) use allocation::is_in_scope;
 pub(crate) use context::host_context;
 pub(crate) use early::Early;
 pub(crate) use heap::Heap;

@@ -31,7 +31,7 @@ use std::ops::Range;
 use object::read::ReadRef;
 use relib_abi::metadata::{IMPORT_SECTION, SECTION};
 
-use super::contents::{ImageFile, Metadata};
+use super::contents::ImageFile;
 use super::error::{Result, check, check_std};
 use super::source::Source;
 
@@ -109,8 +109,8 @@ fn import_tables(sections: &Sections<'_>) -> Result<Vec<Range<u64>>> {
 fn metadata<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     sections: &Sections<'data>,
-) -> Result<Option<Metadata>> {
+) -> Result<Option<Vec<u8>>> {
     let parts: Vec<&[u8]> =
         sections.named(SECTION.as_bytes()).map(|section| section.bytes(source)).collect::<Result<_>>()?;
-    Ok((!parts.is_empty()).then(|| Metadata { bytes: parts.concat() }))
+    Ok((!parts.is_empty()).then(|| parts.concat()))
 }

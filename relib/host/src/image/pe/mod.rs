@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use object::read::ReadRef;
 
-use super::contents::{ImageFile, Metadata};
+use super::contents::ImageFile;
 use super::error::{Result, check, check_std};
 use super::source::Source;
 
@@ -89,10 +89,10 @@ fn import_tables(sections: &Sections) -> Result<Vec<Range<u64>>> {
 fn metadata<'data, R: ReadRef<'data>>(
     source: &Source<'data, R>,
     sections: &Sections,
-) -> Result<Option<Metadata>> {
+) -> Result<Option<Vec<u8>>> {
     let Some(section) = sections.only_named(".relib")? else {
         return Ok(None);
     };
-    let bytes = sections.bytes(source, "the section .relib", section.start, section.size)?.to_vec();
-    Ok(Some(Metadata { bytes }))
+    let bytes = sections.bytes(source, "the section .relib", section.start, section.size)?;
+    Ok(Some(bytes.to_vec()))
 }

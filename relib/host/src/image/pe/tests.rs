@@ -196,7 +196,7 @@ fn a_module_is_accepted_and_described() {
     for image in [Image::new(), Image::new().summed()] {
         let file = image.check().expect("the image is well-formed");
         assert_eq!(file.span, 0..u64::from(SIZE));
-        assert_eq!(file.metadata.expect("there is metadata").bytes, b"hello");
+        assert_eq!(file.metadata.expect("there is metadata"), b"hello");
         let export = Export { name: "__relib_table".into(), vaddr: u64::from(TABLE), size: 0x1c0 };
         assert_eq!(file.exports, [export]);
         let slots: Vec<_> = file.import_slots.iter().collect();

@@ -11,8 +11,6 @@ pub(crate) use library::{
 };
 #[cfg(feature = "reload")]
 pub(crate) use resources::is_open_for_writing;
-#[cfg(test)]
-pub(crate) use resources::notes_changes;
 pub(crate) use resources::{
     DescriptorIdentity, FileId, FileState, TELLS_OTHER_USERS, at_process_exit, close_descriptor,
     copy_contents, descriptor_target, handlers_inside, is_private_directory, is_used_by_others, open_at_once,

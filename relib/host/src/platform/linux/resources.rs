@@ -94,7 +94,7 @@ impl FileState {
 ///
 /// Not so `tmpfs`, where a page that was read through a mapping is written without a notice; `overlayfs`, which forgets a
 /// mapping when its descriptor is closed; and those whose files other systems change.
-pub(crate) fn notes_changes(file: &File) -> bool {
+fn notes_changes(file: &File) -> bool {
     const KNOWN: [i64; 3] = [libc::BTRFS_SUPER_MAGIC, libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC];
     let mut status = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: `fstatfs` writes a `statfs` if it succeeds, and accepts any number as a descriptor.
