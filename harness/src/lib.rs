@@ -15,6 +15,7 @@
 
 pub mod axes;
 pub mod cargo;
+pub mod checkout;
 pub mod failure;
 pub mod fixtures;
 pub mod limits;

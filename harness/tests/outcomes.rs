@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use relib_harness::fixtures::Fixtures;
 use relib_harness::matrix::{Job, Matrix};
@@ -45,7 +45,8 @@ const CLASSES: &[(&str, &str)] = &[
 ];
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| relib_harness::checkout::root().unwrap());
+    &ROOT
 }
 
 fn scenarios() -> Vec<ScenarioInfo> {

@@ -11,13 +11,13 @@
 //!
 //! A body must not know how it is run: it gets a [`relib_harness::Run`], and everything it changes is its own process.
 
-use std::path::Path;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, OnceLock};
 
 use relib_harness::cargo::Variant;
 use relib_harness::process::{self, Runner};
 use relib_harness::snapshot::Snapshots;
-use relib_harness::{Failure, Feature, Fixtures, Profile, Run, Scenario};
+use relib_harness::{Failure, Feature, Fixtures, Profile, Run, Scenario, checkout};
 
 pub mod example;
 pub mod platform;
@@ -38,9 +38,13 @@ const PLACEHOLDER: Scenario = {
 };
 
 /// The root of the workspace.
+///
+/// # Panics
+/// When the process was not started by cargo, nor in a checkout.
 pub fn root() -> &'static Path {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests)
+    static ROOT: LazyLock<PathBuf> =
+        LazyLock::new(|| checkout::root().expect("run this by cargo, or in a checkout of relib"));
+    &ROOT
 }
 
 /// Runs a scenario with this runner executable and asserts its snapshot: what a line of [`scenario_tests!`] does.

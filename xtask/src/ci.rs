@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_example_is_formatted_and_compiled() {
-        let steps = steps(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+        let steps = steps(&relib_harness::checkout::root().unwrap()).unwrap();
         for example in ["examples/hello", "examples/demo"] {
             let commands: Vec<&str> = steps
                 .iter()

@@ -9,6 +9,7 @@ mod ci;
 mod demo;
 mod exit;
 mod gen_support_table;
+mod own_code;
 mod report;
 mod runner;
 mod sanitizer;
@@ -19,6 +20,7 @@ mod windows;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -49,15 +51,10 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().task {
-        Task::Bench(arguments) => bench::run(&arguments),
-        Task::Ci(arguments) => ci::run(&arguments),
-        Task::Setup(arguments) => windows::setup(&arguments),
-        Task::Tidy(arguments) => tidy::run(&arguments),
-        Task::Demo(arguments) => demo::run(&arguments),
-        Task::TestMatrix(arguments) => test_matrix::run(&arguments),
-        Task::GenSupportTable(arguments) => gen_support_table::run(&arguments),
-        Task::Soak(arguments) => soak::run(&arguments),
+    let result = match own_code::run_instead() {
+        Ok(None) => run(Cli::parse().task),
+        Ok(Some(code)) => Ok(code),
+        Err(error) => Err(error),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -66,4 +63,17 @@ fn main() -> ExitCode {
         }
         ExitCode::from(exit::FAILED)
     })
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Ci(arguments) => ci::run(&arguments),
+        Task::Setup(arguments) => windows::setup(&arguments),
+        Task::Tidy(arguments) => tidy::run(&arguments),
+        Task::Demo(arguments) => demo::run(&arguments),
+        Task::TestMatrix(arguments) => test_matrix::run(&arguments),
+        Task::GenSupportTable(arguments) => gen_support_table::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use escargot::CargoBuild;
 use relib_harness::cargo::Variant;
 use relib_harness::process::Runner;
-use relib_harness::{Feature, Fixtures, Profile, ScenarioInfo, cargo};
+use relib_harness::{Feature, Fixtures, Profile, ScenarioInfo, cargo, checkout};
 
 /// The package and the executable that hold the scenarios.
 const PACKAGE: &str = "relib_tests";
@@ -28,22 +28,12 @@ pub struct Places {
 }
 
 impl Places {
-    /// The root of the checkout that xtask was started for: the one around its package, as cargo tells it at run time, or
-    /// else around the current folder. Which checkout it was compiled in does not matter: those that share a target folder
-    /// share the executable.
+    /// The root of the checkout that xtask was started for.
     pub fn root(&self) -> Result<PathBuf> {
         if let Some(root) = &self.root {
             return Ok(root.clone());
         }
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-        let current = std::env::current_dir().context("there is no current folder")?;
-        let starts = package.iter().chain([&current]);
-        let mut folders = starts.flat_map(|start| start.ancestors());
-        let root = folders.find(|folder| folder.join("xtask/Cargo.toml").is_file());
-        let root = root.with_context(|| {
-            format!("{} is in no checkout of relib; run `cargo xtask` inside of one", current.display())
-        })?;
-        Ok(root.to_owned())
+        checkout::root().context("this is in no checkout of relib; run `cargo xtask` inside of one")
     }
 
     /// Builds the runner executable for this profile.

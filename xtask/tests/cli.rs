@@ -33,7 +33,7 @@ fn run(command: &mut Command) -> Output {
 fn self_test_runner() -> &'static Path {
     static RUNNER: OnceLock<PathBuf> = OnceLock::new();
     RUNNER.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = relib_harness::checkout::root().unwrap();
         let build = escargot::CargoBuild::new()
             .manifest_path(root.join("Cargo.toml"))
             .package("relib_harness")

@@ -12,7 +12,8 @@ fn main() {
 
 fn built(name: &str) -> PathBuf {
     let name = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name)
+    let runner = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo bench runs this");
+    Path::new(&runner).join("../target/release").join(name)
 }
 
 fn module() -> relib::Module<ModuleExports> {
