@@ -4,11 +4,11 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use relib_abi::metadata::{HOST_SECTION, IMPORT_SECTION, SECTION};
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
+use syn::{Error, Ident, ItemTrait, Result, TraitItem, Type, parse_quote, parse2};
 
 use crate::lifetimes;
 use crate::section::{host_record, link_section, own_data_section, own_function_section, own_name};
-use crate::signature::Function;
+use crate::signature::{Function, allowed_lints};
 
 /// Which side implements the interface.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,7 +130,7 @@ fn thunk(function: &Function, root: &TokenStream) -> TraitItem {
     let arguments: Vec<Ident> = (0..types.len()).map(|i| format_ident!("argument_{i}")).collect();
     parse_quote! {
         #[doc(hidden)]
-        #[allow(improper_ctypes_definitions, clippy::missing_safety_doc, clippy::let_unit_value)]
+        #[allow(deprecated, improper_ctypes_definitions, clippy::missing_safety_doc, clippy::let_unit_value)]
         unsafe extern "C" fn #thunk(
             #(#arguments: <#types as #root::Argument>::Wire),*
         ) -> #root::Outcome<<#returns as #root::Return>::Wire> {
@@ -238,11 +238,6 @@ fn wire_call(function: &Function, thunk: TokenStream, root: &TokenStream) -> Tok
     }}
 }
 
-/// The lints that the trait allows, which its handle is to allow as well.
-fn allowed(item: &ItemTrait) -> impl Iterator<Item = &Attribute> {
-    item.attrs.iter().filter(|attribute| attribute.path().is_ident("allow"))
-}
-
 fn exports_handle(
     item: &ItemTrait,
     handle: &Ident,
@@ -295,7 +290,7 @@ fn exports_handle(
             }
         }
     });
-    let allowed = allowed(item);
+    let allowed = allowed_lints(&item.attrs);
     quote! {
         #[doc = #documentation]
         #[derive(Debug)]
@@ -362,7 +357,7 @@ fn imports_handle(
             }
         }
     });
-    let allowed = allowed(item);
+    let allowed = allowed_lints(&item.attrs);
     quote! {
         #[doc = #documentation]
         #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, GenericParam, Generics, Ident, Pat, PatType, Receiver, Result, ReturnType,
+    Attribute, Error, FnArg, GenericParam, Generics, Ident, Meta, Pat, PatType, Receiver, Result, ReturnType,
     TraitItemFn, Type, parse_quote,
 };
 
@@ -66,7 +66,7 @@ impl Function {
             return Err(Error::new(ty.span(), "a function of an interface must return a named type"));
         }
         Ok(Self {
-            attributes: item.attrs.iter().filter(|attribute| is_for_callers(attribute)).cloned().collect(),
+            attributes: for_callers(&item.attrs),
             name: signature.ident.clone(),
             generics: signature.generics.clone(),
             parameters,
@@ -90,8 +90,24 @@ fn refuse_conditions(attributes: &[Attribute]) -> Result<()> {
     }
 }
 
-fn is_for_callers(attribute: &Attribute) -> bool {
-    ["doc", "deprecated", "must_use", "allow", "expect"].iter().any(|name| attribute.path().is_ident(name))
+/// The attributes that the function has for its callers too.
+fn for_callers(attributes: &[Attribute]) -> Vec<Attribute> {
+    let own = attributes.iter().filter(|attribute| {
+        ["doc", "deprecated", "must_use"].iter().any(|name| attribute.path().is_ident(name))
+    });
+    own.cloned().chain(allowed_lints(attributes)).collect()
+}
+
+/// The lints that are allowed for an item, for what is generated beside it. What it expects may be met in one of them only, so
+/// that elsewhere it is allowed.
+pub fn allowed_lints(attributes: &[Attribute]) -> impl Iterator<Item = Attribute> {
+    attributes.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("expect") => {
+            let lints = &list.tokens;
+            Some(parse_quote!(#[allow(#lints)]))
+        }
+        _ => None,
+    })
 }
 
 fn parameter(argument: &FnArg) -> Result<(Ident, Type)> {
