@@ -10,7 +10,6 @@ use super::{FIXTURE, defaults};
 use crate::platform::{self, OTHER_TARGET};
 use crate::support::{TRACE, load_error, scratch_copy, warm_up};
 
-/// Refuses a copy of the fixture in whose build record `from` was replaced by `to`, without running its constructor.
 /// A copy of a fixture whose metadata has `to` instead of `from`, which is there once.
 fn with_other_metadata(run: &Run, fixture: &str, from: &[u8], to: &[u8]) -> Result<PathBuf, Failure> {
     let mut found = 0;
@@ -28,6 +27,7 @@ fn with_other_metadata(run: &Run, fixture: &str, from: &[u8], to: &[u8]) -> Resu
     Ok(path)
 }
 
+/// Refuses a copy of the fixture in whose build record `from` was replaced by `to`, without running its constructor.
 fn observe_other_build(run: &mut Run, from: &[u8], to: &[u8]) -> Result<(), Failure> {
     warm_up::<ModuleCounter>(run, FIXTURE)?;
     run.check(std::fs::remove_file(TRACE).is_ok(), "a constructor that ran left no trace")?;
