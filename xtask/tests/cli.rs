@@ -223,6 +223,31 @@ fn crates_know_only_whom_the_table_allows() {
 }
 
 #[test]
+fn a_crate_is_known_by_its_package_and_at_its_line() {
+    let table = "[[crate]]\nname = \"low\"\nfolder = \"low\"\nuses = []\n\
+                 [[crate]]\nname = \"high\"\nfolder = \"high\"\nuses = []\n";
+    let workspace = "[workspace]\nmembers = [\"high\"]\n[workspace.dependencies]\nh = { package = \"high\", path = \"high\" }\n";
+    let low = ("low/src/lib.rs", "//! Must know nobody.\nfn f() { println!(\"{}\", h::NUMBER); }\n");
+    for (dependencies, line) in [
+        ("[dependencies]\nh = { package = \"high\", path = \"../high\" }\n", 3),
+        ("[dependencies.h]\npackage = \"high\"\n", 2),
+        ("[target.'cfg(windows)'.dev-dependencies]\nh.workspace = true\n", 3),
+        ("[dependencies]\nhigher = \"1\"\n  h = { workspace = true }\n", 4),
+    ] {
+        let manifest = format!("[package]\n{dependencies}");
+        let changed =
+            [("docs/rooms.toml", table), ("Cargo.toml", workspace), ("low/Cargo.toml", &manifest), low];
+        let said = tidy_with(&changed);
+        let rule = "`low` must not use `high`; by docs/rooms.toml it may use nobody";
+        let expected = format!("low/Cargo.toml:{line}: {rule}\nlow/src/lib.rs:2: {rule}\n");
+        assert_eq!(said, expected, "{dependencies}");
+    }
+    // What a procedural macro writes is code of those who call it.
+    let quoting = ("low/src/lib.rs", "//! Must know nobody.\nfn f() { quote!(::high::NUMBER); }\n");
+    assert_eq!(tidy_with(&[("docs/rooms.toml", table), ("low/Cargo.toml", "[package]\n"), quoting]), "");
+}
+
+#[test]
 fn an_unknown_format_is_refused() {
     assert_eq!(run(xtask().args(["test-matrix", "--format", "yaml"])).code, Some(2));
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::manifest::{self, Dependency};
 use super::table::{Crate, TABLE, Table};
 use super::tree::Tree;
 
@@ -13,11 +14,12 @@ use super::tree::Tree;
 pub fn findings(root: &Path, table: &Table) -> Result<Vec<String>> {
     let mut findings = missing_crates(root, table)?;
     for one in &table.crates {
-        findings.extend(manifest_findings(root, table, one)?);
+        let dependencies = manifest::dependencies(root, Path::new(&one.folder))?;
+        findings.extend(manifest_findings(table, one, &dependencies));
         let mut used = Used::default();
         for first in first_files(root, one)? {
             let tree = Tree::read(root, &first)?;
-            findings.extend(crate_findings(table, one, &tree));
+            findings.extend(crate_findings(table, one, &dependencies, &tree));
             if !one.rooms.is_empty() && tree.files[0].path.starts_with(Path::new(&one.folder).join("src")) {
                 findings.extend(room_findings(one, &tree, &mut used));
             }
@@ -32,7 +34,8 @@ pub fn findings(root: &Path, table: &Table) -> Result<Vec<String>> {
 
 /// Packages of the workspace that the table does not have.
 fn missing_crates(root: &Path, table: &Table) -> Result<Vec<String>> {
-    let manifest = manifest(root, Path::new("Cargo.toml"))?;
+    let text = fs::read_to_string(root.join("Cargo.toml")).context("cannot read Cargo.toml")?;
+    let manifest: toml::Table = text.parse().context("cannot make sense of Cargo.toml")?;
     let members = manifest.get("workspace").and_then(|workspace| workspace.get("members"));
     let members = members.and_then(toml::Value::as_array).cloned().unwrap_or_default();
     let members = members.iter().filter_map(toml::Value::as_str);
@@ -40,41 +43,16 @@ fn missing_crates(root: &Path, table: &Table) -> Result<Vec<String>> {
     Ok(unknown.map(|folder| format!("{TABLE}: there is no crate with the folder {folder}; add it")).collect())
 }
 
-fn manifest(root: &Path, path: &Path) -> Result<toml::Table> {
-    let text =
-        fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {}", path.display()))?;
-    text.parse().with_context(|| format!("cannot make sense of {}", path.display()))
-}
-
 /// Dependencies on crates of the table that the table does not allow.
-fn manifest_findings(root: &Path, table: &Table, one: &Crate) -> Result<Vec<String>> {
+fn manifest_findings(table: &Table, one: &Crate, dependencies: &[Dependency]) -> Vec<String> {
     let path = Path::new(&one.folder).join("Cargo.toml");
-    let manifest = manifest(root, &path)?;
-    let text = fs::read_to_string(root.join(&path))?;
-    let mut names = BTreeSet::new();
-    dependencies(&manifest, &mut names);
-    let line_of =
-        |name: &str| text.lines().position(|line| line.starts_with(name)).map_or(1, |line| line + 1);
-    let against = names.iter().filter(|name| is_against(table, one, name));
-    Ok(against
-        .map(|name| format!("{}:{}: {}", path.display(), line_of(name), rule(&one.name, name, &one.uses)))
-        .collect())
-}
-
-/// The names in all sections for dependencies, also in those for some platforms.
-fn dependencies(section: &toml::Table, names: &mut BTreeSet<String>) {
-    for (key, value) in section {
-        let Some(inner) = value.as_table() else { continue };
-        match key.as_str() {
-            "dependencies" | "dev-dependencies" | "build-dependencies" => {
-                names.extend(inner.keys().map(|name| name.replace('-', "_")));
-            }
-            _ if key == "target" || key.starts_with("cfg(") || key.contains("-") => {
-                dependencies(inner, names)
-            }
-            _ => {}
-        }
-    }
+    let against = dependencies.iter().filter(|dependency| is_against(table, one, &dependency.package));
+    against
+        .map(|dependency| {
+            let rule = rule(&one.name, &dependency.package, &one.uses);
+            format!("{}:{}: {rule}", path.display(), dependency.line)
+        })
+        .collect()
 }
 
 fn is_against(table: &Table, one: &Crate, name: &str) -> bool {
@@ -115,16 +93,17 @@ fn first_files(root: &Path, one: &Crate) -> Result<Vec<PathBuf>> {
 }
 
 /// Imports of other crates against the table.
-fn crate_findings(table: &Table, one: &Crate, tree: &Tree) -> Vec<String> {
+fn crate_findings(table: &Table, one: &Crate, dependencies: &[Dependency], tree: &Tree) -> Vec<String> {
     let mut findings = Vec::new();
     for file in &tree.files {
         let imports = file.source.imports.iter().map(|import| &import.reference);
         for reference in imports.chain(&file.source.references) {
             let name = &reference.path[0];
             let is_own = file.source.declarations.iter().any(|declared| declared.name == *name);
-            // A macro that makes code writes names that it does not use.
-            if !is_own && !reference.is_in_macro && is_against(table, one, name) {
-                let rule = rule(&one.name, name, &one.uses);
+            let renamed = dependencies.iter().find(|dependency| dependency.name == *name);
+            let package = renamed.map_or(name, |dependency| &dependency.package);
+            if !is_own && !reference.is_written_for_others && is_against(table, one, package) {
+                let rule = rule(&one.name, package, &one.uses);
                 findings.push(format!("{}:{}: {rule}", file.path.display(), reference.line));
             }
         }

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod links;
+mod manifest;
 mod source;
 mod table;
 mod tree;

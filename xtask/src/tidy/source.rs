@@ -18,8 +18,8 @@ pub struct Reference {
     pub line: usize,
     /// How many modules of the same file it is inside of.
     pub depth: usize,
-    /// Whether it stands among what is handed to a macro.
-    pub is_in_macro: bool,
+    /// Whether it stands in code that a macro of `quote` makes, which runs in another crate than this one.
+    pub is_written_for_others: bool,
     /// Whether it is an import that others may import from here.
     pub is_passed_on: bool,
 }
@@ -53,7 +53,11 @@ pub struct Source {
     /// All names outside of imports.
     pub words: Vec<String>,
     depth: usize,
+    is_quoted: bool,
 }
+
+/// Macros whose tokens become code of another crate.
+const QUOTES: [&str; 4] = ["quote", "quote_spanned", "parse_quote", "parse_quote_spanned"];
 
 impl Source {
     /// Reads a file's text.
@@ -65,13 +69,13 @@ impl Source {
         Ok(source)
     }
 
-    fn reference(&mut self, path: Vec<String>, line: usize, is_in_macro: bool) {
+    fn reference(&mut self, path: Vec<String>, line: usize) {
         if path.len() > 1 {
             self.references.push(Reference {
                 path,
                 line,
                 depth: self.depth,
-                is_in_macro,
+                is_written_for_others: self.is_quoted,
                 is_passed_on: false,
             });
         }
@@ -108,7 +112,7 @@ impl Source {
             path: full,
             line: span.start().line,
             depth: self.depth,
-            is_in_macro: false,
+            is_written_for_others: self.is_quoted,
             is_passed_on,
         };
         self.imports.push(Import { name, reference });
@@ -124,7 +128,7 @@ impl Source {
                 TokenTree::Ident(ident) => {
                     self.words.push(ident.to_string());
                     let (path, read) = path_in(&tokens[index..]);
-                    self.reference(path, ident.span().start().line, true);
+                    self.reference(path, ident.span().start().line);
                     index += read;
                     continue;
                 }
@@ -220,13 +224,17 @@ impl<'ast> Visit<'ast> for Source {
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        self.reference(names, path.span().start().line, false);
+        self.reference(names, path.span().start().line);
         visit::visit_path(self, path);
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.visit_path(&call.path);
+        let around = self.is_quoted;
+        self.is_quoted |=
+            call.path.segments.last().is_some_and(|name| QUOTES.iter().any(|quote| name.ident == quote));
         self.tokens(call.tokens.clone());
+        self.is_quoted = around;
     }
 }
 
