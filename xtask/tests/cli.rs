@@ -149,6 +149,12 @@ fn a_wrong_import_fails_tidy_by_file_line_and_rule() {
         "fn f() { println!(\"{}\", crate::upper::NUMBER); }",
         "pub(crate) use crate::upper::Other;",
         "#[cfg(windows)] use crate::upper::Other;",
+        "use self::super::upper::Other;",
+        "fn f() { self::super::upper::g(); }",
+        "mod inner { use self::super::super::upper::Other; }",
+        "id! { use crate::{upper::Other}; }",
+        "macro_rules! m { () => { use super::{upper::*}; }; }",
+        "macro_rules! m { () => { use $crate::{lower::Thing, upper}; }; }",
     ] {
         let said =
             tidy_with(&[("high/src/lower.rs", &format!("//! Is used.\npub struct Thing;\n{import}\n"))]);
@@ -204,7 +210,16 @@ fn files_that_import_each_other_are_found() {
         ),
         "{said}"
     );
-    assert_eq!(tidy_with(&[lower, a, ("high/src/lower/b.rs", "//! Two.\npub struct Other;\n")]), "");
+    let alone = ("high/src/lower/b.rs", "//! Two.\npub struct Other;\n");
+    assert_eq!(tidy_with(&[lower, a, alone]), "");
+    // What is passed on by a `*` may be used as well, except that of a file of its own.
+    let a = ("high/src/lower/a.rs", "//! One.\npub(super) use super::b::*;\npub struct Thing;\n");
+    assert!(
+        tidy_with(&[lower, a, b]).contains("a.rs:2 -> high/src/lower/b.rs:2: the files import each other")
+    );
+    let lower = ("high/src/lower.rs", "//! Is used.\nmod a;\nmod b;\npub use a::*;\n");
+    let a = ("high/src/lower/a.rs", "//! One.\nuse super::helper;\npub struct Thing;\n");
+    assert_eq!(tidy_with(&[lower, a, alone]), "");
 }
 
 #[test]

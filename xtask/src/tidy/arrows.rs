@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use super::manifest::{self, Dependency};
+use super::source::Import;
 use super::table::{Crate, TABLE, Table};
 use super::tree::Tree;
 
@@ -186,11 +187,16 @@ fn circles(one: &Crate, tree: &Tree) -> Vec<String> {
     let mut edges: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
     for (index, file) in tree.files.iter().enumerate() {
         let source = &file.source;
-        // What a module only passes on it does not use.
-        let imports = source
-            .imports
-            .iter()
-            .filter(|import| !import.reference.is_passed_on || source.words.contains(&import.name));
+        // What a module only passes on it does not use; of what it has by a `*` nobody can tell, unless it is from a file
+        // of its own.
+        let is_used = |import: &&Import| {
+            let from = &import.reference.path[0];
+            let is_own = source.declarations.iter().any(|declared| declared.name == *from);
+            !import.reference.is_passed_on
+                || source.words.contains(&import.name)
+                || (import.name == "*" && !is_own)
+        };
+        let imports = source.imports.iter().filter(is_used);
         let references = source.references.iter().filter(|reference| !reference.is_passed_on);
         for reference in imports.map(|import| &import.reference).chain(references) {
             let path = tree.absolute(index, reference, &one.name);

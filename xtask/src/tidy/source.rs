@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 
@@ -16,8 +16,8 @@ pub struct Reference {
     pub path: Vec<String>,
     /// Counted from one.
     pub line: usize,
-    /// How many modules of the same file it is inside of.
-    pub depth: usize,
+    /// The modules of the same file that it is inside of.
+    pub inside: Vec<String>,
     /// Whether it stands in code that a macro of `quote` makes, which runs in another crate than this one.
     pub is_written_for_others: bool,
     /// Whether it is an import that others may import from here.
@@ -52,7 +52,7 @@ pub struct Source {
     pub references: Vec<Reference>,
     /// All names outside of imports.
     pub words: Vec<String>,
-    depth: usize,
+    inside: Vec<String>,
     is_quoted: bool,
 }
 
@@ -74,7 +74,7 @@ impl Source {
             self.references.push(Reference {
                 path,
                 line,
-                depth: self.depth,
+                inside: self.inside.clone(),
                 is_written_for_others: self.is_quoted,
                 is_passed_on: false,
             });
@@ -111,7 +111,7 @@ impl Source {
         let reference = Reference {
             path: full,
             line: span.start().line,
-            depth: self.depth,
+            inside: self.inside.clone(),
             is_written_for_others: self.is_quoted,
             is_passed_on,
         };
@@ -127,8 +127,11 @@ impl Source {
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 TokenTree::Ident(ident) => {
                     self.words.push(ident.to_string());
-                    let (path, read) = path_in(&tokens[index..]);
-                    self.reference(path, ident.span().start().line);
+                    let mut paths = Vec::new();
+                    let read = paths_in(&tokens[index..], &[], &mut paths);
+                    for path in paths {
+                        self.reference(path, ident.span().start().line);
+                    }
                     index += read;
                     continue;
                 }
@@ -139,23 +142,47 @@ impl Source {
     }
 }
 
-/// The names at the beginning of tokens that `::` connects, and how many tokens they are.
-fn path_in(tokens: &[TokenTree]) -> (Vec<String>, usize) {
-    let mut path = Vec::new();
+/// Adds the path at the beginning of tokens, or the paths if it ends as an import of several names does, and tells how
+/// many tokens they are.
+fn paths_in(tokens: &[TokenTree], prefix: &[String], paths: &mut Vec<Vec<String>>) -> usize {
+    let mut path = prefix.to_vec();
     let mut read = 0;
     while let Some(TokenTree::Ident(ident)) = tokens.get(read) {
-        path.push(ident.to_string());
+        // In braces `self` is the module, which is as much as all that is in it.
+        let is_module = !prefix.is_empty() && read == 0 && ident == "self";
+        path.push(if is_module { "*".to_owned() } else { ident.to_string() });
         read += 1;
-        let is_colon = |index: usize| matches!(tokens.get(index), Some(TokenTree::Punct(punct)) if punct.as_char() == ':');
-        if !(is_colon(read)
-            && is_colon(read + 1)
-            && matches!(tokens.get(read + 2), Some(TokenTree::Ident(_))))
-        {
+        if !(is_punct(tokens.get(read), ':') && is_punct(tokens.get(read + 1), ':')) {
             break;
         }
-        read += 2;
+        match tokens.get(read + 2) {
+            Some(TokenTree::Ident(_)) => read += 2,
+            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+                let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+                for part in inner.split(|token| is_punct(Some(token), ',')) {
+                    if !part.is_empty() {
+                        paths_in(part, &path, paths);
+                    }
+                }
+                return read + 3;
+            }
+            star if is_punct(star, '*') => {
+                path.push("*".to_owned());
+                read += 3;
+                break;
+            }
+            _ => break,
+        }
     }
-    (path, read)
+    if read == 0 && is_punct(tokens.first(), '*') {
+        path.push("*".to_owned());
+    }
+    paths.push(path);
+    read
+}
+
+fn is_punct(token: Option<&TokenTree>, character: char) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == character)
 }
 
 impl<'ast> Visit<'ast> for Source {
@@ -170,7 +197,7 @@ impl<'ast> Visit<'ast> for Source {
     }
 
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        if self.depth == 0 {
+        if self.inside.is_empty() {
             let name = match item {
                 syn::Item::Const(item) => Some(&item.ident),
                 syn::Item::Enum(item) => Some(&item.ident),
@@ -193,7 +220,7 @@ impl<'ast> Visit<'ast> for Source {
         let is_passed_on = !matches!(item.vis, syn::Visibility::Inherited);
         let known = self.imports.len();
         self.import(&item.tree, &mut Vec::new(), is_passed_on);
-        if self.depth > 0 {
+        if !self.inside.is_empty() {
             let inner: Vec<Import> = self.imports.drain(known..).collect();
             self.references.extend(inner.into_iter().map(|import| import.reference));
         }
@@ -202,11 +229,11 @@ impl<'ast> Visit<'ast> for Source {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         match &item.content {
             Some((_, items)) => {
-                self.depth += 1;
+                self.inside.push(item.ident.to_string());
                 items.iter().for_each(|item| self.visit_item(item));
-                self.depth -= 1;
+                self.inside.pop();
             }
-            None if self.depth == 0 => {
+            None if self.inside.is_empty() => {
                 let name = item.ident.to_string();
                 self.declarations.push(Declaration { name, path: path_of(&item.attrs) });
             }
@@ -250,10 +277,10 @@ fn path_of(attributes: &[syn::Attribute]) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn paths(references: &[Reference]) -> Vec<(String, usize, usize)> {
+    fn paths(references: &[Reference]) -> Vec<(String, usize, String)> {
         references
             .iter()
-            .map(|reference| (reference.path.join("::"), reference.line, reference.depth))
+            .map(|reference| (reference.path.join("::"), reference.line, reference.inside.join("::")))
             .collect()
     }
 
@@ -269,6 +296,7 @@ fn g() {
     use super::h;
     crate::i::j(e::F);
     println!("{}", crate::k::L);
+    n! { use crate::{o::{self, P as q}, r::*}; }
 }
 mod inner {
     use super::super::m;
@@ -276,21 +304,26 @@ mod inner {
 "#;
         let source = Source::parse(Path::new("a.rs"), text).unwrap();
         let imports: Vec<Reference> = source.imports.iter().map(|import| import.reference.clone()).collect();
-        let expected = [("crate::a", 2, 0), ("crate::a::b", 2, 0), ("crate::a::d::*", 2, 0), ("e::F", 3, 0)];
-        assert_eq!(paths(&imports), expected.map(|(path, line, depth)| (path.to_owned(), line, depth)));
+        let expected = [("crate::a", 2), ("crate::a::b", 2), ("crate::a::d::*", 2), ("e::F", 3)];
+        assert_eq!(paths(&imports), expected.map(|(path, line)| (path.to_owned(), line, String::new())));
         let names: Vec<&str> = source.imports.iter().map(|import| import.name.as_str()).collect();
         assert_eq!(names, ["a", "c", "*", "F"]);
         assert_eq!(source.imports.iter().filter(|import| import.reference.is_passed_on).count(), 1);
         let references = paths(&source.references);
         for expected in [
-            ("super::h", 8, 0),
-            ("crate::i::j", 9, 0),
-            ("e::F", 9, 0),
-            ("crate::k::L", 10, 0),
-            ("super::super::m", 13, 1),
+            ("super::h", 8, ""),
+            ("crate::i::j", 9, ""),
+            ("e::F", 9, ""),
+            ("crate::k::L", 10, ""),
+            ("crate::o::*", 11, ""),
+            ("crate::o::P", 11, ""),
+            ("crate::r::*", 11, ""),
+            ("super::super::m", 14, "inner"),
         ] {
             assert!(
-                references.iter().any(|(path, line, depth)| (path.as_str(), *line, *depth) == expected),
+                references
+                    .iter()
+                    .any(|(path, line, inside)| (path.as_str(), *line, inside.as_str()) == expected),
                 "{expected:?} {references:?}"
             );
         }

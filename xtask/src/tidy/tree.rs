@@ -72,23 +72,31 @@ impl Tree {
     /// module has got by an import.
     pub fn absolute(&self, file: usize, reference: &Reference, own_name: &str) -> Option<Vec<String>> {
         let file = &self.files[file];
-        let path = &reference.path;
-        let ups = path.iter().take_while(|name| *name == "super").count();
-        let (base, rest) = match path[0].as_str() {
-            "crate" => (&[][..], &path[1..]),
-            "self" if reference.depth == 0 => (&file.module[..], &path[1..]),
-            "super" => {
-                let ups_of_files = ups.saturating_sub(reference.depth);
-                let kept = file.module.len().checked_sub(ups_of_files)?;
-                (&file.module[..kept], &path[ups..])
+        let own = || file.module.iter().chain(&reference.inside).cloned().collect::<Vec<_>>();
+        let mut names = reference.path.iter().peekable();
+        let mut absolute = match reference.path[0].as_str() {
+            "self" | "super" => {
+                let mut module = own();
+                while let Some(step) = names.next_if(|name| *name == "self" || *name == "super") {
+                    if step == "super" {
+                        module.pop()?;
+                    }
+                }
+                module
             }
-            name if name == own_name => (&[][..], &path[1..]),
-            name if reference.depth == 0 && file.source.declarations.iter().any(|one| one.name == name) => {
-                (&file.module[..], &path[..])
+            name if name == "crate" || name == own_name => {
+                names.next();
+                Vec::new()
+            }
+            name if reference.inside.is_empty()
+                && file.source.declarations.iter().any(|one| one.name == name) =>
+            {
+                own()
             }
             _ => return None,
         };
-        Some(base.iter().chain(rest).cloned().collect())
+        absolute.extend(names.cloned());
+        Some(absolute)
     }
 
     /// Whether there is a module of this path.
@@ -121,7 +129,8 @@ impl Tree {
         }
         let len = (0..=path.len()).rev().find(|len| self.is_module(&path[..*len]))?;
         let file = self.nearest(from, &path[..len])?;
-        let Some(name) = path.get(len) else { return Some(file) };
+        // An import of everything is one of the file itself.
+        let Some(name) = path.get(len).filter(|name| *name != "*") else { return Some(file) };
         let source = &self.files[file].source;
         if source.items.contains(name) {
             return Some(file);
