@@ -263,6 +263,55 @@ fn a_crate_is_known_by_its_package_and_at_its_line() {
 }
 
 #[test]
+fn code_that_tidy_would_not_see_is_refused() {
+    let unreached = "it is reached by no `mod` that tidy can follow";
+    let hidden = ("high/src/lower/hidden.rs", "//! Is hidden.\n");
+    for (face, finding) in [
+        ("id! { mod hidden; }", format!("high/src/lower/hidden.rs: {unreached}")),
+        (
+            "#[cfg_attr(all(), path = \"hidden.rs\")]\nmod odd;",
+            "high/src/lower.rs:3: tidy does not follow".into(),
+        ),
+        ("mod hidden;\ninclude!(\"x.inc\");", "high/src/lower.rs:4: `include!` brings in code".into()),
+        (
+            "mod hidden;\nfn f() { id!(include!(\"x.inc\")); }",
+            "high/src/lower.rs:4: `include!` brings".into(),
+        ),
+        ("mod hidden;\nextern crate self as me;", "high/src/lower.rs:4: `me` is another name".into()),
+        ("#[macro_use]\nmod hidden;", "high/src/lower.rs:3: `#[macro_use]` on a module".into()),
+    ] {
+        let lower = format!("//! Is used.\npub struct Thing;\n{face}\n");
+        let said = tidy_with(&[("high/src/lower.rs", &lower), hidden]);
+        assert!(said.contains(&finding), "{face}: {said}");
+    }
+    let fine = "//! Is used.\npub struct Thing;\nmod hidden;\nextern crate self as high;\n\
+                include!(concat!(env!(\"OUT_DIR\"), \"/made.rs\"));\nconst TEXT: &str = include_str!(\"x\");\n";
+    assert_eq!(tidy_with(&[("high/src/lower.rs", fine), hidden]), "");
+    // Modules in modules, and beside a file that has another place, are followed as the compiler does.
+    let lower = (
+        "high/src/lower.rs",
+        "//! Is used.\npub struct Thing;\nmod inner { mod deep; }\n#[path = \"elsewhere/odd.rs\"]\nmod other;\n",
+    );
+    let wrong = "//! Is inside.\nuse crate::upper::Other;\n";
+    for (path, text) in [
+        ("high/src/lower/inner/deep.rs", wrong),
+        ("high/src/elsewhere/beside.rs", wrong),
+        ("high/src/lower/inner/deep.rs", "//! Is inside.\nuse super::super::super::r#upper::Other;\n"),
+    ] {
+        let odd = ("high/src/elsewhere/odd.rs", "//! Is elsewhere.\nmod beside;\n");
+        let others = [
+            ("high/src/lower/inner/deep.rs", "//! Empty.\n"),
+            ("high/src/elsewhere/beside.rs", "//! Empty.\n"),
+        ];
+        let said = tidy_with(&[lower, odd, others[0], others[1], (path, text)]);
+        assert_eq!(
+            said,
+            format!("{path}:2: `lower` must not use `upper`; by docs/rooms.toml it may use nobody\n")
+        );
+    }
+}
+
+#[test]
 fn an_unknown_format_is_refused() {
     assert_eq!(run(xtask().args(["test-matrix", "--format", "yaml"])).code, Some(2));
 }

@@ -10,6 +10,7 @@ use super::manifest::{self, Dependency};
 use super::source::Import;
 use super::table::{Crate, TABLE, Table};
 use super::tree::Tree;
+use super::unseen;
 
 /// What is wrong with the imports of the tree at `root`.
 pub fn findings(root: &Path, table: &Table) -> Result<Vec<String>> {
@@ -18,14 +19,16 @@ pub fn findings(root: &Path, table: &Table) -> Result<Vec<String>> {
         let dependencies = manifest::dependencies(root, Path::new(&one.folder))?;
         findings.extend(manifest_findings(table, one, &dependencies));
         let mut used = Used::default();
-        for first in first_files(root, one)? {
-            let tree = Tree::read(root, &first)?;
-            findings.extend(crate_findings(table, one, &dependencies, &tree));
+        let trees: Vec<Tree> =
+            first_files(root, one)?.iter().map(|first| Tree::read(root, first)).collect::<Result<_>>()?;
+        findings.extend(unseen::findings(root, one, &trees)?);
+        for tree in &trees {
+            findings.extend(crate_findings(table, one, &dependencies, tree));
             if !one.rooms.is_empty() && tree.files[0].path.starts_with(Path::new(&one.folder).join("src")) {
-                findings.extend(room_findings(one, &tree, &mut used));
+                findings.extend(room_findings(one, tree, &mut used));
             }
             if !one.circles {
-                findings.extend(circles(one, &tree));
+                findings.extend(circles(one, tree));
             }
         }
         findings.extend(used.findings(one));
@@ -100,7 +103,7 @@ fn crate_findings(table: &Table, one: &Crate, dependencies: &[Dependency], tree:
         let imports = file.source.imports.iter().map(|import| &import.reference);
         for reference in imports.chain(&file.source.references) {
             let name = &reference.path[0];
-            let is_own = file.source.declarations.iter().any(|declared| declared.name == *name);
+            let is_own = file.source.declares(&reference.inside, name);
             let renamed = dependencies.iter().find(|dependency| dependency.name == *name);
             let package = renamed.map_or(name, |dependency| &dependency.package);
             if !is_own && !reference.is_written_for_others && is_against(table, one, package) {
@@ -167,7 +170,9 @@ fn room_findings(one: &Crate, tree: &Tree, used: &mut Used) -> Vec<String> {
             if !room.uses.contains(&target) {
                 let rule = rule(&name, &target, &room.uses);
                 findings.push(format!("{shown}:{}: {rule}", reference.line));
-            } else if path.len() > 1 && tree.is_module(&path[..2]) && !tree.passes_on(&path[..1], &path[1]) {
+            } else if (2..=path.len()).any(|len| tree.is_module(&path[..len]))
+                && !tree.passes_on(&path[..1], &path[1])
+            {
                 findings.push(format!(
                     "{shown}:{}: `{name}` reaches into `{target}`: import `{}` from `crate::{target}` itself",
                     reference.line,
@@ -190,8 +195,7 @@ fn circles(one: &Crate, tree: &Tree) -> Vec<String> {
         // What a module only passes on it does not use; of what it has by a `*` nobody can tell, unless it is from a file
         // of its own.
         let is_used = |import: &&Import| {
-            let from = &import.reference.path[0];
-            let is_own = source.declarations.iter().any(|declared| declared.name == *from);
+            let is_own = source.declares(&[], &import.reference.path[0]);
             !import.reference.is_passed_on
                 || source.words.contains(&import.name)
                 || (import.name == "*" && !is_own)

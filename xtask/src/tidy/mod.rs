@@ -6,6 +6,7 @@ mod manifest;
 mod source;
 mod table;
 mod tree;
+mod unseen;
 
 use std::collections::BTreeMap;
 use std::fs;

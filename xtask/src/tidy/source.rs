@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit::{self, Visit};
 
@@ -36,6 +37,8 @@ pub struct Import {
 #[derive(Debug)]
 pub struct Declaration {
     pub name: String,
+    /// The modules of the same file that it is declared inside of.
+    pub inside: Vec<String>,
     /// What its `#[path]` says.
     pub path: Option<PathBuf>,
 }
@@ -52,12 +55,26 @@ pub struct Source {
     pub references: Vec<Reference>,
     /// All names outside of imports.
     pub words: Vec<String>,
+    /// The names that it gives to its own crate, with their lines.
+    pub own_names: Vec<(usize, String)>,
+    /// Where code or names come in by a way that is not followed, and what to do instead.
+    pub unseen: Vec<(usize, &'static str)>,
     inside: Vec<String>,
     is_quoted: bool,
 }
 
 /// Macros whose tokens become code of another crate.
 const QUOTES: [&str; 4] = ["quote", "quote_spanned", "parse_quote", "parse_quote_spanned"];
+
+const INCLUDE: &str =
+    "`include!` brings in code that tidy does not see; make it a module, declared by a plain `mod`";
+const MACRO_USE: &str =
+    "`#[macro_use]` on a module hands on macros that nobody imports; pass them on by `pub(crate) use`";
+const PATH_IF: &str =
+    "tidy does not follow a `path` in a `cfg_attr`; declare the module by a `#[path]` below a `#[cfg]`";
+
+/// What an `include!` names that brings in what a build script has made.
+const MADE_BY_BUILD: &str = "\"OUT_DIR\"";
 
 impl Source {
     /// Reads a file's text.
@@ -67,6 +84,11 @@ impl Source {
         let mut source = Self::default();
         source.visit_file(&file);
         Ok(source)
+    }
+
+    /// Whether a module of this file has one of this name in another file.
+    pub fn declares(&self, inside: &[String], name: &str) -> bool {
+        self.declarations.iter().any(|declared| declared.inside == inside && declared.name == name)
     }
 
     fn reference(&mut self, path: Vec<String>, line: usize) {
@@ -84,7 +106,7 @@ impl Source {
     fn import(&mut self, tree: &syn::UseTree, prefix: &mut Vec<String>, is_passed_on: bool) {
         let (name, path, span) = match tree {
             syn::UseTree::Path(path) => {
-                prefix.push(path.ident.to_string());
+                prefix.push(plain(&path.ident));
                 self.import(&path.tree, prefix, is_passed_on);
                 prefix.pop();
                 return;
@@ -93,10 +115,8 @@ impl Source {
                 group.items.iter().for_each(|tree| self.import(tree, prefix, is_passed_on));
                 return;
             }
-            syn::UseTree::Name(name) => (name.ident.to_string(), name.ident.to_string(), name.span()),
-            syn::UseTree::Rename(rename) => {
-                (rename.rename.to_string(), rename.ident.to_string(), rename.span())
-            }
+            syn::UseTree::Name(name) => (plain(&name.ident), plain(&name.ident), name.span()),
+            syn::UseTree::Rename(rename) => (plain(&rename.rename), plain(&rename.ident), rename.span()),
             syn::UseTree::Glob(glob) => ("*".to_owned(), "*".to_owned(), glob.span()),
         };
         let mut full = prefix.clone();
@@ -123,10 +143,18 @@ impl Source {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut index = 0;
         while index < tokens.len() {
+            if let [TokenTree::Ident(name), TokenTree::Punct(call), TokenTree::Group(file), ..] =
+                &tokens[index..]
+                && name == "include"
+                && call.as_char() == '!'
+                && !file.to_string().contains(MADE_BY_BUILD)
+            {
+                self.unseen.push((name.span().start().line, INCLUDE));
+            }
             match &tokens[index] {
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 TokenTree::Ident(ident) => {
-                    self.words.push(ident.to_string());
+                    self.words.push(plain(ident));
                     let mut paths = Vec::new();
                     let read = paths_in(&tokens[index..], &[], &mut paths);
                     for path in paths {
@@ -150,7 +178,7 @@ fn paths_in(tokens: &[TokenTree], prefix: &[String], paths: &mut Vec<Vec<String>
     while let Some(TokenTree::Ident(ident)) = tokens.get(read) {
         // In braces `self` is the module, which is as much as all that is in it.
         let is_module = !prefix.is_empty() && read == 0 && ident == "self";
-        path.push(if is_module { "*".to_owned() } else { ident.to_string() });
+        path.push(if is_module { "*".to_owned() } else { plain(ident) });
         read += 1;
         if !(is_punct(tokens.get(read), ':') && is_punct(tokens.get(read + 1), ':')) {
             break;
@@ -193,7 +221,7 @@ impl<'ast> Visit<'ast> for Source {
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_ident(&mut self, ident: &'ast Ident) {
-        self.words.push(ident.to_string());
+        self.words.push(plain(ident));
     }
 
     fn visit_item(&mut self, item: &'ast syn::Item) {
@@ -211,7 +239,7 @@ impl<'ast> Visit<'ast> for Source {
                 syn::Item::Union(item) => Some(&item.ident),
                 _ => None,
             };
-            self.items.extend(name.map(Ident::to_string));
+            self.items.extend(name.map(plain));
         }
         visit::visit_item(self, item);
     }
@@ -226,18 +254,41 @@ impl<'ast> Visit<'ast> for Source {
         }
     }
 
+    fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
+        let line = item.span().start().line;
+        match &item.rename {
+            Some((_, name)) if item.ident == "self" => self.own_names.push((line, plain(name))),
+            _ => self.reference(vec![plain(&item.ident), "*".to_owned()], line),
+        }
+    }
+
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        for attribute in &item.attrs {
+            let line = attribute.span().start().line;
+            let has = |name: &str| match &attribute.meta {
+                syn::Meta::List(list) => {
+                    list.path.is_ident("cfg_attr") && has_word(list.tokens.clone(), name)
+                }
+                _ => false,
+            };
+            if attribute.path().is_ident("macro_use") || has("macro_use") {
+                self.unseen.push((line, MACRO_USE));
+            }
+            if has("path") {
+                self.unseen.push((line, PATH_IF));
+            }
+        }
         match &item.content {
             Some((_, items)) => {
-                self.inside.push(item.ident.to_string());
+                self.inside.push(plain(&item.ident));
                 items.iter().for_each(|item| self.visit_item(item));
                 self.inside.pop();
             }
-            None if self.inside.is_empty() => {
-                let name = item.ident.to_string();
-                self.declarations.push(Declaration { name, path: path_of(&item.attrs) });
-            }
-            None => {}
+            None => self.declarations.push(Declaration {
+                name: plain(&item.ident),
+                inside: self.inside.clone(),
+                path: path_of(&item.attrs),
+            }),
         }
     }
 
@@ -250,19 +301,37 @@ impl<'ast> Visit<'ast> for Source {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let names = path.segments.iter().map(|segment| plain(&segment.ident)).collect();
         self.reference(names, path.span().start().line);
         visit::visit_path(self, path);
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.visit_path(&call.path);
+        if call.path.segments.last().is_some_and(|name| name.ident == "include")
+            && !call.tokens.to_string().contains(MADE_BY_BUILD)
+        {
+            self.unseen.push((call.path.span().start().line, INCLUDE));
+        }
         let around = self.is_quoted;
         self.is_quoted |=
             call.path.segments.last().is_some_and(|name| QUOTES.iter().any(|quote| name.ident == quote));
         self.tokens(call.tokens.clone());
         self.is_quoted = around;
     }
+}
+
+/// A name without the `r#` that changes nothing in it.
+fn plain(name: &Ident) -> String {
+    name.unraw().to_string()
+}
+
+fn has_word(tokens: TokenStream, word: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => has_word(group.stream(), word),
+        _ => false,
+    })
 }
 
 /// What `#[path = "..."]` says.

@@ -44,12 +44,16 @@ impl Tree {
         let mut declared = Vec::new();
         for declaration in &source.declarations {
             let mut module = module.clone();
+            module.extend_from_slice(&declaration.inside);
             module.push(declaration.name.clone());
-            let own = folder.join(&declaration.name);
+            let inside = declaration.inside.iter().fold(folder.to_owned(), |folder, name| folder.join(name));
+            let own = inside.join(&declaration.name);
             let (file, folder) = match &declaration.path {
                 Some(file) => {
-                    let file = path.parent().unwrap_or(path).join(file);
-                    let folder = folder_of(&file);
+                    let beside = path.parent().unwrap_or(path);
+                    let file = if declaration.inside.is_empty() { beside } else { &inside }.join(file);
+                    // As for a `mod.rs`, what it declares stands beside it.
+                    let folder = file.parent().unwrap_or(&file).to_owned();
                     (file, folder)
                 }
                 None if root.join(own.with_extension("rs")).is_file() => (own.with_extension("rs"), own),
@@ -88,11 +92,7 @@ impl Tree {
                 names.next();
                 Vec::new()
             }
-            name if reference.inside.is_empty()
-                && file.source.declarations.iter().any(|one| one.name == name) =>
-            {
-                own()
-            }
+            name if file.source.declares(&reference.inside, name) => own(),
             _ => return None,
         };
         absolute.extend(names.cloned());
@@ -165,9 +165,4 @@ impl Tree {
         };
         self.modules.get(module)?.iter().copied().max_by_key(common)
     }
-}
-
-/// Where the modules are that a file declares.
-fn folder_of(file: &Path) -> PathBuf {
-    if file.ends_with("mod.rs") { file.parent().unwrap_or(file).to_owned() } else { file.with_extension("") }
 }
