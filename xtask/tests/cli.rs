@@ -183,6 +183,17 @@ fn the_inside_of_a_room_is_its_own() {
     let upper = ("high/src/upper.rs", "//! Looks inside.\nuse crate::lower::part::Thing;\n");
     let said = tidy_with(&[lower, part, upper]);
     assert!(said.contains("high/src/upper.rs:2: `upper` reaches into `lower`"), "{said}");
+    for (door, is_one) in [
+        ("#[cfg(test)]\npub(crate) use part::Thing;", true),
+        ("#[cfg(all(test, unix))]\npub(super) use part::Thing;", true),
+        ("#[cfg(not(test))]\npub use part::Thing;", false),
+        ("#[cfg(test)]\nuse part::Thing;\npub struct Thing;", false),
+    ] {
+        let said = tidy_with(&[("high/src/lower.rs", &format!("//! Is used.\nmod part;\n{door}\n")), part]);
+        let finding = "high/src/lower.rs:4: `lower` passes something on for tests only";
+        assert_eq!(said.starts_with(finding), is_one, "{door}: {said}");
+        assert_eq!(said.is_empty(), !is_one, "{door}: {said}");
+    }
 }
 
 #[test]

@@ -160,6 +160,18 @@ fn room_findings(one: &Crate, tree: &Tree, used: &mut Used) -> Vec<String> {
             continue;
         };
         used.rooms.insert(name.clone());
+        // Inside its room a file may open itself to the tests beside it.
+        let doors = file
+            .source
+            .test_doors
+            .iter()
+            .filter(|door| name != face && !(door.is_for_parent && file.module.len() > 1));
+        findings.extend(doors.map(|door| {
+            format!(
+                "{shown}:{}: `{name}` passes something on for tests only; tests may look inside their own room only, so move the test there",
+                door.line
+            )
+        }));
         let imports = file.source.imports.iter().map(|import| &import.reference);
         for reference in imports.chain(&file.source.references) {
             let Some(path) = tree.absolute(index, reference, &one.name) else { continue };

@@ -43,6 +43,14 @@ pub struct Declaration {
     pub path: Option<PathBuf>,
 }
 
+/// An import for tests that others may import on.
+#[derive(Debug)]
+pub struct TestDoor {
+    pub line: usize,
+    /// Whether those others are all in the module around.
+    pub is_for_parent: bool,
+}
+
 /// One source file.
 #[derive(Debug, Default)]
 pub struct Source {
@@ -55,6 +63,8 @@ pub struct Source {
     pub references: Vec<Reference>,
     /// All names outside of imports.
     pub words: Vec<String>,
+    /// Imports that only tests may import from here.
+    pub test_doors: Vec<TestDoor>,
     /// The names that it gives to its own crate, with their lines.
     pub own_names: Vec<(usize, String)>,
     /// Where code or names come in by a way that is not followed, and what to do instead.
@@ -246,6 +256,16 @@ impl<'ast> Visit<'ast> for Source {
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         let is_passed_on = !matches!(item.vis, syn::Visibility::Inherited);
+        if is_passed_on && self.inside.is_empty() && item.attrs.iter().any(is_for_tests) {
+            let is_for =
+                |name| matches!(&item.vis, syn::Visibility::Restricted(to) if to.path.is_ident(name));
+            if !is_for("self") {
+                self.test_doors.push(TestDoor {
+                    line: item.use_token.span().start().line,
+                    is_for_parent: is_for("super"),
+                });
+            }
+        }
         let known = self.imports.len();
         self.import(&item.tree, &mut Vec::new(), is_passed_on);
         if !self.inside.is_empty() {
@@ -319,6 +339,23 @@ impl<'ast> Visit<'ast> for Source {
         self.tokens(call.tokens.clone());
         self.is_quoted = around;
     }
+}
+
+/// Whether an attribute is a condition that tests fulfil and that names them.
+fn is_for_tests(attribute: &syn::Attribute) -> bool {
+    fn asks_for_tests(tokens: TokenStream) -> bool {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        tokens.iter().enumerate().any(|(index, token)| match token {
+            TokenTree::Ident(ident) => ident == "test",
+            TokenTree::Group(group) => {
+                let is_denied =
+                    index > 0 && matches!(&tokens[index - 1], TokenTree::Ident(ident) if ident == "not");
+                !is_denied && asks_for_tests(group.stream())
+            }
+            _ => false,
+        })
+    }
+    matches!(&attribute.meta, syn::Meta::List(list) if list.path.is_ident("cfg") && asks_for_tests(list.tokens.clone()))
 }
 
 /// A name without the `r#` that changes nothing in it.
