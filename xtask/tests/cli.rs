@@ -268,6 +268,11 @@ fn a_crate_is_known_by_its_package_and_at_its_line() {
         let expected = format!("low/Cargo.toml:{line}: {rule}\nlow/src/lib.rs:2: {rule}\n");
         assert_eq!(said, expected, "{dependencies}");
     }
+    // Neither does it need an arrow to one that it does not depend on.
+    let arrow = "[[crate]]\nname = \"high\"\nfolder = \"high\"\nuses = [\"low\"]\n\
+                 [[crate]]\nname = \"low\"\nfolder = \"low\"\nuses = []\n";
+    let said = tidy_with(&[("docs/rooms.toml", arrow), ("low/Cargo.toml", "[package]\n")]);
+    assert!(said.contains("`high` does not depend on `low`; take the arrow out"), "{said}");
     // What a procedural macro writes is code of those who call it.
     let quoting = ("low/src/lib.rs", "//! Must know nobody.\nfn f() { quote!(::high::NUMBER); }\n");
     assert_eq!(tidy_with(&[("docs/rooms.toml", table), ("low/Cargo.toml", "[package]\n"), quoting]), "");

@@ -18,6 +18,7 @@ pub fn findings(root: &Path, table: &Table) -> Result<Vec<String>> {
     for one in &table.crates {
         let dependencies = manifest::dependencies(root, Path::new(&one.folder))?;
         findings.extend(manifest_findings(table, one, &dependencies));
+        findings.extend(unneeded(one, &dependencies));
         let mut used = Used::default();
         let trees: Vec<Tree> =
             first_files(root, one)?.iter().map(|first| Tree::read(root, first)).collect::<Result<_>>()?;
@@ -56,6 +57,15 @@ fn manifest_findings(table: &Table, one: &Crate, dependencies: &[Dependency]) ->
             let rule = rule(&one.name, &dependency.package, &one.uses);
             format!("{}:{}: {rule}", path.display(), dependency.line)
         })
+        .collect()
+}
+
+/// Arrows of the table to crates that a crate does not depend on.
+fn unneeded(one: &Crate, dependencies: &[Dependency]) -> Vec<String> {
+    let is_needed = |used: &String| dependencies.iter().any(|dependency| dependency.package == *used);
+    let unneeded = one.uses.iter().filter(|used| !is_needed(used));
+    unneeded
+        .map(|used| format!("{TABLE}: `{}` does not depend on `{used}`; take the arrow out", one.name))
         .collect()
 }
 
