@@ -228,7 +228,7 @@ fn files_that_import_each_other_are_found() {
     assert!(
         tidy_with(&[lower, a, b]).contains("a.rs:2 -> high/src/lower/b.rs:2: the files import each other")
     );
-    let lower = ("high/src/lower.rs", "//! Is used.\nmod a;\nmod b;\npub use a::*;\n");
+    let lower = ("high/src/lower.rs", "//! Is used.\nmod a;\nmod b;\npub use self::a::*;\n");
     let a = ("high/src/lower/a.rs", "//! One.\nuse super::helper;\npub struct Thing;\n");
     assert_eq!(tidy_with(&[lower, a, alone]), "");
 }
@@ -294,6 +294,8 @@ fn code_that_tidy_would_not_see_is_refused() {
             "high/src/lower.rs:4: `include!` brings".into(),
         ),
         ("mod hidden;\nextern crate self as me;", "high/src/lower.rs:4: `me` is another name".into()),
+        ("mod hidden;\nid! { extern crate self as me; }", "high/src/lower.rs:4: `me` is another name".into()),
+        ("mod hidden;\nid! { use crate as me; }", "high/src/lower.rs:4: `lower` must not use `lib`".into()),
         ("#[macro_use]\nmod hidden;", "high/src/lower.rs:3: `#[macro_use]` on a module".into()),
     ] {
         let lower = format!("//! Is used.\npub struct Thing;\n{face}\n");

@@ -178,7 +178,8 @@ fn room_findings(one: &Crate, tree: &Tree, used: &mut Used) -> Vec<String> {
             .filter(|door| name != face && !(door.is_for_parent && file.module.len() > 1));
         findings.extend(doors.map(|door| {
             format!(
-                "{shown}:{}: `{name}` passes something on for tests only; tests may look inside their own room only, so move the test there",
+                "{shown}:{}: `{name}` passes something on for tests only; tests may look inside their own room \
+                 only, so move the test there",
                 door.line
             )
         }));
@@ -217,7 +218,8 @@ fn circles(one: &Crate, tree: &Tree) -> Vec<String> {
         // What a module only passes on it does not use; of what it has by a `*` nobody can tell, unless it is from a file
         // of its own.
         let is_used = |import: &&Import| {
-            let is_own = source.declares(&[], &import.reference.path[0]);
+            let from = import.reference.path.iter().find(|name| *name != "self");
+            let is_own = from.is_some_and(|name| source.declares(&[], name));
             !import.reference.is_passed_on
                 || source.words.contains(&import.name)
                 || (import.name == "*" && !is_own)

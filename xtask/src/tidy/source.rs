@@ -161,6 +161,18 @@ impl Source {
             {
                 self.unseen.push((name.span().start().line, INCLUDE));
             }
+            let words = tokens[index..].iter().map_while(|token| match token {
+                TokenTree::Ident(ident) => Some(ident),
+                _ => None,
+            });
+            if let [first, of, own, by, name] = words.take(5).collect::<Vec<_>>()[..]
+                && first == "extern"
+                && of == "crate"
+                && own == "self"
+                && by == "as"
+            {
+                self.own_names.push((name.span().start().line, plain(name)));
+            }
             match &tokens[index] {
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 TokenTree::Ident(ident) => {
@@ -191,6 +203,11 @@ fn paths_in(tokens: &[TokenTree], prefix: &[String], paths: &mut Vec<Vec<String>
         path.push(if is_module { "*".to_owned() } else { plain(ident) });
         read += 1;
         if !(is_punct(tokens.get(read), ':') && is_punct(tokens.get(read + 1), ':')) {
+            // `use crate as other`: all that is in it, by another name.
+            let is_renamed = matches!(tokens.get(read), Some(TokenTree::Ident(word)) if word == "as");
+            if is_renamed && (ident == "crate" || ident == "super") {
+                path.push("*".to_owned());
+            }
             break;
         }
         match tokens.get(read + 2) {

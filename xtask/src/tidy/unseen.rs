@@ -1,4 +1,4 @@
-//! Code that the other rules would not see: files that no `mod` leads to, and names that come by ways that are not followed.
+//! Code that the other rules would not see: files that no `mod` leads to, and names that come by ways not followed.
 
 use std::collections::BTreeSet;
 use std::fs;
