@@ -117,7 +117,9 @@ impl<E: ExportsHandle> Verified<E> {
         let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
         // Until the module is connected.
         let lock = LoaderLock::take();
-        // The loader takes a path: what is there need not be what was verified, unless the copy is our own.
+        // The loader takes a path: what is there need not be what was verified, unless the copy is our own, or the system
+        // sees to that.
+        let held = if staged.is_none() { platform::hold_in_place(&path) } else { None };
         let is_verified = || staged.is_some() || reservation.is_at(&path);
         let mut opened = Err(Refused::Replaced);
         if is_verified() {
@@ -131,6 +133,7 @@ impl<E: ExportsHandle> Verified<E> {
                 opened = Err(Refused::Replaced);
             }
         }
+        drop(held);
         let library = match opened {
             Ok(library) => library,
             Err(refused) => {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use crate::file::{Holder, LoadError, open};
+use crate::file::{Holder, LoadError};
 use crate::lock::lock;
 use crate::platform::{FileId, OpenedFile};
 
@@ -48,7 +48,7 @@ impl Reservation {
     /// Whether `path` leads to the file that is reserved, and not to another that was put there.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         let Some(reserved) = &self.0 else { return false };
-        open(path).is_ok_and(|opened| FileId::of(&opened).is_ok_and(|id| id == reserved.id))
+        FileId::at(path).is_ok_and(|id| id == reserved.id)
     }
 
     /// Notes that the module was dropped, so that an error can say why the file cannot be unloaded.

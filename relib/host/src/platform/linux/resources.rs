@@ -26,6 +26,11 @@ impl FileId {
         Ok(Self::new(&opened.metadata))
     }
 
+    /// The file that a path leads to.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::new(&path.metadata()?))
+    }
+
     fn new(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
@@ -292,6 +297,11 @@ pub(crate) fn open_regular_file(path: &Path) -> io::Result<Option<OpenedFile>> {
         Err(_) if path.metadata().is_ok_and(|metadata| !metadata.is_file()) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Keeps what is at a path from being replaced: nothing does that here.
+pub(crate) fn hold_in_place(_path: &Path) -> Option<File> {
+    None
 }
 
 /// Opens a file by the one path that leads to it without links; `None` if this is another one, or the kernel cannot tell.

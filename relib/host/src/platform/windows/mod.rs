@@ -13,8 +13,8 @@ pub(crate) use library::{
 pub(crate) use resources::is_open_for_writing;
 pub(crate) use resources::{
     DescriptorIdentity, FileId, FileState, TELLS_OTHER_USERS, at_process_exit, close_descriptor,
-    copy_contents, descriptor_target, extent, handlers_inside, is_private_directory, is_used_by_others,
-    open_at_once, open_regular_file, page_size, private_directory, signal_name, unmap,
+    copy_contents, descriptor_target, extent, handlers_inside, hold_in_place, is_private_directory,
+    is_used_by_others, open_at_once, open_regular_file, page_size, private_directory, signal_name, unmap,
 };
 pub(crate) use threads::{
     FIBER, call_at_stack_bottom, current_thread_id, delete_key, fiber_slots, is_on_stack, take_key_value,

@@ -15,13 +15,12 @@ use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
 use windows_sys::Win32::Foundation::{ERROR_SHARING_VIOLATION, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::Networking::WinSock::{SO_TYPE, SOCKET, SOL_SOCKET, closesocket, getsockopt};
 use windows_sys::Win32::Storage::FileSystem::{
-    BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DIRECTORY, FILE_FLAG_OPEN_REPARSE_POINT, FILE_TYPE_CHAR,
-    FILE_TYPE_DISK, FILE_TYPE_PIPE, GetFileInformationByHandle, GetFileType, GetFinalPathNameByHandleW,
+    BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DIRECTORY, FILE_FLAG_OPEN_REPARSE_POINT, FILE_SHARE_READ,
+    FILE_TYPE_CHAR, FILE_TYPE_DISK, FILE_TYPE_PIPE, GetFileInformationByHandle, GetFileType,
+    GetFinalPathNameByHandleW,
 };
 #[cfg(feature = "reload")]
-use windows_sys::Win32::Storage::FileSystem::{
-    FILE_GENERIC_READ, FILE_SHARE_DELETE, FILE_SHARE_READ, ReOpenFile,
-};
+use windows_sys::Win32::Storage::FileSystem::{FILE_GENERIC_READ, FILE_SHARE_DELETE, ReOpenFile};
 use windows_sys::Win32::System::Memory::{
     MEM_FREE, MEM_MAPPED, MEM_RELEASE, MEMORY_BASIC_INFORMATION, MEMORY_MAPPED_VIEW_ADDRESS, UnmapViewOfFile,
     VirtualFree, VirtualQuery,
@@ -40,7 +39,16 @@ pub(crate) struct FileId {
 
 impl FileId {
     pub(crate) fn of(opened: &OpenedFile) -> io::Result<Self> {
-        let information = information(opened.file.as_raw_handle()).ok_or_else(io::Error::last_os_error)?;
+        Self::of_file(&opened.file)
+    }
+
+    /// The file that a path leads to.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        Self::of_file(&File::open(path)?)
+    }
+
+    fn of_file(file: &File) -> io::Result<Self> {
+        let information = information(file.as_raw_handle()).ok_or_else(io::Error::last_os_error)?;
         let created = information.ftCreationTime;
         Ok(Self {
             number: FileNumber::from(&information),
@@ -329,6 +337,12 @@ pub(crate) fn copy_contents(original: &File, mut copy: &File) -> io::Result<u64>
 pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// Keeps what is at a path from being replaced, renamed or written, as long as this is open; `None` if somebody has it open
+/// for that.
+pub(crate) fn hold_in_place(path: &Path) -> Option<File> {
+    File::options().read(true).share_mode(FILE_SHARE_READ).open(path).ok()
 }
 
 /// Opens a file for reading, and finds the path that leads to it without links; `None` if it is no regular file.
