@@ -82,6 +82,12 @@ fn steps(root: &Path) -> Result<Vec<Step>> {
     steps.push(formatting(" of the benchmarks", "benches"));
     steps.push(step("tidy", ".", "xtask tidy", "mend what the lines above say"));
     steps.push(clippy("", ".", "target", &[]));
+    steps.push(step(
+        "clippy without features",
+        ".",
+        "clippy --package relib --package relib_module --package relib_interface --no-default-features -- -D warnings",
+        MEND_CLIPPY,
+    ));
     let beside = |what: &str, folder: &Path, settings: &[String]| {
         let up: PathBuf = folder.components().map(|_| "..").collect();
         clippy(what, folder, &up.join(CLIPPY_TARGET).display().to_string(), settings)

@@ -1,12 +1,14 @@
 //! The steps of a load: copy, verify, map. Nothing of the module runs before the last.
 
 use std::fs::File;
+#[cfg(feature = "reload")]
 use std::io;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+#[cfg(feature = "reload")]
 use relib_interface::imports::ProvidedImports;
 use relib_interface::interface::ExportsHandle;
 
@@ -59,6 +61,7 @@ impl Copied {
     }
 
     /// Verifies the file for a host that calls `E` and provides `provided`, and makes a private copy ready to be mapped.
+    #[cfg(feature = "reload")]
     pub(crate) fn verify<E: ExportsHandle>(
         self,
         provided: &[ProvidedImports],
