@@ -345,14 +345,14 @@ impl<'ast> Visit<'ast> for Source {
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.visit_path(&call.path);
-        if call.path.segments.last().is_some_and(|name| name.ident == "include")
-            && !call.tokens.to_string().contains(MADE_BY_BUILD)
-        {
+        let is_one_of = |names: &[&str]| {
+            call.path.segments.last().is_some_and(|name| names.iter().any(|one| name.ident == one))
+        };
+        if is_one_of(&["include"]) && !call.tokens.to_string().contains(MADE_BY_BUILD) {
             self.unseen.push((call.path.span().start().line, INCLUDE));
         }
         let around = self.is_quoted;
-        self.is_quoted |=
-            call.path.segments.last().is_some_and(|name| QUOTES.iter().any(|quote| name.ident == quote));
+        self.is_quoted |= is_one_of(&QUOTES);
         self.tokens(call.tokens.clone());
         self.is_quoted = around;
     }

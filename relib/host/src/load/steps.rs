@@ -4,7 +4,7 @@ use std::fs::File;
 #[cfg(feature = "reload")]
 use std::io;
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -117,36 +117,15 @@ impl<E: ExportsHandle> Verified<E> {
         if !options.permanent {
             symbols::settle();
         }
-        let loaded_path = staged.as_ref().map_or(path.as_path(), StagedFile::path);
         // Until the module is connected.
         let lock = LoaderLock::take();
-        // The loader takes a path: what is there need not be what was verified, unless the copy is our own, or the system
-        // sees to that.
-        let held = if staged.is_none() { platform::hold_in_place(&path) } else { None };
-        let is_verified = || staged.is_some() || reservation.is_at(&path);
-        let mut opened = Err(Refused::Replaced);
-        if is_verified() {
-            // SAFETY: the file has been verified; running it is sound, says the caller.
-            opened = unsafe { Library::open(loaded_path, &path, &image) };
-            if !is_verified() {
-                if let Ok(library) = &mut opened {
-                    // SAFETY: nobody has been told of the image. If it stays, its path is refused from now on.
-                    let _ = unsafe { library.close() };
-                }
-                opened = Err(Refused::Replaced);
-            }
-        }
-        drop(held);
-        let library = match opened {
+        // SAFETY: the file has been verified; running it is sound, says the caller.
+        let library = match unsafe { open_image(&path, staged.as_ref(), &reservation, &image) } {
             Ok(library) => library,
-            Err(refused) => {
+            Err(error) => {
                 // SAFETY: no image was connected, so nothing has used the heap.
                 unsafe { heap.destroy() };
-                return Err(match refused {
-                    Refused::Loaded => LoadError::PathInUse { path },
-                    Refused::Replaced => LoadError::Replaced { path },
-                    Refused::Linking(source) => LoadError::Linking { path, source },
-                });
+                return Err(error);
             }
         };
         if options.permanent {
@@ -203,6 +182,43 @@ impl<E: ExportsHandle> Verified<E> {
             }
         }
     }
+}
+
+/// Maps the image of the file at `path`, which was verified, or of the private copy of it.
+///
+/// # Safety
+/// Running the image's constructors must be sound.
+unsafe fn open_image(
+    path: &Path,
+    staged: Option<&StagedFile>,
+    reservation: &Reservation,
+    image: &ImageFile,
+) -> Result<Library, LoadError> {
+    let open = |loaded: &Path| {
+        // SAFETY: as the caller guarantees.
+        unsafe { Library::open(loaded, path, image) }.map_err(|refused| match refused {
+            Refused::Loaded => LoadError::PathInUse { path: path.to_owned() },
+            Refused::Linking(source) => LoadError::Linking { path: path.to_owned(), source },
+        })
+    };
+    if let Some(staged) = staged {
+        return open(staged.path());
+    }
+    // The loader takes a path: what is there need not be what was verified, unless the system sees to that.
+    let _held = platform::hold_in_place(path);
+    let replaced = || LoadError::Replaced { path: path.to_owned() };
+    if !reservation.is_at(path) {
+        return Err(replaced());
+    }
+    let opened = open(path);
+    if reservation.is_at(path) {
+        return opened;
+    }
+    if let Ok(mut library) = opened {
+        // SAFETY: nobody has been told of the image. If it stays, its path is refused from now on.
+        let _ = unsafe { library.close() };
+    }
+    Err(replaced())
 }
 
 /// Takes back a load that went wrong after the image was mapped. If the image stays, so does its memory; and it is left

@@ -20,6 +20,20 @@ pub(crate) struct OpenedFile {
     pub(crate) metadata: Metadata,
 }
 
+/// Why an image was not mapped.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Somebody has loaded it already: one of the same file, or, where the loader goes by names, one of the same name, even
+    /// if there is another file at that path by now.
+    Loaded,
+    /// The loader has something against it.
+    Linking(libloading::Error),
+}
+
+/// The image was closed and is still there. The library has been opened again if that was possible, and can be used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stayed;
+
 /// What a descriptor refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

@@ -3,6 +3,7 @@
 //! glibc takes every address and size from here, and several values it asserts instead of checking. Each entry
 //! must therefore equal the section it stands for, and each section must have its entry.
 
+use object::LittleEndian as LE;
 use object::elf::{self, Dyn64, DynamicTag, Rela64, Sym64};
 use object::read::ReadRef;
 
@@ -11,7 +12,6 @@ use super::symbols::Symbols;
 use crate::image::contents::{Constructors, PatchSite};
 use crate::image::error::{ImageError, Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const PART: &str = "the dynamic section";
 

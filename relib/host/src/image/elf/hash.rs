@@ -1,6 +1,7 @@
 //! The hash tables by which symbols are found (gABI, "Hash Table"; for the GNU table `_dl_setup_hash` and
 //! `do_lookup_x` of glibc's `elf/dl-setup_hash.c` and `elf/dl-lookup.c`, which check nothing).
 
+use object::LittleEndian as LE;
 use object::U32;
 use object::elf;
 use object::read::ReadRef;
@@ -9,7 +10,6 @@ use super::sections::Sections;
 use super::symbols::Symbols;
 use crate::image::error::{Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const PART: &str = "the symbol hash table";
 

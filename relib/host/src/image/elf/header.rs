@@ -1,5 +1,6 @@
 //! The ELF header (gABI, "ELF Header"; checked by glibc in `open_verify` of `elf/dl-load.c`).
 
+use object::LittleEndian as LE;
 use object::elf::{self, FileHeader64, FileType};
 use object::pod;
 use object::read::ReadRef;
@@ -7,7 +8,6 @@ use object::read::ReadRef;
 use super::machine;
 use crate::image::error::{ImageError, Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const PART: &str = "the ELF header";
 

@@ -1,6 +1,7 @@
 //! Notes (gABI, "Note Section"). glibc walks them when it loads a library (`_dl_process_pt_note` of
 //! `sysdeps/x86/dl-prop.h`), to find out which processor features the library needs.
 
+use object::LittleEndian as LE;
 use object::elf::{self, NoteHeader64};
 use object::pod;
 use object::read::ReadRef;
@@ -9,7 +10,6 @@ use super::ranges::align_up;
 use super::sections::{Section, Sections};
 use crate::image::error::{Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const PART: &str = "a note section";
 

@@ -1,5 +1,6 @@
 //! The section headers (gABI, "Sections"): the second description of the file, against which the first is checked.
 
+use object::LittleEndian as LE;
 use object::elf::{self, SectionFlags, SectionHeader64, SectionType};
 use object::pod::Pod;
 use object::read::ReadRef;
@@ -13,7 +14,6 @@ use super::text::until_zero;
 use crate::image::contents::TlsTemplate;
 use crate::image::error::{ImageError, Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const PART: &str = "the section headers";
 

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use object::LittleEndian as LE;
 use object::elf::{self, ProgramHeader64, ProgramType, SectionFlags};
 use object::read::ReadRef;
 
@@ -13,7 +14,6 @@ use super::ranges::{align_down, align_up, overlap};
 use super::sections::{Section, Sections};
 use crate::image::error::{ImageError, Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const PART: &str = "the program headers";
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use object::LittleEndian as LE;
 use object::elf::{self, Sym64};
 use object::read::ReadRef;
 
@@ -10,7 +11,6 @@ use super::text::until_zero;
 use crate::image::contents::{Export, UniqueSymbol};
 use crate::image::error::{Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const PART: &str = "the dynamic symbol table";
 const STRINGS: &str = "the dynamic string table";

@@ -3,6 +3,7 @@
 //! glibc walks both tables by the offsets in them, asserts that each file they name is loaded, and uses the versions
 //! of symbols as array indices.
 
+use object::LittleEndian as LE;
 use object::elf::{self, Verdaux, Verdef, Vernaux, Verneed, Versym};
 use object::pod::{self, Pod};
 use object::read::ReadRef;
@@ -11,7 +12,6 @@ use super::sections::{Section, Sections};
 use super::symbols::Symbols;
 use crate::image::error::{Result, check, malformed};
 use crate::image::source::Source;
-use object::LittleEndian as LE;
 
 const NEEDED: &str = "the table of needed versions";
 const DEFINED: &str = "the table of defined versions";

@@ -15,7 +15,7 @@ use super::link_map::{LinkMap, link_map};
 use super::pending;
 use super::resources::page_size;
 use crate::image::{ImageFile, TlsTemplate};
-use crate::platform::Redirect;
+use crate::platform::{Redirect, Refused, Stayed};
 
 /// An image that the dynamic loader has mapped for us.
 #[derive(Debug)]
@@ -52,22 +52,6 @@ impl LoaderLock {
     /// Gives nothing back.
     pub(crate) fn release(self) {}
 }
-
-/// Why an image was not mapped.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    /// Somebody has loaded it already: one of the same name, even if there is another file at that path by now, or one of
-    /// the same file.
-    Loaded,
-    /// Another file than the verified one is at the path.
-    Replaced,
-    /// The loader has something against it.
-    Linking(libloading::Error),
-}
-
-/// The image was closed and is still there. The library has been opened again if that was possible, and can be used.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stayed;
 
 impl Library {
     /// Maps a file that has been verified, binds its imports and runs its constructors. Elsewhere libraries that the image

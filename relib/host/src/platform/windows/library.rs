@@ -23,7 +23,7 @@ use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use super::resources::{region, resolve};
 use crate::image::{ImageFile, TlsTemplate};
-use crate::platform::Redirect;
+use crate::platform::{Redirect, Refused, Stayed};
 
 /// An image that the loader has mapped for us.
 #[derive(Debug)]
@@ -79,21 +79,6 @@ impl Drop for LoaderLock {
         unsafe { LdrUnlockLoaderLock(0, self.cookie) };
     }
 }
-
-/// Why an image was not mapped.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    /// Somebody has loaded it already.
-    Loaded,
-    /// Another file than the verified one is at the path.
-    Replaced,
-    /// The loader has something against it.
-    Linking(libloading::Error),
-}
-
-/// The image was closed and is still there. The library has been opened again and can be used.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stayed;
 
 impl Library {
     /// Maps a file that has been verified, binds its imports and runs its constructors.

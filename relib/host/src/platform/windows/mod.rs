@@ -7,7 +7,7 @@ mod threads;
 
 pub(crate) use allocator::forget_thread_of_allocator;
 pub(crate) use library::{
-    EARLY_MEMORY_ADVICE, Library, LoaderLock, OPENS_LIBRARIES, Refused, Stayed, adapt_copy, library_path,
+    EARLY_MEMORY_ADVICE, Library, LoaderLock, OPENS_LIBRARIES, adapt_copy, library_path,
 };
 #[cfg(feature = "reload")]
 pub(crate) use resources::is_open_for_writing;
